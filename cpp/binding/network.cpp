@@ -1,0 +1,126 @@
+#include "binding/network.hpp"
+
+#include <pybind11/stl.h>
+
+#include "binding/arrays.hpp"
+#include "binding/interrupt.hpp"
+
+namespace elman::binding {
+
+namespace {
+
+template <class T>
+py::tuple forward(const Network<T>& network, const py::array& parameters, const py::array& values,
+                  const py::array& offsets, bool per_step, const py::object& initial_state,
+                  Index n_threads) {
+    const T* const weights = elements<T>(parameters, "parameters", {network.n_parameters()});
+    const Sequences<T> batch = sequences(network, values, offsets);
+    const T* const initial =
+        optional_rows<T>(initial_state, "initial_state", batch.n_sequences, network.state_size());
+    const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
+    py::array_t<T> outputs({rows, network.options().n_outputs});
+    py::array_t<T> final_state({batch.n_sequences, network.state_size()});
+    T* const to = outputs.mutable_data();
+    T* const state_to = final_state.mutable_data();
+    const Control::Check check = interrupt_check();
+    bool is_short;
+    {
+        const py::gil_scoped_release release;
+        is_short = predict(network, weights, batch, per_step, initial, n_threads, check, to, state_to);
+    }
+    if (is_short) warn_about_threads();
+    return py::make_tuple(outputs, final_state);
+}
+
+py::list parameter_list(const AnyNetwork& any) {
+    py::list list;
+    any.visit([&](const auto& network) {
+        for (const Parameter& parameter : network.parameters())
+            list.append(py::make_tuple(parameter.name, py::tuple(py::cast(parameter.shape)),
+                                       parameter.offset));
+    });
+    return list;
+}
+
+py::list state_list(const AnyNetwork& any) {
+    py::list list;
+    any.visit([&](const auto& network) {
+        for (const State& state : network.states())
+            list.append(py::make_tuple(state.name, state.width, state.offset));
+    });
+    return list;
+}
+
+template <class T>
+py::array initialize(const Network<T>& network, std::uint64_t seed) {
+    py::array_t<T> weights(network.n_parameters());
+    T* const to = weights.mutable_data();
+    const py::gil_scoped_release release;
+    network.initialize(seed, to);
+    return std::move(weights);
+}
+
+}  // namespace
+
+void register_network(py::module_& module) {
+    using namespace py::literals;
+    py::class_<AnyNetwork, std::shared_ptr<AnyNetwork>>(module, "Network")
+        .def(py::init([](const std::string& dtype, const std::string& cell,
+                         const std::string& activation, bool reset_after,
+                         const std::vector<Index>& hidden_layer_sizes,
+                         const std::vector<bool>& bidirectional, Index n_channels, Index n_outputs,
+                         bool head) {
+                 return AnyNetwork(dtype, {{cell, activation, reset_after},
+                                           hidden_layer_sizes,
+                                           bidirectional,
+                                           n_channels,
+                                           n_outputs,
+                                           head});
+             }),
+             py::kw_only(), "dtype"_a, "cell"_a, "activation"_a, "reset_after"_a,
+             "hidden_layer_sizes"_a, "bidirectional"_a, "n_channels"_a, "n_outputs"_a, "head"_a)
+        .def_property_readonly("dtype",
+                               [](const AnyNetwork& any) {
+                                   return any.visit([](const auto& network) {
+                                       return std::string(dtype_of(network));
+                                   });
+                               })
+        .def_property_readonly("n_channels",
+                               [](const AnyNetwork& any) {
+                                   return any.visit(
+                                       [](const auto& n) { return n.options().n_channels; });
+                               })
+        .def_property_readonly("n_outputs",
+                               [](const AnyNetwork& any) {
+                                   return any.visit(
+                                       [](const auto& n) { return n.options().n_outputs; });
+                               })
+        .def_property_readonly("n_parameters",
+                               [](const AnyNetwork& any) {
+                                   return any.visit([](const auto& n) { return n.n_parameters(); });
+                               })
+        .def_property_readonly("state_size",
+                               [](const AnyNetwork& any) {
+                                   return any.visit([](const auto& n) { return n.state_size(); });
+                               })
+        .def_property_readonly("parameters", &parameter_list)
+        .def_property_readonly("states", &state_list)
+        .def("initialize",
+             [](const AnyNetwork& any, std::uint64_t seed) {
+                 return any.visit([&](const auto& network) { return initialize(network, seed); });
+             },
+             "seed"_a)
+        .def("forward",
+             [](const AnyNetwork& any, const py::array& parameters, const py::array& values,
+                const py::array& offsets, bool per_step, const py::object& initial_state,
+                Index n_threads) {
+                 return any.visit([&](const auto& network) {
+                     return forward(network, parameters, values, offsets, per_step, initial_state,
+                                    n_threads);
+                 });
+             },
+             "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "per_step"_a,
+             "initial_state"_a = py::none(), "n_threads"_a = 1);
+}
+
+}  // namespace elman::binding

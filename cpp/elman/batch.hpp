@@ -1,0 +1,72 @@
+// A ragged mini-batch in time-major order.
+//
+// Sequences are sorted by decreasing length (stable), so that the sequences which have a step t
+// are the first active(t) of them, and no arithmetic is spent on padding:
+//
+//     sequence 0   x x x x x         rows:   t = 0: 0 1 2    t = 1: 3 4 5    t = 2: 6 7
+//     sequence 1   x x x                     t = 3: 8        t = 4: 9
+//     sequence 2   x x
+//
+// Row first[t] + s of every per-step matrix holds step t of sequence s.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "elman/simd.hpp"
+
+namespace elman {
+
+// Half-open.
+struct Range {
+    Index begin;
+    Index end;
+
+    Index size() const { return end > begin ? end - begin : 0; }
+};
+
+struct Batch {
+    std::vector<Index> source;  // where sequence s stands in the caller's order
+    std::vector<Index> length;
+    std::vector<Index> first;  // n_steps + 1 entries
+
+    Index n_sequences() const { return Index(source.size()); }
+    Index n_steps() const { return Index(first.size()) - 1; }
+    Index n_rows() const { return first.back(); }
+    Index active(Index t) const { return first[std::size_t(t) + 1] - first[std::size_t(t)]; }
+    Index row(Index t, Index s) const { return first[std::size_t(t)] + s; }
+    Index last_row(Index s) const { return row(length[std::size_t(s)] - 1, s); }
+
+    // The sequences named by members, of which sequence i has offsets[i + 1] - offsets[i] steps.
+    void assign(const Index* members, Index n_members, const Index* offsets) {
+        source.assign(members, members + n_members);
+        const auto steps = [offsets](Index i) { return offsets[i + 1] - offsets[i]; };
+        const auto longer = [steps](Index a, Index b) { return steps(a) > steps(b); };
+        if (!std::is_sorted(source.begin(), source.end(), longer))
+            std::stable_sort(source.begin(), source.end(), longer);
+        length.resize(source.size());
+        std::transform(source.begin(), source.end(), length.begin(), steps);
+        first.assign(std::size_t(length.empty() ? 0 : length.front()) + 1, 0);
+        for (Index t = 0, n_active = n_sequences(); t < n_steps(); ++t) {
+            while (length[std::size_t(n_active) - 1] <= t) --n_active;
+            first[std::size_t(t) + 1] = first[std::size_t(t)] + n_active;
+        }
+    }
+
+    // Sequences [begin, end) for each of n_shards threads, alike in their number of steps.
+    std::vector<Range> shards(Index n_shards) const {
+        std::vector<Range> ranges;
+        Index s = 0, steps = 0;
+        for (Index shard = 0; shard < n_shards; ++shard) {
+            const Index begin = s;
+            const Index goal = n_rows() * (shard + 1) / n_shards;
+            for (; s < n_sequences() && (steps < goal || shard + 1 == n_shards); ++s)
+                steps += length[std::size_t(s)];
+            if (s > begin) ranges.push_back({begin, s});
+        }
+        return ranges;
+    }
+};
+
+}  // namespace elman

@@ -1,0 +1,55 @@
+// What a cell tells the layer, and what the layer hands to a cell.
+//
+// A cell is a struct of constants and two functions on registers:
+//
+//     gates      what each gate's pre-activation z is summed from, and which columns of the
+//                weights it takes
+//     forward    from z (and the states of step t-1) to the activations, left in z, and h_t, c_t
+//     backward   from the activations and dL/dh_t, dL/dc_t to dL/dz, left in z, and what flows to
+//                the states of step t-1 beside the product with the recurrent weights
+//
+// Products, time, threads and memory are the layer's. Where a gate needs another gate first (the
+// reset-before GRU), the cell has two phases, and the first leaves a gated state for the second.
+#pragma once
+
+#include "elman/simd.hpp"
+
+namespace elman {
+
+// What enters a gate's sum beside its bias.
+enum class Operand { input, state, input_and_state, input_and_gated_state };
+
+inline constexpr bool takes_input(Operand operand) { return operand != Operand::state; }
+inline constexpr bool takes_state(Operand operand) {
+    return operand == Operand::state || operand == Operand::input_and_state;
+}
+inline constexpr bool takes_gated_state(Operand operand) {
+    return operand == Operand::input_and_gated_state;
+}
+
+struct Gate {
+    Operand operand;
+    int column;  // which n_units columns of W_xh, W_hh and b_h are this gate's
+    int phase = 0;
+    bool recurrent_bias = false;  // its bias is b_hn, not b_h
+};
+
+// One unit's step: h_previous enters products as h_operand (recurrent dropout stands between).
+// memo is what the cell wants back in its backward step, gated what its second phase multiplies.
+template <class V>
+struct Step {
+    V h_previous, h_operand, c_previous;
+    V h, c, memo, gated;
+};
+
+// dc comes as dL/dc_t and leaves as dL/dc_{t-1}; d_gated comes in for phase 0 of a cell with a
+// gated state, and dh_operand leaves it: the gradient that reaches h_operand beside products.
+template <class V>
+struct StepGradient {
+    V h_previous, h_operand, c_previous;
+    V h, memo;
+    V dh, dc, d_gated;
+    V dh_previous, dh_operand;
+};
+
+}  // namespace elman

@@ -1,0 +1,108 @@
+// The dense head: y = h W + b, on the last layer's states, without a non-linearity.
+//
+//     dh = dy W^T,   dW = sum h^T dy,   db = sum dy
+#pragma once
+
+#include "elman/layer.hpp"
+
+namespace elman {
+
+template <class T>
+struct PackedDense {
+    Array<T> panels, bias;
+    std::array<Array<T>, 2> transposed;
+};
+
+template <class T>
+class Dense {
+public:
+    Dense(std::vector<Index> input_widths, Index n_outputs, Index W_offset, Index b_offset)
+        : input_widths_(std::move(input_widths)),
+          n_outputs_(n_outputs),
+          W_offset_(W_offset),
+          b_offset_(b_offset) {
+        for (const Index width : input_widths_) input_width_ += width;
+    }
+
+    Index multiply_adds() const { return input_width_ * packed_columns<T>(n_outputs_); }
+
+    void pack(const T* parameters, bool training, PackedDense<T>& weights) const {
+        const Index columns = packed_columns<T>(n_outputs_);
+        weights.panels.resize(std::size_t(input_width_ * columns));
+        weights.bias.resize(std::size_t(columns));
+        const T* const W = parameters + W_offset_;
+        pack_all(W, n_outputs_, 1, input_width_, n_outputs_, weights.panels.data());
+        pack_all(parameters + b_offset_, 0, 1, 1, n_outputs_, weights.bias.data());
+        if (!training) return;
+        const T* part_W = W;
+        for (std::size_t part = 0; part < input_widths_.size(); ++part) {
+            const Index width = input_widths_[part];
+            weights.transposed[part].resize(std::size_t(n_outputs_ * packed_columns<T>(width)));
+            pack_all(part_W, 1, n_outputs_, n_outputs_, width, weights.transposed[part].data());
+            part_W += width * n_outputs_;
+        }
+    }
+
+    void forward(Index first_row, Index n_rows, const Features<const T>& h,
+                 const PackedDense<T>& weights, const Rows<T>& y) const {
+        std::array<Term<T>, 2> terms;
+        for (Index part = 0; part < h.n_parts; ++part)
+            terms[std::size_t(part)] = {h[part].data, h[part].stride, 1, h[part].width};
+        multiply_all<T>({terms.data(), h.n_parts, first_row}, n_rows, n_outputs_,
+                        weights.panels.data(), {weights.bias.data(), 0, panel_width<T>},
+                        {y.row(first_row), y.stride, panel_width<T>});
+    }
+
+    void backward(Index first_row, Index n_rows, const Rows<const T>& dy,
+                  const PackedDense<T>& weights, const Features<T>& dh) const {
+        static constexpr std::array<T, panel_width<T>> zeros{};
+        const Term<T> term{dy.data, dy.stride, 1, n_outputs_};
+        for (Index part = 0; part < dh.n_parts; ++part)
+            multiply_all<T>({&term, 1, first_row}, n_rows, dh[part].width,
+                            weights.transposed[std::size_t(part)].data(), {zeros.data(), 0, 0},
+                            {dh[part].row(first_row), dh[part].stride, panel_width<T>});
+    }
+
+    void gradient(Index n_rows, const Features<const T>& h, const Rows<const T>& dy, T* gradient,
+                  Control& control) const {
+        static constexpr T one = T(1);
+        Array<T> sums(std::size_t(input_width_ + 1) * std::size_t(panel_width<T>));
+        for (Index column = 0; column < n_outputs_; column += panel_width<T>) {
+            const int n_vectors = panel_vectors<T>(column, n_outputs_);
+            const Index width = n_vectors * Vec<T>::width;
+            const Block<const T> panel{dy.data + column, dy.stride, 0};
+            const auto add = [&](const Term<T>& term, Index n_sums, T* sum) {
+                multiply<T>({&term, 1}, n_sums, n_vectors, 1, panel, {sum, width, 0},
+                            {sum, width, 0});
+                control.poll(n_rows * n_sums * width);
+            };
+            std::fill(sums.begin(), sums.end(), T(0));
+            T* sum = sums.data();
+            for (Index part = 0; part < h.n_parts; ++part) {
+                add({h[part].data, 1, h[part].stride, n_rows}, h[part].width, sum);
+                sum += h[part].width * width;
+            }
+            add({&one, 0, 0, n_rows}, 1, sum);
+            const Index n_columns = std::min(panel_width<T>, n_outputs_ - column);
+            for (Index k = 0; k < input_width_; ++k)
+                std::copy_n(sums.data() + k * width, n_columns,
+                            gradient + W_offset_ + k * n_outputs_ + column);
+            std::copy_n(sum, n_columns, gradient + b_offset_ + column);
+        }
+    }
+
+private:
+    static void pack_all(const T* b, Index row_stride, Index column_stride, Index depth,
+                         Index n_columns, T* panel) {
+        for (Index column = 0; column < n_columns; column += panel_width<T>)
+            panel = pack_panel(b + column * column_stride, row_stride, column_stride, depth,
+                               std::min(panel_width<T>, n_columns - column),
+                               panel_vectors<T>(column, n_columns), panel);
+    }
+
+    std::vector<Index> input_widths_;
+    Index n_outputs_, W_offset_, b_offset_;
+    Index input_width_ = 0;
+};
+
+}  // namespace elman

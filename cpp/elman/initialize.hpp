@@ -1,0 +1,62 @@
+// Weights to start from.
+//
+//     W_xh, head.W: uniform in +-sqrt(6 / (n_in + n_out))             (Glorot & Bengio, 2010)
+//     W_hh:         a random orthogonal matrix for each gate          (Saxe et al., 2014)
+//     biases:       zero; the LSTM's forget gate one                  (Jozefowicz et al., 2015)
+//
+// Orthogonalisation is modified Gram-Schmidt in double, with its sums in one fixed order: a
+// blocked QR would give other bits for other cache sizes.
+#pragma once
+
+#include <vector>
+
+#include "elman/random.hpp"
+#include "elman/simd.hpp"
+
+namespace elman {
+
+template <class T>
+void initialize_glorot(std::uint64_t key, Index n_in, Index n_out, Index n_elements, T* weights) {
+    const double limit = std::sqrt(6.0 / double(n_in + n_out));
+    for (Index i = 0; i < n_elements; ++i)
+        weights[i] = T(limit * (2.0 * random_uniform(key, std::uint64_t(i)) - 1.0));
+}
+
+inline double dot(const double* a, const double* b, Index n) {
+    constexpr Index lanes = 8;
+    double sum[lanes] = {};
+    Index i = 0;
+    for (; i + lanes <= n; i += lanes)
+        for (Index lane = 0; lane < lanes; ++lane) sum[lane] += a[i + lane] * b[i + lane];
+    for (Index lane = 0; i < n; ++i, ++lane) sum[lane] += a[i] * b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+// Makes the n rows of q orthonormal.
+inline void orthonormalize(std::vector<double>& q, Index n) {
+    for (Index j = 0; j < n; ++j) {
+        double* const row = q.data() + j * n;
+        for (Index k = 0; k < j; ++k) {
+            const double* const other = q.data() + k * n;
+            const double projection = dot(row, other, n);
+            for (Index i = 0; i < n; ++i) row[i] -= projection * other[i];
+        }
+        const double length = std::sqrt(dot(row, row, n));
+        for (Index i = 0; i < n; ++i) row[i] /= length;
+    }
+}
+
+// weights[i * row_stride + j] for an n x n orthogonal matrix.
+template <class T>
+void initialize_orthogonal(std::uint64_t key, Index n, Index row_stride, T* weights) {
+    std::vector<double> columns(static_cast<std::size_t>(n * n));
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j)
+            columns[std::size_t(j * n + i)] = random_normal(key, std::uint64_t(i * n + j));
+    orthonormalize(columns, n);
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j)
+            weights[i * row_stride + j] = T(columns[std::size_t(j * n + i)]);
+}
+
+}  // namespace elman

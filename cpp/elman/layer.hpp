@@ -1,0 +1,620 @@
+// A cell over time: one direction of one layer, on a ragged mini-batch, and its BPTT.
+//
+// Forwards, at each step and for each block of units (a panel's width):
+//
+//     z_t = b + [x_t, h_{t-1}] [W_xh; W_hh]        one tile, x_t and h_{t-1} in one sum over k
+//     h_t = cell(z_t, h_{t-1}, c_{t-1})            pointwise, while z_t is in the cache
+//
+// Backwards through time, dz_t in the place of the activations:
+//
+//     dL/dh_t     = dL/dy_t + what step t + 1 sent back
+//     dz_t        = cell'(dL/dh_t)
+//     dL/dh_{t-1} = dz_t W_hh^T + the cell's direct path,     dL/dx_t = dz_t W_xh^T
+//
+// and the weights' gradient afterwards, over all rows of all steps in their order:
+//
+//     dW_xh = sum_t x_t^T dz_t,   dW_hh = sum_t h_{t-1}^T dz_t,   db = sum_t dz_t
+//
+// A reverse layer walks each sequence from its own last step to its first. Rows (sequences) never
+// meet, so they are dealt out to threads for the whole pass; gradients are split over blocks of
+// units instead, each summed by one thread.
+//
+// Truncated BPTT (Williams & Peng, 1990): the gradient stops wherever the number of steps up to
+// the end of the sequence is a multiple of bptt_steps.
+#pragma once
+
+#include <memory>
+
+#include "elman/batch.hpp"
+#include "elman/cell/cell.hpp"
+#include "elman/panel.hpp"
+#include "elman/threads.hpp"
+
+namespace elman {
+
+// What a layer reads or writes at each step: the forward states, beside them the reverse ones.
+template <class T>
+struct Features {
+    std::array<Rows<T>, 2> parts;
+    Index n_parts = 0;
+
+    void add(const Rows<T>& part) { parts[std::size_t(n_parts++)] = part; }
+    const Rows<T>& operator[](Index part) const { return parts[std::size_t(part)]; }
+    Index width() const {
+        Index width = 0;
+        for (Index p = 0; p < n_parts; ++p) width += (*this)[p].width;
+        return width;
+    }
+};
+
+// Where the arrays of one direction begin in the flat parameter vector; b_hn is -1 without one.
+struct ParameterOffsets {
+    Index W_xh, W_hh, b_h, b_hn;
+};
+
+struct RecurrenceShape {
+    std::vector<Index> input_widths;
+    Index n_units;
+    bool reverse;
+    ParameterOffsets offsets;
+};
+
+// Weights as the tiles read them; packed once for each update.
+template <class T>
+struct PackedWeights {
+    Array<T> panels;  // by block of units, then gate: [W_xh; W_hh], as far as the gate takes them
+    Array<T> bias;
+    Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
+    Array<T> gated_transposed;
+    std::array<Array<T>, 2> input_transposed;
+};
+
+// Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
+// of the batch when training; without training the cell's own have one row a sequence, used over
+// and over, and only h keeps every step.
+template <class T>
+struct Tape {
+    bool training = false;
+    Array<T> gates;  // by block, then gate: rows of one panel's width
+    Index gate_rows = 0;
+    Matrix<T> h, c, memo, gated;
+    Matrix<T> operand;  // h times the recurrent dropout mask
+    Matrix<T> initial_h, initial_c, initial_operand, mask;
+    bool has_mask = false;
+
+    // One row a sequence: what step t + 1 sent back to h directly, through the product with the
+    // recurrent weights (before the mask), and to c.
+    Matrix<T> dh, recurrent, dc;
+    Array<T> gradient;  // of the weights, panel by panel
+
+    Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
+    Rows<T> initial_products_with() const {
+        return has_mask ? initial_operand.rows() : initial_h.rows();
+    }
+};
+
+// Consecutive rows whose recurrent operand and dz both lie one after the other.
+struct Run {
+    bool starts;  // operand rows are those of the initial state
+    Index operand_row, row, size;
+};
+
+// Sequences [begin, begin + size) at step t.
+struct StepRows {
+    Index t, begin, size;
+    Index row;       // of sequence begin at step t
+    bool starts;     // their previous state is the initial one
+    Index previous;  // the row of sequence begin at the step before, in the order of processing
+};
+
+// Calls function(StepRows) in the order of processing, or against it.
+template <class Function>
+void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
+                   const Function& function) {
+    const Index n_steps = batch.length[std::size_t(shard.begin)];
+    for (Index i = 0; i < n_steps; ++i) {
+        const Index t = reverse != against ? n_steps - 1 - i : i;
+        const Index end = std::min(shard.end, batch.active(t));
+        const Index previous = reverse ? t + 1 : t - 1;
+        const bool exists = previous >= 0 && previous < n_steps;
+        const Index goes_on = exists ? std::clamp(batch.active(previous), shard.begin, end)
+                                     : shard.begin;
+        if (goes_on > shard.begin)
+            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
+                              false, batch.row(previous, shard.begin)});
+        if (end > goes_on)
+            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
+    }
+}
+
+// The rows over which dW_hh is summed, in order, in pieces that fit the first-level cache.
+inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
+    constexpr Index longest = 128;
+    std::vector<Run> runs;
+    for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
+        if (rows.starts && !with_initial_state) return;
+        Run run{rows.starts, rows.starts ? rows.begin : rows.previous, rows.row, rows.size};
+        if (!runs.empty()) {
+            Run& last = runs.back();
+            if (last.starts == run.starts && last.operand_row + last.size == run.operand_row &&
+                last.row + last.size == run.row) {
+                const Index moved = std::min(run.size, longest - last.size);
+                last.size += moved;
+                run = {run.starts, run.operand_row + moved, run.row + moved, run.size - moved};
+            }
+        }
+        for (; run.size > 0; run.operand_row += longest, run.row += longest, run.size -= longest)
+            runs.push_back({run.starts, run.operand_row, run.row, std::min(run.size, longest)});
+    });
+    return runs;
+}
+
+// What the network knows of a direction; RecurrenceOf<Cell> is the only implementation.
+template <class T>
+class Recurrence {
+public:
+    virtual ~Recurrence() = default;
+
+    virtual bool has_cell_state() const = 0;
+    virtual Index n_blocks() const = 0;
+    virtual Index multiply_adds() const = 0;  // of one row, forwards
+    virtual void resize(Tape<T>& tape, const Batch& batch) const = 0;
+    virtual void pack(const T* parameters, bool training, PackedWeights<T>& weights) const = 0;
+    virtual void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
+                         const PackedWeights<T>& weights, Tape<T>& tape,
+                         Control& control) const = 0;
+    // dy: dL/dh at each step, or no data where only the last state matters; dx likewise. What
+    // flows into the last states stands in tape.dh and tape.dc.
+    virtual void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
+                          Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
+                          bool accumulate, Tape<T>& tape, Control& control) const = 0;
+    virtual void gradient(Index block, const Batch& batch, const Features<const T>& inputs,
+                          const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
+                          Control& control) const = 0;
+};
+
+template <class Cell, class T>
+class RecurrenceOf final : public Recurrence<T> {
+public:
+    using V = Vec<T>;
+    static constexpr int n_gates = Cell::n_gates;
+    static constexpr bool has_gated_state = Cell::n_phases > 1;
+
+    explicit RecurrenceOf(RecurrenceShape shape) : shape_(std::move(shape)) {
+        for (const Gate& gate : Cell::gates) n_columns_ = std::max<Index>(n_columns_, gate.column + 1);
+        for (const Index width : shape_.input_widths) input_width_ += width;
+        for (const Gate& gate : Cell::gates) total_depth_ += depth(gate);
+    }
+
+    bool has_cell_state() const override { return Cell::has_cell_state; }
+    Index n_blocks() const override {
+        return (shape_.n_units + panel_width<T> - 1) / panel_width<T>;
+    }
+    Index multiply_adds() const override { return total_depth_ * packed_columns<T>(shape_.n_units); }
+
+    void resize(Tape<T>& tape, const Batch& batch) const override {
+        const Index n = batch.n_sequences(), units = shape_.n_units;
+        const Index rows = tape.training ? batch.n_rows() : n;
+        // Without training one block's activations may give way to the next one's, unless a later
+        // phase wants them.
+        const Index gate_columns =
+            tape.training || has_gated_state ? packed_columns<T>(units) : panel_width<T>;
+        const Index size = checked_multiply(rows, n_gates * gate_columns);
+        if (size > Index(tape.gates.size())) tape.gates.resize(std::size_t(size));
+        tape.gate_rows = rows;
+        tape.h.resize(batch.n_rows(), units);
+        tape.initial_h.resize(n, units);
+        if constexpr (Cell::has_cell_state) {
+            tape.c.resize(rows, units);
+            tape.memo.resize(rows, units);
+            tape.initial_c.resize(n, units);
+        }
+        if constexpr (has_gated_state) tape.gated.resize(rows, units);
+        if (tape.has_mask) {
+            tape.operand.resize(batch.n_rows(), units);
+            tape.initial_operand.resize(n, units);
+            tape.mask.resize(n, units);
+        }
+        if (!tape.training) return;
+        tape.dh.resize(n, units);
+        tape.recurrent.resize(n, units);
+        if constexpr (Cell::has_cell_state) tape.dc.resize(n, units);
+        tape.gradient.resize(std::size_t((total_depth_ + n_gates) * packed_columns<T>(units)));
+    }
+
+    void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
+        const Index columns = packed_columns<T>(shape_.n_units);
+        weights.panels.resize(std::size_t(total_depth_ * columns));
+        weights.bias.resize(std::size_t(n_gates * columns));
+        for (Index block = 0; block < n_blocks(); ++block) pack_block(parameters, block, weights);
+        if (!training) return;
+        const Index units = shape_.n_units, stride = row_stride();
+        pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_state,
+                        weights.state_transposed);
+        if constexpr (has_gated_state)
+            pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_gated_state,
+                            weights.gated_transposed);
+        const T* W_xh = parameters + shape_.offsets.W_xh;
+        for (std::size_t part = 0; part < shape_.input_widths.size(); ++part) {
+            const Index width = shape_.input_widths[part];
+            pack_transposed(W_xh, stride, width, takes_input, weights.input_transposed[part]);
+            W_xh += width * stride;
+        }
+    }
+
+    void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
+                 const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
+        if (!tape.training && Cell::has_cell_state)
+            for (Index s = shard.begin; s < shard.end; ++s)
+                std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.c.row(s));
+        for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
+            forward_phase<0>(rows, inputs, weights, tape, control);
+            if constexpr (has_gated_state) forward_phase<1>(rows, inputs, weights, tape, control);
+        });
+    }
+
+    void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
+                  Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
+                  bool accumulate, Tape<T>& tape, Control& control) const override {
+        const std::vector<Term<T>> to_state = gate_terms(tape, takes_state);
+        const std::vector<Term<T>> to_gated = gate_terms(tape, takes_gated_state);
+        const std::vector<Term<T>> to_input = gate_terms(tape, takes_input);
+        for (Index s = shard.begin; s < shard.end; ++s)
+            std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
+        for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
+            const Terms<T> state_terms = rows_of(to_state, tape_row(rows, tape));
+            const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
+            for_each_block([&](Index block) {
+                backward_block<Cell::n_phases - 1>(rows, block, dy, tape);
+            });
+            if constexpr (has_gated_state) {
+                multiply_all<T>(rows_of(to_gated, tape_row(rows, tape)), rows.size, shape_.n_units,
+                                weights.gated_transposed.data(), zeros(),
+                                block_of(tape.recurrent.rows(), rows.begin));
+                for_each_block([&](Index block) { backward_block<0>(rows, block, dy, tape); });
+            }
+            const Block<T> recurrent = block_of(tape.recurrent.rows(), rows.begin);
+            multiply_all<T>(state_terms, rows.size, shape_.n_units,
+                            weights.state_transposed.data(),
+                            has_gated_state ? as_const(recurrent) : zeros(), recurrent);
+            if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
+            for (Index part = 0; part < dx.n_parts; ++part) {
+                const Block<T> out = block_of(dx[part], rows.row);
+                multiply_all<T>(input_terms, rows.size, dx[part].width,
+                                weights.input_transposed[std::size_t(part)].data(),
+                                accumulate ? as_const(out) : zeros(), out);
+            }
+            control.poll(2 * rows.size * multiply_adds());
+        });
+    }
+
+    void gradient(Index block, const Batch& batch, const Features<const T>& inputs,
+                  const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
+                  Control& control) const override {
+        T* sums = tape.gradient.data() + block * panel_width<T> * (total_depth_ + n_gates);
+        const Index width = vectors(block) * V::width;
+        std::fill_n(sums, (total_depth_ + n_gates) * width, T(0));
+        constexpr Index longest = 128;
+        for (Index row = 0; row < batch.n_rows(); row += longest)
+            add_inputs(block, row, std::min(longest, batch.n_rows() - row), inputs, tape, sums,
+                       control);
+        for (const Run& run : runs) add_states(block, run, tape, sums, control);
+        unpack(block, sums, gradient);
+    }
+
+private:
+    static constexpr std::array<T, panel_width<T>> zero_row_{};
+
+    static Block<const T> zeros() { return {zero_row_.data(), 0, 0}; }
+    static Block<const T> as_const(const Block<T>& b) {
+        return {b.data, b.row_stride, b.panel_stride};
+    }
+    static Block<T> block_of(const Rows<T>& rows, Index first_row) {
+        return {rows.row(first_row), rows.stride, panel_width<T>};
+    }
+    static Terms<T> rows_of(const std::vector<Term<T>>& terms, Index first_row) {
+        return {terms.data(), Index(terms.size()), first_row};
+    }
+
+    Index depth(const Gate& gate) const {
+        return (takes_input(gate.operand) ? input_width_ : 0) +
+               (gate.operand != Operand::input ? shape_.n_units : 0);
+    }
+    Index row_stride() const { return n_columns_ * shape_.n_units; }
+    Index packed_width() const { return packed_columns<T>(shape_.n_units); }
+    int vectors(Index block) const {
+        return panel_vectors<T>(block * panel_width<T>, shape_.n_units);
+    }
+    Index units_in(Index block) const {
+        return std::min(panel_width<T>, shape_.n_units - block * panel_width<T>);
+    }
+    template <class Function>
+    void for_each_block(const Function& function) const {
+        for (Index block = 0; block < n_blocks(); ++block) function(block);
+    }
+
+    // The row of the cell's own matrices that belongs to the first of some rows.
+    static Index tape_row(const StepRows& rows, const Tape<T>& tape) {
+        return tape.training ? rows.row : rows.begin;
+    }
+    T* gate_rows(Tape<T>& tape, Index block, int gate) const {
+        const Index first = tape.training || has_gated_state ? block * panel_width<T> * n_gates : 0;
+        return tape.gates.data() + (first + gate * vectors(block) * V::width) * tape.gate_rows;
+    }
+
+    void pack_block(const T* parameters, Index block, PackedWeights<T>& weights) const {
+        const Index units = units_in(block), column = block * panel_width<T>;
+        T* panel = weights.panels.data() + column * total_depth_;
+        T* bias = weights.bias.data() + column * n_gates;
+        for (const Gate& gate : Cell::gates) {
+            const Index offset = gate.column * shape_.n_units + column;
+            if (takes_input(gate.operand))
+                panel = pack_panel(parameters + shape_.offsets.W_xh + offset, row_stride(), 1,
+                                   input_width_, units, vectors(block), panel);
+            if (gate.operand != Operand::input)
+                panel = pack_panel(parameters + shape_.offsets.W_hh + offset, row_stride(), 1,
+                                   shape_.n_units, units, vectors(block), panel);
+            const T* b = gate.recurrent_bias ? parameters + shape_.offsets.b_hn + column
+                                             : parameters + shape_.offsets.b_h + offset;
+            bias = pack_panel(b, 0, 1, 1, units, vectors(block), bias);
+        }
+    }
+
+    // W^T for the gates that take an operand: k runs over gates, then units; columns are the
+    // n_rows rows of W.
+    void pack_transposed(const T* W, Index stride, Index n_rows, bool (*takes)(Operand),
+                         Array<T>& panels) const {
+        Index n_taking = 0;
+        for (const Gate& gate : Cell::gates) n_taking += takes(gate.operand) ? 1 : 0;
+        panels.resize(std::size_t(n_taking * shape_.n_units * packed_columns<T>(n_rows)));
+        T* panel = panels.data();
+        for (Index row = 0; row < n_rows; row += panel_width<T>)
+            for (const Gate& gate : Cell::gates)
+                if (takes(gate.operand))
+                    panel = pack_panel(W + row * stride + gate.column * shape_.n_units, 1, stride,
+                                       shape_.n_units, std::min(panel_width<T>, n_rows - row),
+                                       panel_vectors<T>(row, n_rows), panel);
+    }
+
+    // dz of the gates that take an operand, as the left side of a product with W^T.
+    std::vector<Term<T>> gate_terms(Tape<T>& tape, bool (*takes)(Operand)) const {
+        std::vector<Term<T>> terms;
+        for (int g = 0; g < n_gates; ++g) {
+            if (!takes(Cell::gates[g].operand)) continue;
+            for (Index block = 0; block < n_blocks(); ++block)
+                terms.push_back({gate_rows(tape, block, g), vectors(block) * V::width, 1,
+                                 units_in(block)});
+        }
+        return terms;
+    }
+
+    template <int phase>
+    void forward_phase(const StepRows& rows, const Features<const T>& inputs,
+                       const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const {
+        // The terms of a step: the parts of x_t, then h_{t-1}; in their place, for gates that
+        // wait for another, the parts of x_t and the gated state.
+        std::array<Term<T>, 3> terms;
+        Index n_inputs = 0;
+        for (; n_inputs < inputs.n_parts; ++n_inputs) {
+            const Rows<const T>& part = inputs[n_inputs];
+            terms[std::size_t(n_inputs)] = {part.row(rows.row), part.stride, 1, part.width};
+        }
+        if constexpr (phase == 0) {
+            const Rows<T> from = rows.starts ? tape.initial_products_with() : tape.products_with();
+            terms[std::size_t(n_inputs)] = {from.row(rows.starts ? rows.begin : rows.previous),
+                                            from.stride, 1, shape_.n_units};
+        } else {
+            const Rows<T> from = tape.gated.rows();
+            terms[std::size_t(n_inputs)] = {from.row(tape_row(rows, tape)), from.stride, 1,
+                                            shape_.n_units};
+        }
+        for_each_block([&](Index block) {
+            sum_gates<phase>(rows, block, terms.data(), n_inputs, weights, tape);
+            forward_block<phase>(rows, block, tape);
+            control.poll(rows.size * total_depth_ * vectors(block) * V::width);
+        });
+    }
+
+    // z of one phase's gates; neighbours that take the same operands share the broadcasts.
+    template <int phase>
+    void sum_gates(const StepRows& rows, Index block, const Term<T>* terms, Index n_inputs,
+                   const PackedWeights<T>& weights, Tape<T>& tape) const {
+        const Index width = vectors(block) * V::width;
+        const T* panel = weights.panels.data() + block * panel_width<T> * total_depth_;
+        const T* bias = weights.bias.data() + block * panel_width<T> * n_gates;
+        for (int g = 0; g < n_gates;) {
+            const Gate& gate = Cell::gates[g];
+            const Index gate_depth = depth(gate);
+            int next = g + 1;
+            while (next < n_gates && Cell::gates[next].operand == gate.operand &&
+                   Cell::gates[next].phase == gate.phase)
+                ++next;
+            if (gate.phase == phase) {
+                const Index n_terms = gate.operand == Operand::input     ? n_inputs
+                                      : takes_input(gate.operand) ? n_inputs + 1
+                                                                         : 1;
+                multiply<T>({gate.operand == Operand::state ? terms + n_inputs : terms, n_terms},
+                            rows.size, vectors(block), next - g,
+                            {panel, width, gate_depth * width}, {bias + g * width, 0, width},
+                            {gate_rows(tape, block, g) + tape_row(rows, tape) * width, width,
+                             tape.gate_rows * width});
+            }
+            panel += (next - g) * gate_depth * width;
+            g = next;
+        }
+    }
+
+    // The states a step starts from, from the column of a block on.
+    struct Previous {
+        Rows<T> h, operand, c;
+        Index row, c_row;
+    };
+    Previous previous(const StepRows& rows, const Tape<T>& tape) const {
+        Previous p;
+        p.h = rows.starts ? tape.initial_h.rows() : tape.h.rows();
+        p.operand = rows.starts ? tape.initial_products_with() : tape.products_with();
+        p.row = rows.starts ? rows.begin : rows.previous;
+        p.c = tape.training && rows.starts ? tape.initial_c.rows() : tape.c.rows();
+        p.c_row = tape.training ? p.row : rows.begin;
+        return p;
+    }
+
+    template <int phase>
+    void forward_block(const StepRows& rows, Index block, Tape<T>& tape) const {
+        constexpr bool is_last = phase + 1 == Cell::n_phases;
+        const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
+        const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
+        const Previous from = previous(rows, tape);
+        T* gates[n_gates];
+        for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
+        for (Index r = 0; r < rows.size; ++r) {
+            for (Index lane = 0; lane < width; lane += V::width) {
+                const Index unit = block * panel_width<T> + lane, at = r * width + lane;
+                V z[n_gates];
+                for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
+                Step<V> step;
+                step.h_previous = V::load(from.h.row(from.row + r) + unit);
+                step.h_operand = V::load(from.operand.row(from.row + r) + unit);
+                if constexpr (Cell::has_cell_state)
+                    step.c_previous = V::load(from.c.row(from.c_row + r) + unit);
+                Cell::template forward<phase>(z, step);
+                if (keeps_gates)
+                    for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
+                if constexpr (!is_last) step.gated.store(tape.gated.row(first_row + r) + unit);
+                if constexpr (Cell::has_cell_state) {
+                    step.c.store(tape.c.row(first_row + r) + unit);
+                    step.memo.store(tape.memo.row(first_row + r) + unit);
+                }
+                if constexpr (is_last) {
+                    step.h.store(tape.h.row(rows.row + r) + unit);
+                    if (tape.has_mask)
+                        (step.h * V::load(tape.mask.row(rows.begin + r) + unit))
+                            .store(tape.operand.row(rows.row + r) + unit);
+                }
+            }
+        }
+    }
+
+    template <int phase>
+    void backward_block(const StepRows& rows, Index block, const Rows<const T>& dy,
+                        Tape<T>& tape) const {
+        constexpr bool is_last = phase + 1 == Cell::n_phases;
+        const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
+        const Previous from = previous(rows, tape);
+        T* gates[n_gates];
+        for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
+        for (Index r = 0; r < rows.size; ++r) {
+            const Index s = rows.begin + r;
+            for (Index lane = 0; lane < width; lane += V::width) {
+                const Index unit = block * panel_width<T> + lane, at = r * width + lane;
+                V z[n_gates];
+                for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
+                StepGradient<V> step;
+                step.h_previous = V::load(from.h.row(from.row + r) + unit);
+                step.h_operand = V::load(from.operand.row(from.row + r) + unit);
+                step.h = V::load(tape.h.row(rows.row + r) + unit);
+                T* const recurrent = tape.recurrent.row(s) + unit;
+                if constexpr (is_last) {
+                    V sent_back = V::load(recurrent);
+                    if (tape.has_mask) sent_back = sent_back * V::load(tape.mask.row(s) + unit);
+                    step.dh = V::load(tape.dh.row(s) + unit) + sent_back;
+                    if (dy.data != nullptr)
+                        step.dh = V::load(dy.row(rows.row + r) + unit) + step.dh;
+                } else {
+                    step.d_gated = V::load(recurrent);
+                }
+                if constexpr (Cell::has_cell_state) {
+                    step.c_previous = V::load(from.c.row(from.c_row + r) + unit);
+                    step.memo = V::load(tape.memo.row(first_row + r) + unit);
+                    step.dc = V::load(tape.dc.row(s) + unit);
+                }
+                Cell::template backward<phase>(z, step);
+                for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
+                if constexpr (is_last) step.dh_previous.store(tape.dh.row(s) + unit);
+                if constexpr (!is_last) step.dh_operand.store(recurrent);
+                if constexpr (Cell::has_cell_state) step.dc.store(tape.dc.row(s) + unit);
+            }
+        }
+    }
+
+    void truncate(const Batch& batch, const StepRows& rows, Index bptt_steps, Tape<T>& tape) const {
+        for (Index s = rows.begin; s < rows.begin + rows.size; ++s) {
+            const Index to_end = shape_.reverse ? rows.t + 1 : batch.length[std::size_t(s)] - rows.t;
+            if (to_end % bptt_steps != 0) continue;
+            std::fill_n(tape.dh.row(s), packed_width(), T(0));
+            std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
+            if constexpr (Cell::has_cell_state) std::fill_n(tape.dc.row(s), packed_width(), T(0));
+        }
+    }
+
+    // sums[gate] += x^T dz over some rows; the bias is the weight of an input that is always one.
+    void add_inputs(Index block, Index row, Index n_rows, const Features<const T>& inputs,
+                    Tape<T>& tape, T* sums, Control& control) const {
+        static constexpr T one = T(1);
+        const Index width = vectors(block) * V::width;
+        for (int g = 0; g < n_gates; ++g) {
+            const Gate& gate = Cell::gates[g];
+            const Block<const T> dz{gate_rows(tape, block, g) + row * width, width, 0};
+            T* sum = sums;
+            if (takes_input(gate.operand)) {
+                for (Index part = 0; part < inputs.n_parts; ++part) {
+                    const Rows<const T>& x = inputs[part];
+                    const Term<T> term{x.row(row), 1, x.stride, n_rows};
+                    multiply<T>({&term, 1}, x.width, vectors(block), 1, dz, {sum, width, 0},
+                                {sum, width, 0});
+                    sum += x.width * width;
+                }
+            }
+            T* const bias = sums + depth(gate) * width;
+            const Term<T> ones{&one, 0, 0, n_rows};
+            multiply<T>({&ones, 1}, 1, vectors(block), 1, dz, {bias, 0, 0}, {bias, 0, 0});
+            control.poll(n_rows * input_width_ * width);
+            sums += (depth(gate) + 1) * width;
+        }
+    }
+
+    void add_states(Index block, const Run& run, Tape<T>& tape, T* sums,
+                    Control& control) const {
+        const Index width = vectors(block) * V::width;
+        for (int g = 0; g < n_gates; ++g) {
+            const Gate& gate = Cell::gates[g];
+            if (gate.operand != Operand::input) {
+                const Rows<T> from = takes_gated_state(gate.operand) ? tape.gated.rows()
+                                     : run.starts ? tape.initial_products_with()
+                                                  : tape.products_with();
+                const Index from_row = takes_gated_state(gate.operand) ? run.row : run.operand_row;
+                const Term<T> term{from.row(from_row), 1, from.stride, run.size};
+                T* const sum = sums + (depth(gate) - shape_.n_units) * width;
+                multiply<T>({&term, 1}, shape_.n_units, vectors(block), 1,
+                            {gate_rows(tape, block, g) + run.row * width, width, 0},
+                            {sum, width, 0}, {sum, width, 0});
+                control.poll(run.size * shape_.n_units * width);
+            }
+            sums += (depth(gate) + 1) * width;
+        }
+    }
+
+    void unpack(Index block, const T* sums, T* gradient) const {
+        const Index width = vectors(block) * V::width, column = block * panel_width<T>;
+        const auto copy_rows = [&](Index n_rows, T* to) {
+            for (Index k = 0; k < n_rows; ++k, sums += width)
+                std::copy_n(sums, units_in(block), to + k * row_stride());
+        };
+        for (const Gate& gate : Cell::gates) {
+            const Index offset = gate.column * shape_.n_units + column;
+            if (takes_input(gate.operand))
+                copy_rows(input_width_, gradient + shape_.offsets.W_xh + offset);
+            if (gate.operand != Operand::input)
+                copy_rows(shape_.n_units, gradient + shape_.offsets.W_hh + offset);
+            copy_rows(1, gate.recurrent_bias ? gradient + shape_.offsets.b_hn + column
+                                             : gradient + shape_.offsets.b_h + offset);
+        }
+    }
+
+    RecurrenceShape shape_;
+    Index n_columns_ = 0;
+    Index input_width_ = 0;
+    Index total_depth_ = 0;
+};
+
+}  // namespace elman

@@ -1,0 +1,539 @@
+// A stack of recurrent layers, each of one direction or two, and a dense head.
+//
+//     x -> layer 0 -> dropout -> layer 1 -> dropout -> ... -> head -> outputs
+//
+// Outputs are per step, or per sequence: then the head reads the forward state after the last
+// step beside the reverse state after the first. The network holds shapes; parameters are one
+// flat vector, cut by the list parameters(). What a pass leaves behind is its Workspace.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "elman/cells.hpp"
+#include "elman/dense.hpp"
+#include "elman/dropout.hpp"
+#include "elman/initialize.hpp"
+
+namespace elman {
+
+struct NetworkOptions {
+    CellOptions cell;
+    std::vector<Index> hidden_layer_sizes;
+    std::vector<bool> bidirectional;  // one for each layer
+    Index n_channels;
+    Index n_outputs;  // ignored without a head
+    bool head;
+};
+
+struct Parameter {
+    std::string name;
+    std::vector<Index> shape;
+    Index offset;
+
+    Index size() const { return shape.size() == 2 ? checked_multiply(shape[0], shape[1]) : shape[0]; }
+    bool is_matrix() const { return shape.size() == 2; }
+};
+
+// Columns [offset, offset + width) of a row of states.
+struct State {
+    std::string name;
+    Index width, offset;
+    bool is_cell_state;
+};
+
+// Sequences one after another: sequence i is rows offsets[i] to offsets[i + 1] of values.
+template <class T>
+struct Sequences {
+    const T* values;
+    Index n_channels;
+    const Index* offsets;
+    Index n_sequences;
+
+    Index n_steps() const { return offsets[n_sequences]; }
+    const T* step(Index sequence, Index t) const {
+        return values + (offsets[sequence] + t) * n_channels;
+    }
+};
+
+template <class T>
+struct NetworkWeights {
+    std::vector<std::array<PackedWeights<T>, 2>> layers;
+    PackedDense<T> head;
+};
+
+// The memory of one pass over a mini-batch, used again for the next.
+template <class T>
+struct Workspace {
+    template <class U>
+    using ByDirection = std::vector<std::array<U, 2>>;
+
+    bool training = false;
+    bool per_step = false;
+    Dropout dropout;
+    Batch batch;
+    std::array<std::vector<Run>, 2> runs;
+    Matrix<T> x;
+    ByDirection<Tape<T>> tapes;
+    ByDirection<Matrix<T>> masks, dropped;  // dropout between layers
+    ByDirection<Matrix<T>> dh;              // dL/d(a layer's output), at each step
+    std::array<Matrix<T>, 2> last, dlast;   // the top layer's last states, and their gradient
+    Matrix<T> outputs, doutputs;
+};
+
+template <class T>
+class Network {
+public:
+    explicit Network(NetworkOptions options) : options_(std::move(options)) {
+        check_options();
+        layout_ = cell_layout(options_.cell);
+        std::vector<Index> widths{options_.n_channels};
+        for (Index l = 0; l < n_layers(); ++l) {
+            const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+            layers_.emplace_back();
+            for (Index d = 0; d < n_directions(l); ++d)
+                layers_.back().push_back(make_recurrence<T>(
+                    options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units)}));
+            widths.assign(std::size_t(n_directions(l)), units);
+        }
+        const Index features = total(widths);
+        if (options_.head) {
+            const Index W = add_parameter("head.W", {features, options_.n_outputs});
+            const Index b = add_parameter("head.b", {options_.n_outputs});
+            head_.emplace(widths, options_.n_outputs, W, b);
+        } else {
+            options_.n_outputs = features;
+        }
+    }
+
+    const NetworkOptions& options() const { return options_; }
+    const std::vector<Parameter>& parameters() const { return parameters_; }
+    Index n_parameters() const { return n_parameters_; }
+    const std::vector<State>& states() const { return states_; }
+    Index state_size() const { return state_size_; }
+    Index n_layers() const { return Index(options_.hidden_layer_sizes.size()); }
+
+    // Of one step of one sequence, forwards.
+    Index multiply_adds() const {
+        Index sum = head_ ? head_->multiply_adds() : 0;
+        for (const auto& directions : layers_)
+            for (const auto& direction : directions) sum += direction->multiply_adds();
+        return sum;
+    }
+
+    void initialize(std::uint64_t seed, T* weights) const {
+        std::fill_n(weights, n_parameters_, T(0));
+        for (std::size_t p = 0; p < parameters_.size(); ++p) {
+            const Parameter& parameter = parameters_[p];
+            T* const to = weights + parameter.offset;
+            const std::uint64_t key = random_bits(seed, std::uint64_t(p));
+            const auto ends_with = [&](const std::string& end) {
+                return parameter.name.size() >= end.size() &&
+                       parameter.name.compare(parameter.name.size() - end.size(), end.size(), end) ==
+                           0;
+            };
+            if (ends_with("W_xh")) {
+                const Index units = parameter.shape[1] / layout_.n_columns;
+                initialize_glorot(key, parameter.shape[0], units, parameter.size(), to);
+            } else if (ends_with("head.W")) {
+                initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(), to);
+            } else if (ends_with("W_hh")) {
+                const Index units = parameter.shape[0];
+                for (Index column = 0; column < layout_.n_columns; ++column)
+                    initialize_orthogonal(random_bits(key, std::uint64_t(column)), units,
+                                          parameter.shape[1], to + column * units);
+            } else if (ends_with("b_h") && layout_.forget_column >= 0) {
+                const Index units = parameter.shape[0] / layout_.n_columns;
+                std::fill_n(to + layout_.forget_column * units, units, T(1));
+            }
+        }
+    }
+
+    void pack(const T* weights, bool training, NetworkWeights<T>& packed) const {
+        packed.layers.resize(std::size_t(n_layers()));
+        for (Index l = 0; l < n_layers(); ++l)
+            for (Index d = 0; d < n_directions(l); ++d)
+                direction(l, d).pack(weights, training, at(packed.layers, l, d));
+        if (head_) head_->pack(weights, training, packed.head);
+    }
+
+    // Makes room for a pass over workspace.batch, with the initial states (n_sequences rows of
+    // state_size, in the caller's order) or zero. One thread.
+    void prepare(Workspace<T>& workspace, const T* initial_state) const {
+        const Batch& batch = workspace.batch;
+        const Dropout& dropout = workspace.dropout;
+        workspace.x.resize(batch.n_rows(), options_.n_channels, options_.n_channels);
+        for (auto* matrices : {&workspace.masks, &workspace.dropped, &workspace.dh})
+            matrices->resize(std::size_t(n_layers()));
+        workspace.tapes.resize(std::size_t(n_layers()));
+        for (Index l = 0; l < n_layers(); ++l) {
+            const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+            const bool every_step = l + 1 < n_layers() || workspace.per_step;
+            for (Index d = 0; d < n_directions(l); ++d) {
+                Tape<T>& tape = at(workspace.tapes, l, d);
+                tape.training = workspace.training;
+                tape.has_mask = dropout.recurrent > 0.0;
+                direction(l, d).resize(tape, batch);
+                if (has_dropout(workspace, l)) {
+                    const Index rows = every_step ? batch.n_rows() : batch.n_sequences();
+                    at(workspace.masks, l, d).resize(rows, units);
+                    if (every_step) at(workspace.dropped, l, d).resize(rows, units);
+                }
+                if (workspace.training && every_step)
+                    at(workspace.dh, l, d).resize(batch.n_rows(), units);
+            }
+        }
+        if (!workspace.per_step) {
+            const Index units = options_.hidden_layer_sizes.back();
+            for (Index d = 0; d < n_directions(n_layers() - 1); ++d) {
+                workspace.last[std::size_t(d)].resize(batch.n_sequences(), units);
+                if (workspace.training)
+                    workspace.dlast[std::size_t(d)].resize(batch.n_sequences(), units);
+            }
+        }
+        const Index n_outputs_rows = workspace.per_step ? batch.n_rows() : batch.n_sequences();
+        workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
+        if (workspace.training) {
+            workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
+            for (const bool reverse : {false, true})
+                workspace.runs[std::size_t(reverse)] =
+                    recurrent_runs(batch, reverse, initial_state != nullptr);
+        }
+        set_initial_states(workspace, initial_state);
+    }
+
+    // The outputs of the sequences of a shard.
+    void forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights, Range shard,
+                 Workspace<T>& workspace, Control& control) const {
+        gather(sequences, shard, workspace);
+        for (Index l = 0; l < n_layers(); ++l) {
+            const Features<const T> inputs = layer_inputs(workspace, l);
+            for (Index d = 0; d < n_directions(l); ++d)
+                direction(l, d).forward(workspace.batch, shard, inputs, at(weights.layers, l, d),
+                                        at(workspace.tapes, l, d), control);
+            drop(workspace, l, shard);
+        }
+        if (!workspace.per_step) gather_last(workspace, shard);
+        const Features<const T> features = head_inputs(workspace);
+        for_each_output(workspace, shard, [&](Index row, Index n_rows) {
+            if (head_)
+                head_->forward(row, n_rows, features, weights.head, workspace.outputs.rows());
+            else
+                copy_outputs(row, n_rows, features, workspace.outputs.rows());
+        });
+    }
+
+    // From workspace.doutputs to every dz on the tapes.
+    void backward(const NetworkWeights<T>& weights, Range shard, Index bptt_steps,
+                  Workspace<T>& workspace, Control& control) const {
+        const Features<T> dfeatures = head_input_gradients(workspace);
+        for_each_output(workspace, shard, [&](Index row, Index n_rows) {
+            if (head_)
+                head_->backward(row, n_rows, workspace.doutputs.rows(), weights.head, dfeatures);
+            else
+                copy_gradients(row, n_rows, workspace.doutputs.rows(), dfeatures);
+        });
+        for (Index l = n_layers() - 1; l >= 0; --l) {
+            const bool is_top = l + 1 == n_layers();
+            undrop(workspace, l, shard);
+            Features<T> dx;
+            for (Index d = 0; l > 0 && d < n_directions(l - 1); ++d)
+                dx.add(at(workspace.dh, l - 1, d).rows());
+            for (Index d = 0; d < n_directions(l); ++d) {
+                Tape<T>& tape = at(workspace.tapes, l, d);
+                start_gradients(workspace, l, d, shard);
+                const Rows<const T> dy = is_top && !workspace.per_step
+                                             ? Rows<const T>{}
+                                             : Rows<const T>(at(workspace.dh, l, d).rows());
+                direction(l, d).backward(workspace.batch, shard, at(weights.layers, l, d),
+                                         bptt_steps, dy, dx, d > 0, tape, control);
+            }
+        }
+    }
+
+    // The gradient of the weights in independent pieces, for any thread.
+    Index n_gradient_tasks() const {
+        Index n = head_ ? 1 : 0;
+        for (const auto& directions : layers_)
+            for (const auto& direction : directions) n += direction->n_blocks();
+        return n;
+    }
+    void gradient(Index task, Workspace<T>& workspace, T* gradient, Control& control) const {
+        for (Index l = 0; l < n_layers(); ++l) {
+            for (Index d = 0; d < n_directions(l); ++d) {
+                const Recurrence<T>& recurrence = direction(l, d);
+                if (task < recurrence.n_blocks()) {
+                    recurrence.gradient(task, workspace.batch, layer_inputs(workspace, l),
+                                        workspace.runs[std::size_t(d)], at(workspace.tapes, l, d),
+                                        gradient, control);
+                    return;
+                }
+                task -= recurrence.n_blocks();
+            }
+        }
+        const Index rows =
+            workspace.per_step ? workspace.batch.n_rows() : workspace.batch.n_sequences();
+        head_->gradient(rows, head_inputs(workspace), workspace.doutputs.rows(), gradient, control);
+    }
+
+    // States after the last step in the order of processing, for the sequences of the batch.
+    void final_states(const Workspace<T>& workspace, Range shard, T* states) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            const Tape<T>& tape = at(workspace.tapes, l, d);
+            for (Index s = shard.begin; s < shard.end; ++s) {
+                const Index row = state.is_cell_state ? s : last_row(workspace.batch, s, d);
+                const T* const from = (state.is_cell_state ? tape.c : tape.h).row(row);
+                std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
+            }
+        });
+    }
+
+private:
+    static Index total(const std::vector<Index>& widths) {
+        Index sum = 0;
+        for (const Index width : widths) sum += width;
+        return sum;
+    }
+    template <class Matrices>
+    static auto& at(Matrices& matrices, Index l, Index d) {
+        return matrices[std::size_t(l)][std::size_t(d)];
+    }
+    Index n_directions(Index l) const { return options_.bidirectional[std::size_t(l)] ? 2 : 1; }
+    const Recurrence<T>& direction(Index l, Index d) const { return *at(layers_, l, d); }
+
+    void check_options() const {
+        const auto require = [](bool holds, const char* what) {
+            if (!holds) throw std::invalid_argument(std::string("elman: ") + what);
+        };
+        require(!options_.hidden_layer_sizes.empty(), "a network needs a layer");
+        require(options_.bidirectional.size() == options_.hidden_layer_sizes.size(),
+                "bidirectional needs one entry for each layer");
+        for (const Index size : options_.hidden_layer_sizes)
+            require(size >= 1 && size <= 1 << 24, "a layer needs 1 to 2^24 units");
+        require(options_.n_channels >= 1, "n_channels must be at least 1");
+        require(!options_.head || options_.n_outputs >= 1, "n_outputs must be at least 1");
+    }
+
+    Index add_parameter(std::string name, std::vector<Index> shape) {
+        parameters_.push_back({std::move(name), std::move(shape), n_parameters_});
+        n_parameters_ += parameters_.back().size();
+        return parameters_.back().offset;
+    }
+
+    ParameterOffsets add_parameters(Index l, Index d, const std::vector<Index>& widths, Index units) {
+        const std::string prefix =
+            "layers." + std::to_string(l) + (d == 1 ? ".reverse." : ".");
+        const Index columns = layout_.n_columns * units;
+        ParameterOffsets offsets{};
+        offsets.W_xh = add_parameter(prefix + "W_xh", {total(widths), columns});
+        offsets.W_hh = add_parameter(prefix + "W_hh", {units, columns});
+        offsets.b_h = add_parameter(prefix + "b_h", {columns});
+        offsets.b_hn = layout_.has_recurrent_bias ? add_parameter(prefix + "b_hn", {units}) : -1;
+        add_state(prefix + "h", units, false);
+        if (layout_.has_cell_state) add_state(prefix + "c", units, true);
+        return offsets;
+    }
+
+    void add_state(std::string name, Index width, bool is_cell_state) {
+        states_.push_back({std::move(name), width, state_size_, is_cell_state});
+        state_size_ += width;
+    }
+
+    template <class Function>
+    void for_each_state(const Function& function) const {
+        auto state = states_.begin();
+        for (Index l = 0; l < n_layers(); ++l)
+            for (Index d = 0; d < n_directions(l); ++d)
+                for (int i = 0; i < (layout_.has_cell_state ? 2 : 1); ++i) function(l, d, *state++);
+    }
+
+    template <class U>
+    U* state_row(const Workspace<T>& workspace, U* states, Index s) const {
+        return states + workspace.batch.source[std::size_t(s)] * state_size_;
+    }
+    static Index last_row(const Batch& batch, Index s, Index d) {
+        return d == 0 ? batch.last_row(s) : batch.row(0, s);
+    }
+
+    void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            Tape<T>& tape = at(workspace.tapes, l, d);
+            Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
+            for (Index s = 0; s < workspace.batch.n_sequences(); ++s) {
+                T* const to = initial.row(s);
+                if (initial_state == nullptr)
+                    std::fill_n(to, state.width, T(0));
+                else
+                    std::copy_n(state_row(workspace, initial_state, s) + state.offset, state.width,
+                                to);
+                if (!tape.has_mask || state.is_cell_state) continue;
+                T* const mask = tape.mask.row(s);
+                dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
+                             workspace.dropout.recurrent, mask);
+                for (Index j = 0; j < state.width; ++j)
+                    tape.initial_operand.row(s)[j] = to[j] * mask[j];
+            }
+        });
+    }
+
+    static void gather(const Sequences<T>& sequences, Range shard, Workspace<T>& workspace) {
+        const Batch& batch = workspace.batch;
+        for (Index s = shard.begin; s < shard.end; ++s) {
+            const T* from = sequences.step(batch.source[std::size_t(s)], 0);
+            for (Index t = 0; t < batch.length[std::size_t(s)]; ++t, from += sequences.n_channels)
+                std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
+        }
+    }
+
+    // Dropout stands behind every layer but the last of a network without a head.
+    bool has_dropout(const Workspace<T>& workspace, Index l) const {
+        return workspace.dropout.output > 0.0 && (head_ || l + 1 < n_layers());
+    }
+    bool has_every_step(const Workspace<T>& workspace, Index l) const {
+        return l + 1 < n_layers() || workspace.per_step;
+    }
+
+    Features<const T> layer_inputs(const Workspace<T>& workspace, Index l) const {
+        Features<const T> inputs;
+        if (l == 0)
+            inputs.add(workspace.x.rows());
+        else
+            add_outputs(workspace, l - 1, inputs);
+        return inputs;
+    }
+    Features<const T> head_inputs(const Workspace<T>& workspace) const {
+        Features<const T> inputs;
+        if (workspace.per_step)
+            add_outputs(workspace, n_layers() - 1, inputs);
+        else
+            for (Index d = 0; d < n_directions(n_layers() - 1); ++d)
+                inputs.add(workspace.last[std::size_t(d)].rows());
+        return inputs;
+    }
+    void add_outputs(const Workspace<T>& workspace, Index l, Features<const T>& features) const {
+        for (Index d = 0; d < n_directions(l); ++d)
+            features.add(has_dropout(workspace, l) ? at(workspace.dropped, l, d).rows()
+                                                   : at(workspace.tapes, l, d).h.rows());
+    }
+    Features<T> head_input_gradients(const Workspace<T>& workspace) const {
+        Features<T> gradients;
+        for (Index d = 0; d < n_directions(n_layers() - 1); ++d)
+            gradients.add(workspace.per_step ? at(workspace.dh, n_layers() - 1, d).rows()
+                                             : workspace.dlast[std::size_t(d)].rows());
+        return gradients;
+    }
+
+    // The rows of the outputs that belong to a shard.
+    template <class Function>
+    static void for_each_output(const Workspace<T>& workspace, Range shard,
+                                const Function& function) {
+        if (!workspace.per_step)
+            function(shard.begin, shard.size());
+        else
+            for_each_step(workspace.batch, shard, false, false,
+                          [&](const StepRows& rows) { function(rows.row, rows.size); });
+    }
+
+    void drop(Workspace<T>& workspace, Index l, Range shard) const {
+        if (!has_dropout(workspace, l) || !has_every_step(workspace, l)) return;
+        const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+        const Index width = units * n_directions(l);
+        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
+            for (Index d = 0; d < n_directions(l); ++d) {
+                for (Index r = 0; r < rows.size; ++r) {
+                    T* const mask = at(workspace.masks, l, d).row(rows.row + r);
+                    dropout_mask(workspace.dropout.output_key(l), rows.begin + r,
+                                 rows.t * width + d * units, units, workspace.dropout.output, mask);
+                    multiply_rows(at(workspace.tapes, l, d).h.row(rows.row + r), mask, units,
+                                  at(workspace.dropped, l, d).row(rows.row + r));
+                }
+            }
+        });
+    }
+
+    // The last states that a head per sequence reads, dropped out where they are to be.
+    void gather_last(Workspace<T>& workspace, Range shard) const {
+        const Index l = n_layers() - 1, units = options_.hidden_layer_sizes[std::size_t(l)];
+        const Index width = units * n_directions(l);
+        for (Index d = 0; d < n_directions(l); ++d) {
+            for (Index s = shard.begin; s < shard.end; ++s) {
+                T* const to = workspace.last[std::size_t(d)].row(s);
+                std::copy_n(at(workspace.tapes, l, d).h.row(last_row(workspace.batch, s, d)), units,
+                            to);
+                if (!has_dropout(workspace, l)) continue;
+                const Index t = d == 0 ? workspace.batch.length[std::size_t(s)] - 1 : 0;
+                T* const mask = at(workspace.masks, l, d).row(s);
+                dropout_mask(workspace.dropout.output_key(l), s, t * width + d * units, units,
+                             workspace.dropout.output, mask);
+                multiply_rows(to, mask, units, to);
+            }
+        }
+    }
+
+    // From the gradient of what dropout let through to that of the states.
+    void undrop(Workspace<T>& workspace, Index l, Range shard) const {
+        if (!has_dropout(workspace, l)) return;
+        const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+        const auto mask_rows = [&](Index row, Index n_rows) {
+            for (Index d = 0; d < n_directions(l); ++d)
+                for (Index r = row; r < row + n_rows; ++r) {
+                    T* const gradient = has_every_step(workspace, l)
+                                            ? at(workspace.dh, l, d).row(r)
+                                            : workspace.dlast[std::size_t(d)].row(r);
+                    multiply_rows(gradient, at(workspace.masks, l, d).row(r), units, gradient);
+                }
+        };
+        if (has_every_step(workspace, l))
+            for_each_step(workspace.batch, shard, false, false,
+                          [&](const StepRows& rows) { mask_rows(rows.row, rows.size); });
+        else
+            mask_rows(shard.begin, shard.size());
+    }
+
+    static void multiply_rows(const T* a, const T* b, Index n, T* product) {
+        for (Index j = 0; j < n; ++j) product[j] = a[j] * b[j];
+    }
+
+    // What flows into the states behind the last step: from a head per sequence, or nothing.
+    void start_gradients(Workspace<T>& workspace, Index l, Index d, Range shard) const {
+        Tape<T>& tape = at(workspace.tapes, l, d);
+        const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+        for (Index s = shard.begin; s < shard.end; ++s) {
+            if (has_every_step(workspace, l))
+                std::fill_n(tape.dh.row(s), units, T(0));
+            else
+                std::copy_n(workspace.dlast[std::size_t(d)].row(s), units, tape.dh.row(s));
+            if (layout_.has_cell_state) std::fill_n(tape.dc.row(s), units, T(0));
+        }
+    }
+
+    static void copy_outputs(Index row, Index n_rows, const Features<const T>& features,
+                             const Rows<T>& outputs) {
+        for (Index r = row; r < row + n_rows; ++r) {
+            T* to = outputs.row(r);
+            for (Index part = 0; part < features.n_parts; ++part)
+                to = std::copy_n(features[part].row(r), features[part].width, to);
+        }
+    }
+    static void copy_gradients(Index row, Index n_rows, const Rows<T>& doutputs,
+                               const Features<T>& gradients) {
+        for (Index r = row; r < row + n_rows; ++r) {
+            const T* from = doutputs.row(r);
+            for (Index part = 0; part < gradients.n_parts; ++part) {
+                std::copy_n(from, gradients[part].width, gradients[part].row(r));
+                from += gradients[part].width;
+            }
+        }
+    }
+
+    NetworkOptions options_;
+    CellLayout layout_{};
+    std::vector<Parameter> parameters_;
+    Index n_parameters_ = 0;
+    std::vector<State> states_;
+    Index state_size_ = 0;
+    std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;
+    std::optional<Dense<T>> head_;
+};
+
+}  // namespace elman

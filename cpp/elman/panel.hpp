@@ -1,0 +1,255 @@
+// Matrix products on packed panels; every sum over k runs from k = 0 upwards, one FMA a term.
+//
+// A panel is a slice of consecutive columns of the right operand B (K x M), two registers wide
+// (one, where a last slice fits), stored k by k:
+//
+//     B = [ panel 0 | panel 1 | ... ],   panel p:  B[0, p], B[1, p], ..., B[K-1, p]
+//
+// The tile keeps R rows x one panel of the result C in registers while k runs:
+//
+//     C[r, :] = C0[r, :] + sum_k A[r, k] B[k, :]        r = 0 ... R-1
+//
+// A is read by broadcast, so it needs no packing, and k may run over several operands in turn
+// (x_t, then h_{t-1}) without joining them in memory: each is a Term. A lane is a column of C
+// and sums its own terms in the order of k, whatever the other rows, the tile's height, the
+// register's width or the thread: that is why results are equal to the bit.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "elman/memory.hpp"
+
+namespace elman {
+
+inline constexpr int max_panel_vectors = 2;
+
+template <class T>
+inline constexpr Index panel_width = max_panel_vectors * Vec<T>::width;
+
+// Vectors in the panel that begins at a column, of n_columns in all.
+template <class T>
+inline int panel_vectors(Index first_column, Index n_columns) {
+    return n_columns - first_column <= Vec<T>::width ? 1 : max_panel_vectors;
+}
+
+// Columns up to whole panels; panels but the last are panel_width wide.
+template <class T>
+inline Index packed_columns(Index n_columns) {
+    const Index last = (n_columns - 1) / panel_width<T> * panel_width<T>;
+    return last + panel_vectors<T>(last, n_columns) * Vec<T>::width;
+}
+
+// One operand of a sum over k: element (r, k) is data[r * row_stride + k * k_stride].
+template <class T>
+struct Term {
+    const T* data;
+    Index row_stride;
+    Index k_stride;
+    Index depth;
+};
+
+namespace detail {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int max_accumulators = 24;
+#else
+inline constexpr int max_accumulators = 12;
+#endif
+
+inline constexpr int max_rows = 12;
+inline constexpr int max_panels = 4;
+
+// Accumulators, a panel's vectors and one broadcast share the registers: 12 of AVX2's 16 sum.
+// Two FMA ports with a latency of 4 cycles need 8 in flight; where rows are few, several
+// panels side by side provide them.
+inline constexpr bool tile_fits(Index n_rows, Index n_panels, int n_vectors) {
+    return n_rows <= max_rows && n_rows * n_panels * n_vectors <= max_accumulators;
+}
+
+// Where the operands of a tile lie: strides in elements, between rows and between panels.
+template <class T>
+struct Block {
+    T* data;
+    Index row_stride;
+    Index panel_stride;
+};
+
+template <class T>
+struct TileArguments {
+    const Term<T>* terms;
+    Index n_terms;
+    Index first_row;
+    Block<const T> panel;
+    Block<const T> start;
+    Block<T> out;
+};
+
+template <class T, int n_rows, int n_panels, int n_vectors>
+void tile(const TileArguments<T>& arguments) {
+    using V = Vec<T>;
+    const Block<const T> start = arguments.start;
+    const Block<T> out = arguments.out;
+    const T* panel = arguments.panel.data;
+    const Index panel_stride = arguments.panel.panel_stride;
+    const Index panel_step = arguments.panel.row_stride;
+    V sum[n_rows][n_panels][n_vectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; ++r)
+#pragma GCC unroll 16
+        for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 16
+            for (int v = 0; v < n_vectors; ++v)
+                sum[r][p][v] = V::load(start.data + r * start.row_stride +
+                                       p * start.panel_stride + v * V::width);
+    for (Index s = 0; s < arguments.n_terms; ++s) {
+        const Term<T> term = arguments.terms[s];
+        const T* a = term.data + arguments.first_row * term.row_stride;
+        for (Index k = 0; k < term.depth; ++k) {
+            V b[n_panels][n_vectors];
+#pragma GCC unroll 16
+            for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 16
+                for (int v = 0; v < n_vectors; ++v)
+                    b[p][v] = V::load(panel + p * panel_stride + v * V::width);
+#pragma GCC unroll 16
+            for (int r = 0; r < n_rows; ++r) {
+                const V x = V::broadcast(a + r * term.row_stride);
+#pragma GCC unroll 16
+                for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 16
+                    for (int v = 0; v < n_vectors; ++v)
+                        sum[r][p][v] = fma(x, b[p][v], sum[r][p][v]);
+            }
+            a += term.k_stride;
+            panel += panel_step;
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; ++r)
+#pragma GCC unroll 16
+        for (int p = 0; p < n_panels; ++p)
+#pragma GCC unroll 16
+            for (int v = 0; v < n_vectors; ++v)
+                sum[r][p][v].store(out.data + r * out.row_stride + p * out.panel_stride +
+                                   v * V::width);
+}
+
+template <class T>
+using Tile = void (*)(const TileArguments<T>&);
+
+template <class T, int n_rows, int n_panels, int n_vectors>
+constexpr Tile<T> tile_or_null() {
+    if constexpr (tile_fits(n_rows, n_panels, n_vectors))
+        return &tile<T, n_rows, n_panels, n_vectors>;
+    else
+        return nullptr;
+}
+
+// tiles[n_vectors - 1][n_panels - 1][n_rows - 1]; three panels are taken as two and one.
+template <class T>
+struct Tiles {
+    using ByRows = std::array<Tile<T>, max_rows>;
+
+    template <int n_panels, int n_vectors, int... r>
+    static constexpr ByRows by_rows(std::integer_sequence<int, r...>) {
+        return {tile_or_null<T, r + 1, n_panels, n_vectors>()...};
+    }
+    template <int n_panels, int n_vectors>
+    static constexpr ByRows all_rows =
+        by_rows<n_panels, n_vectors>(std::make_integer_sequence<int, max_rows>());
+
+    static constexpr ByRows table[max_panel_vectors][3] = {
+        {all_rows<1, 1>, all_rows<2, 1>, all_rows<4, 1>},
+        {all_rows<1, 2>, all_rows<2, 2>, all_rows<4, 2>}};
+
+    static Tile<T> find(Index n_rows, Index n_panels, int n_vectors) {
+        return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
+    }
+};
+
+inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
+    for (const Index candidate : {4, 2})
+        if (candidate <= n_panels && tile_fits(n_rows, candidate, n_vectors)) return candidate;
+    return 1;
+}
+
+}  // namespace detail
+
+using detail::Block;
+
+// The left operand of a product: rows first_row, first_row + 1, ... of terms side by side.
+template <class T>
+struct Terms {
+    const Term<T>* terms;
+    Index n_terms;
+    Index first_row = 0;
+
+    Index depth() const {
+        Index depth = 0;
+        for (Index s = 0; s < n_terms; ++s) depth += terms[s].depth;
+        return depth;
+    }
+};
+
+// out = start + sum over the terms of A times n_panels panels, for n_rows rows. Rows are dealt
+// out evenly over the tiles, so that no tile is left with too few to fill the FMA ports.
+template <class T>
+void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
+              const Block<const T>& panel, const Block<const T>& start, const Block<T>& out) {
+    const Index tallest = std::min(detail::max_rows, detail::max_accumulators / n_vectors);
+    const Index n_tiles = (n_rows + tallest - 1) / tallest;
+    for (Index p = 0; p < n_panels;) {
+        Index side_by_side = 1;
+        Index first_row = 0;
+        for (Index t = 0; t < n_tiles; ++t) {
+            const Index rows = (n_rows - first_row + n_tiles - t - 1) / (n_tiles - t);
+            if (t == 0) side_by_side = detail::panels_side_by_side(rows, n_panels - p, n_vectors);
+            detail::Tiles<T>::find(rows, side_by_side, n_vectors)(
+                {a.terms, a.n_terms, a.first_row + first_row,
+                 {panel.data + p * panel.panel_stride, panel.row_stride, panel.panel_stride},
+                 {start.data + first_row * start.row_stride + p * start.panel_stride,
+                  start.row_stride, start.panel_stride},
+                 {out.data + first_row * out.row_stride + p * out.panel_stride, out.row_stride,
+                  out.panel_stride}});
+            first_row += rows;
+        }
+        p += side_by_side;
+    }
+}
+
+// All n_columns columns of A B, with B packed panel by panel. The panel_strides of start and out
+// are the distances between the first columns of two panels.
+template <class T>
+void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* panels,
+                  const Block<const T>& start, const Block<T>& out) {
+    const Index depth = a.depth();
+    for (Index column = 0; column < n_columns;) {
+        const int n_vectors = panel_vectors<T>(column, n_columns);
+        const Index width = n_vectors * Vec<T>::width;
+        const Index n_panels = std::max<Index>((n_columns - column) / width, 1);
+        const Index p = column / panel_width<T>;
+        multiply<T>(a, n_rows, n_vectors, n_panels,
+                    {panels + column * depth, width, width * depth},
+                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
+                    {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
+        column += n_panels * width;
+    }
+}
+
+// Packs columns [first_column, first_column + n_columns) of B, of which element (k, column) is
+// b[k * row_stride + column * column_stride], as one panel, behind what else it holds: the
+// panel's width is n_vectors registers, filled up with zeros. Returns the end.
+template <class T>
+T* pack_panel(const T* b, Index row_stride, Index column_stride, Index depth, Index n_columns,
+              int n_vectors, T* panel) {
+    const Index width = n_vectors * Vec<T>::width;
+    for (Index k = 0; k < depth; ++k, panel += width) {
+        for (Index c = 0; c < n_columns; ++c) panel[c] = b[k * row_stride + c * column_stride];
+        std::fill(panel + n_columns, panel + width, T(0));
+    }
+    return panel;
+}
+
+}  // namespace elman

@@ -1,0 +1,299 @@
+// Mini-batches, their gradients and updates.
+//
+// One mini-batch has the loss
+//
+//     L = (sum_i w_i l_i + alpha / 2 ||W||^2) / sum_i w_i
+//
+// over its rows i (sequences, or steps) and, for the penalty, its weight matrices. It goes
+//
+//     1  sequences dealt out to threads: forwards, loss, backwards through time
+//     2  pieces of the gradient dealt out to threads, each summed over all rows in one order
+//     3  norm, clipping, update; weights packed for the next
+//
+// and since no sum is ever split over threads, their number does not change a bit.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "elman/loss.hpp"
+#include "elman/predict.hpp"
+#include "elman/schedule.hpp"
+#include "elman/solver.hpp"
+
+namespace elman {
+
+struct TrainerOptions {
+    std::string loss;
+    double loss_parameter = 1.0;
+    SolverOptions solver;
+    double learning_rate = 0.001;
+    Schedule schedule;
+    double alpha = 0.0;
+    double clip_norm = std::numeric_limits<double>::infinity();
+    double dropout = 0.0;
+    double recurrent_dropout = 0.0;
+    Index bptt_steps = 0;
+    std::uint64_t seed = 0;
+    Index n_threads = 1;
+};
+
+// The first loss, gradient or weight that is not finite.
+struct Diverged : std::runtime_error {
+    Diverged(Index batch, double learning_rate, double gradient_norm)
+        : std::runtime_error("the loss or its gradient is not finite"),
+          batch(batch),
+          learning_rate(learning_rate),
+          gradient_norm(gradient_norm) {}
+    Index batch;
+    double learning_rate, gradient_norm;
+};
+
+// Sequences with their targets: a row each, of n_targets; weights one a row, or null for ones.
+template <class T>
+struct Examples {
+    Sequences<T> sequences;
+    const T* targets;
+    Index n_targets;
+    const T* weights;
+    bool per_step;
+
+    Index target_row(Index sequence, Index t) const {
+        return per_step ? sequences.offsets[sequence] + t : sequence;
+    }
+    T weight(Index row) const { return weights == nullptr ? T(1) : weights[row]; }
+};
+
+template <class T>
+class Trainer {
+public:
+    Trainer(const Network<T>& network, const T* parameters, TrainerOptions options)
+        : network_(network),
+          options_(std::move(options)),
+          loss_(options_.loss, options_.loss_parameter),
+          parameters_(parameters, parameters + network.n_parameters()),
+          gradient_(parameters_.size()),
+          n_moments_(solver_moments<T>(options_.solver)),
+          moments_(parameters_.size() * std::size_t(n_moments_)) {
+        options_.schedule.check();
+        if (loss_.n_targets(network.options().n_outputs) == 0)
+            throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
+                                        std::to_string(network.options().n_outputs) + " outputs");
+        cut_pieces();
+    }
+
+    const TrainerOptions& options() const { return options_; }
+    const Network<T>& network() const { return network_; }
+    const Loss<T>& loss() const { return loss_; }
+    Array<T>& parameters() { return parameters_; }
+    Array<T>& moments() { return moments_; }
+    Index n_moments() const { return n_moments_; }
+    double learning_rate() const { return options_.learning_rate; }
+    void set_learning_rate(double rate) { options_.learning_rate = rate; }
+    Index n_updates() const { return n_updates_; }
+    void set_n_updates(Index n) { n_updates_ = n; }
+    // Whether the last call was granted fewer threads than it asked for.
+    bool was_short_of_threads() const { return was_short_of_threads_; }
+
+    // One pass over order in mini-batches of batch_size sequences: the weighted mean of their
+    // losses.
+    double epoch(const Examples<T>& examples, const Index* order, Index n_order, Index batch_size,
+                 const Control::Check& check) {
+        Index steps = 0;
+        for (Index i = 0; i < n_order; ++i)
+            steps += examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
+        const Index batches = (n_order + batch_size - 1) / batch_size;
+        Team team(threads_for(steps / std::max<Index>(batches, 1)), check);
+        was_short_of_threads_ = team.is_short();
+        double sum = 0.0, sum_of_weights = 0.0;
+        for (Index b = 0; b < batches; ++b) {
+            const Index first = b * batch_size;
+            gather(examples, order + first, std::min(batch_size, n_order - first));
+            if (!(total_weight_ > 0.0)) continue;
+            const double loss = differentiate(examples, team);
+            sum += total_weight_ * loss;
+            sum_of_weights += total_weight_;
+            const double norm = std::sqrt(squared_norm_);
+            const double rate = options_.schedule.rate(options_.learning_rate, n_updates_);
+            if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
+            apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
+        }
+        for (const T weight : parameters_)
+            if (!std::isfinite(weight))
+                throw Diverged(batches - 1, options_.learning_rate, std::sqrt(squared_norm_));
+        return sum_of_weights > 0.0 ? sum / sum_of_weights : 0.0;
+    }
+
+    // Loss and gradient of all sequences as one mini-batch; the gradient stays until the next call.
+    double loss_and_gradient(const Examples<T>& examples, const Control::Check& check,
+                             const T** gradient) {
+        std::vector<Index> all(std::size_t(examples.sequences.n_sequences));
+        std::iota(all.begin(), all.end(), Index(0));
+        Team team(threads_for(examples.sequences.n_steps()), check);
+        was_short_of_threads_ = team.is_short();
+        gather(examples, all.data(), Index(all.size()));
+        std::fill(gradient_.begin(), gradient_.end(), T(0));
+        *gradient = gradient_.data();
+        return total_weight_ > 0.0 ? differentiate(examples, team) : 0.0;
+    }
+
+private:
+    // A run of the flat vector within one parameter, short enough to be one thread's task.
+    struct Piece {
+        Index begin, size;
+        bool is_matrix;
+    };
+
+    Index threads_for(Index steps) const {
+        return useful_threads(options_.n_threads, 3 * steps * network_.multiply_adds());
+    }
+
+    void cut_pieces() {
+        constexpr Index longest = 4096;
+        for (const Parameter& parameter : network_.parameters())
+            for (Index begin = 0; begin < parameter.size(); begin += longest)
+                pieces_.push_back({parameter.offset + begin,
+                                   std::min(longest, parameter.size() - begin),
+                                   parameter.is_matrix()});
+        piece_sums_.resize(pieces_.size());
+    }
+
+    // Calls function(piece, index) for every piece, on the team where there are enough of them.
+    template <class Function>
+    void for_each_piece(Team& team, const Function& function) {
+        constexpr Index pieces_a_task = 8;
+        const Index n_pieces = Index(pieces_.size());
+        const auto pieces_of = [&](Index task, Control&) {
+            const Index end = std::min(n_pieces, (task + 1) * pieces_a_task);
+            for (Index p = task * pieces_a_task; p < end; ++p)
+                function(pieces_[std::size_t(p)], std::size_t(p));
+        };
+        team.run((n_pieces + pieces_a_task - 1) / pieces_a_task, pieces_of);
+    }
+
+    void gather(const Examples<T>& examples, const Index* members, Index n_members) {
+        Batch& batch = workspace_.batch;
+        batch.assign(members, n_members, examples.sequences.offsets);
+        workspace_.training = true;
+        workspace_.per_step = examples.per_step;
+        workspace_.dropout = {options_.dropout, options_.recurrent_dropout,
+                              random_bits(options_.seed, std::uint64_t(n_updates_))};
+        network_.prepare(workspace_, nullptr);
+        losses_.resize(std::size_t(examples.per_step ? batch.n_rows() : batch.n_sequences()));
+        total_weight_ = 0.0;
+        for_each_target(examples, {0, batch.n_sequences()},
+                        [&](Index, Index target) { total_weight_ += double(examples.weight(target)); });
+    }
+
+    // Calls function(row of the outputs, row of the targets).
+    template <class Function>
+    void for_each_target(const Examples<T>& examples, Range shard, const Function& function) const {
+        const Batch& batch = workspace_.batch;
+        for (Index s = shard.begin; s < shard.end; ++s) {
+            const Index source = batch.source[std::size_t(s)];
+            const Index n = examples.per_step ? batch.length[std::size_t(s)] : 1;
+            for (Index t = 0; t < n; ++t)
+                function(examples.per_step ? batch.row(t, s) : s, examples.target_row(source, t));
+        }
+    }
+
+    // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
+    double differentiate(const Examples<T>& examples, Team& team) {
+        network_.pack(parameters_.data(), true, weights_);
+        const std::vector<Range> shards = workspace_.batch.shards(team.n_threads());
+        team.run(Index(shards.size()), [&](Index i, Control& control) {
+            const Range shard = shards[std::size_t(i)];
+            network_.forward(examples.sequences, weights_, shard, workspace_, control);
+            differentiate_loss(examples, shard);
+            network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
+        });
+        team.run(network_.n_gradient_tasks(), [&](Index task, Control& control) {
+            network_.gradient(task, workspace_, gradient_.data(), control);
+        });
+        double loss = 0.0;
+        for (const double row : losses_) loss += row;
+        return loss / total_weight_ + penalize(team);
+    }
+
+    void differentiate_loss(const Examples<T>& examples, Range shard) {
+        for_each_target(examples, shard, [&](Index row, Index target) {
+            const T weight = examples.weight(target);
+            const double loss =
+                loss_.row(workspace_.outputs.row(row), examples.targets + target * examples.n_targets,
+                          network_.options().n_outputs, T(double(weight) / total_weight_),
+                          workspace_.doutputs.row(row));
+            losses_[std::size_t(row)] = weight > T(0) ? double(weight) * loss : 0.0;
+        });
+    }
+
+    // Adds the penalty's gradient and returns the penalty; sums the squares of the gradient.
+    double penalize(Team& team) {
+        const bool is_coupled = options_.alpha > 0.0 && options_.solver.name != "adamw";
+        const T factor = T(is_coupled ? options_.alpha / total_weight_ : 0.0);
+        for_each_piece(team, [&](const Piece& piece, std::size_t p) {
+            T* const g = gradient_.data() + piece.begin;
+            const T* const w = parameters_.data() + piece.begin;
+            PieceSums sums;
+            if (is_coupled && piece.is_matrix) {
+                sums.weights = sum_of_squares(w, piece.size);
+                for (Index i = 0; i < piece.size; ++i) g[i] += factor * w[i];
+            }
+            sums.gradient = sum_of_squares(g, piece.size);
+            piece_sums_[p] = sums;
+        });
+        double of_weights = 0.0;
+        squared_norm_ = 0.0;
+        for (const PieceSums& sums : piece_sums_) {
+            of_weights += sums.weights;
+            squared_norm_ += sums.gradient;
+        }
+        return 0.5 * double(factor) * of_weights;
+    }
+
+    static double sum_of_squares(const T* x, Index n) {
+        constexpr Index lanes = 8;
+        double sum[lanes] = {};
+        Index i = 0;
+        for (; i + lanes <= n; i += lanes)
+            for (Index lane = 0; lane < lanes; ++lane)
+                sum[lane] += double(x[i + lane]) * double(x[i + lane]);
+        for (Index lane = 0; i < n; ++i, ++lane) sum[lane] += double(x[i]) * double(x[i]);
+        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    }
+
+    void apply(double rate, double scale, Team& team) {
+        const double decay = options_.solver.name == "adamw" ? rate * options_.alpha : 0.0;
+        const Index n = network_.n_parameters();
+        ++n_updates_;
+        with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
+            for_each_piece(team, [&](const Piece& piece, std::size_t) {
+                T* const first = moments_.data() + piece.begin;
+                update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
+                       T(piece.is_matrix ? 1.0 - decay : 1.0), parameters_.data() + piece.begin,
+                       {first, n_moments_ > 1 ? first + n : first});
+            });
+        });
+    }
+
+    struct PieceSums {
+        double weights = 0.0, gradient = 0.0;
+    };
+
+    const Network<T>& network_;
+    TrainerOptions options_;
+    Loss<T> loss_;
+    Array<T> parameters_, gradient_;
+    Index n_moments_;
+    Array<T> moments_;
+    Index n_updates_ = 0;
+    std::vector<Piece> pieces_;
+    std::vector<PieceSums> piece_sums_;
+    NetworkWeights<T> weights_;
+    Workspace<T> workspace_;
+    std::vector<double> losses_;
+    double total_weight_ = 0.0;
+    double squared_norm_ = 0.0;
+    bool was_short_of_threads_ = false;
+};
+
+}  // namespace elman

@@ -1,0 +1,173 @@
+"""The compiled core: arrays in, arrays out.
+
+Every array is C-contiguous and of the network's dtype unless told otherwise. A ragged
+batch is ``(values, offsets)``: ``values`` (n_total_steps, n_channels) holds the
+sequences one after another, ``offsets`` (n_sequences + 1,) of int64 tells where each
+begins, as Arrow lays out lists. Every entry point checks ranks, shapes and offsets
+again and raises ValueError, whatever the caller did before.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float32] | NDArray[np.float64]
+
+class Diverged(ValueError):
+    """Raised by `Trainer` at the first non-finite loss or gradient.
+
+    ``args`` is (message, batch, learning_rate, gradient_norm); nothing has been
+    written to the parameters by the update that diverged.
+    """
+
+class Network:
+    """A stack of recurrent layers and a dense head; holds shapes, never weights.
+
+    Parameters are one flat array of the network's dtype, cut by `parameters`.
+    """
+
+    def __init__(
+        self,
+        *,
+        dtype: str,  # "float32", "float64"
+        cell: str,  # "simple", "gru", "lstm"
+        activation: str,  # of the simple cell: "tanh", "relu", "identity"
+        reset_after: bool,  # of the GRU
+        hidden_layer_sizes: Sequence[int],
+        bidirectional: Sequence[bool],  # one for each layer
+        n_channels: int,
+        n_outputs: int,  # ignored without a head
+        head: bool,  # False: the last layer's states are the outputs
+    ) -> None: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def n_channels(self) -> int: ...
+    @property
+    def n_outputs(self) -> int: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def parameters(self) -> list[tuple[str, tuple[int, ...], int]]:
+        """(name, shape, offset in the flat array) of each parameter, in order.
+
+        "layers.0.W_xh" (n_inputs, n_gates * n_units), "layers.0.W_hh"
+        (n_units, n_gates * n_units), "layers.0.b_h" (n_gates * n_units,), for the
+        reset-after GRU "layers.0.b_hn" (n_units,), for a bidirectional layer the same
+        under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
+        """
+    @property
+    def states(self) -> list[tuple[str, int, int]]:
+        """(name, n_units, offset within a row) of each state.
+
+        "layers.0.h", for the LSTM "layers.0.c", and "layers.0.reverse.h", ….
+        """
+    @property
+    def state_size(self) -> int:
+        """Width of a row of states: the sum over `states`."""
+    def initialize(self, seed: int) -> Real:
+        """Glorot-uniform W_xh and head, orthogonal W_hh, zero biases, LSTM b_f = 1."""
+    def forward(
+        self,
+        parameters: Real,
+        values: Real,
+        offsets: NDArray[np.int64],
+        *,
+        per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
+        initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
+        n_threads: int = 1,
+    ) -> tuple[Real, Real]:
+        """(outputs, final_state): the head's linear outputs, in the caller's order."""
+
+class Trainer:
+    """Parameters, solver state and options of one fit; an epoch is one call.
+
+    The loss of a mini-batch is sum_i w_i l_i / sum_i w_i over its rows (sequences, or
+    steps with ``per_step``), plus ``alpha / 2 * ||W||^2 / sum_i w_i`` over the weight
+    matrices (not the biases). With "adamw" the decay is decoupled instead:
+    W -= learning_rate * alpha * W.
+
+    Losses and what stands in a row of ``targets``:
+    "squared"    (y - a)^2 / 2, mean over outputs
+    "absolute"   |y - a|, mean over outputs
+    "huber"      (y-a)^2 / 2 where |y-a| <= d, else d (|y-a| - d / 2); d = loss_parameter
+    "quantile"   pinball of level q = loss_parameter, mean over outputs
+    "poisson"    exp(a) - y a, mean over outputs
+    "gaussian"   outputs are k means, then k log standard deviations s, for k targets:
+                 s + (y - mean)^2 exp(-2 s) / 2 + log(2 pi) / 2, mean over targets
+    "binary"     targets 0 or 1, one output a: log(1 + exp(a)) - y a
+    "multilabel" the same for each output, summed
+    "multiclass" targets (n, 1) of class numbers: logsumexp(a) - a[y]
+
+    Solvers: "adam", "adamw", "nadam", "rmsprop", "sgd".
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        parameters: Real,
+        *,
+        loss: str,
+        loss_parameter: float = 1.0,
+        solver: str = "adam",
+        learning_rate: float = 0.001,
+        schedule: str = "constant",  # "constant", "invscaling", "cosine"
+        power_t: float = 0.5,  # invscaling: learning_rate / (update + 1) ** power_t
+        warmup_steps: int = 0,  # cosine: updates of linear warm-up
+        total_steps: int = 0,  # cosine: updates until the rate is zero
+        alpha: float = 0.0,
+        clip_norm: float | None = None,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        bptt_steps: int = 0,  # 0: exact BPTT
+        seed: int = 0,  # of the dropout masks
+        n_threads: int = 1,
+    ) -> None: ...
+    learning_rate: float
+    @property
+    def parameters(self) -> Real:
+        """A copy; assign to replace."""
+    @parameters.setter
+    def parameters(self, value: Real) -> None: ...
+    @property
+    def n_updates(self) -> int: ...
+    @property
+    def solver_state(self) -> dict[str, Any]:
+        """{"n_updates": int, "moments": (k, n_parameters)}; assign to go on from it."""
+    @solver_state.setter
+    def solver_state(self, value: dict[str, Any]) -> None: ...
+    def epoch(
+        self,
+        values: Real,
+        offsets: NDArray[np.int64],
+        targets: Real,  # (n_sequences or n_total_steps, n_targets)
+        weights: Real | None,  # (n_sequences,) or (n_total_steps,), >= 0; None is one
+        order: NDArray[np.int64],  # sequences in the order of training
+        *,
+        batch_size: int,
+        per_step: bool,
+    ) -> float:
+        """One pass over ``order`` in mini-batches; the weighted mean of their losses.
+
+        Raises `Diverged`, or KeyboardInterrupt within milliseconds of the signal.
+        """
+    def loss_and_gradient(
+        self,
+        values: Real,
+        offsets: NDArray[np.int64],
+        targets: Real,
+        weights: Real | None,
+        *,
+        per_step: bool,
+    ) -> tuple[float, Real]:
+        """Loss and exact gradient of all sequences as one mini-batch, penalty included.
+
+        Dropout is applied as in the next update of `epoch`; nothing is changed.
+        """
