@@ -168,7 +168,7 @@ public:
     virtual void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
                           Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
                           bool accumulate, Tape<T>& tape, Control& control) const = 0;
-    virtual void gradient(Index block, const Batch& batch, const Features<const T>& inputs,
+    virtual void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
                           const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
                           Control& control) const = 0;
 };
@@ -288,18 +288,35 @@ public:
         });
     }
 
-    void gradient(Index block, const Batch& batch, const Features<const T>& inputs,
+    void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
                   const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
                   Control& control) const override {
-        T* sums = tape.gradient.data() + block * panel_width<T> * (total_depth_ + n_gates);
-        const Index width = vectors(block) * V::width;
-        std::fill_n(sums, (total_depth_ + n_gates) * width, T(0));
+        for (Index block = blocks.begin; block < blocks.end; ++block)
+            std::fill_n(sums_of(tape, block), (total_depth_ + n_gates) * vectors(block) * V::width,
+                        T(0));
+        Array<T> packed;
         constexpr Index longest = 128;
-        for (Index row = 0; row < batch.n_rows(); row += longest)
-            add_inputs(block, row, std::min(longest, batch.n_rows() - row), inputs, tape, sums,
-                       control);
-        for (const Run& run : runs) add_states(block, run, tape, sums, control);
-        unpack(block, sums, gradient);
+        for (Index row = 0; row < batch.n_rows(); row += longest) {
+            const Index n_rows = std::min(longest, batch.n_rows() - row);
+            Index first_sum = 0;
+            for (Index part = 0; part < inputs.n_parts; ++part) {
+                add_products(blocks, takes_input, first_sum, inputs[part], row, row, n_rows, packed,
+                             tape, control);
+                first_sum += inputs[part].width;
+            }
+            add_biases(blocks, row, n_rows, tape, control);
+        }
+        for (const Run& run : runs) {
+            const Rows<T> states =
+                run.starts ? tape.initial_products_with() : tape.products_with();
+            add_products(blocks, takes_state, -shape_.n_units, states, run.operand_row, run.row,
+                         run.size, packed, tape, control);
+            if constexpr (has_gated_state)
+                add_products(blocks, takes_gated_state, -shape_.n_units, tape.gated.rows(), run.row,
+                             run.row, run.size, packed, tape, control);
+        }
+        for (Index block = blocks.begin; block < blocks.end; ++block)
+            unpack(block, sums_of(tape, block), gradient);
     }
 
 private:
@@ -547,50 +564,57 @@ private:
         }
     }
 
-    // sums[gate] += x^T dz over some rows; the bias is the weight of an input that is always one.
-    void add_inputs(Index block, Index row, Index n_rows, const Features<const T>& inputs,
-                    Tape<T>& tape, T* sums, Control& control) const {
-        static constexpr T one = T(1);
-        const Index width = vectors(block) * V::width;
-        for (int g = 0; g < n_gates; ++g) {
-            const Gate& gate = Cell::gates[g];
-            const Block<const T> dz{gate_rows(tape, block, g) + row * width, width, 0};
-            T* sum = sums;
-            if (takes_input(gate.operand)) {
-                for (Index part = 0; part < inputs.n_parts; ++part) {
-                    const Rows<const T>& x = inputs[part];
-                    const Term<T> term{x.row(row), 1, x.stride, n_rows};
-                    multiply<T>({&term, 1}, x.width, vectors(block), 1, dz, {sum, width, 0},
-                                {sum, width, 0});
-                    sum += x.width * width;
+    // Where the sums of a block's weights stand: gate by gate, W_xh, W_hh, b as far as it has them.
+    T* sums_of(Tape<T>& tape, Index block) const {
+        return tape.gradient.data() + block * panel_width<T> * (total_depth_ + n_gates);
+    }
+
+    // Adds x^T dz over n_rows rows for the gates that take x. first_sum is where x stands among a
+    // gate's operands, negative if counted from their end.
+    void add_products(Range blocks, bool (*takes)(Operand), Index first_sum,
+                      const Rows<const T>& x, Index x_row, Index row, Index n_rows,
+                      Array<T>& packed, Tape<T>& tape, Control& control) const {
+        // Packing pays where several panels of dz share it.
+        const bool packs = blocks.size() * n_gates >= 8;
+        if (packs) pack_outer(x, x_row, n_rows, packed);
+        for (Index block = blocks.begin; block < blocks.end; ++block) {
+            const int n_vectors = vectors(block);
+            const Index width = n_vectors * V::width;
+            T* sums = sums_of(tape, block);
+            for (int g = 0; g < n_gates; ++g) {
+                const Index gate_depth = depth(Cell::gates[g]);
+                if (takes(Cell::gates[g].operand)) {
+                    const Block<const T> dz{gate_rows(tape, block, g) + row * width, width, 0};
+                    const Index first = first_sum < 0 ? gate_depth + first_sum : first_sum;
+                    const Block<T> to{sums + first * width, width, 0};
+                    if (packs) {
+                        add_outer(packed, x.width, n_rows, n_vectors, dz, to);
+                    } else {
+                        const Term<T> term{x.row(x_row), 1, x.stride, n_rows};
+                        multiply<T>({&term, 1}, x.width, n_vectors, 1, dz, as_const(to), to);
+                    }
+                    control.poll(n_rows * x.width * width);
                 }
+                sums += (gate_depth + 1) * width;
             }
-            T* const bias = sums + depth(gate) * width;
-            const Term<T> ones{&one, 0, 0, n_rows};
-            multiply<T>({&ones, 1}, 1, vectors(block), 1, dz, {bias, 0, 0}, {bias, 0, 0});
-            control.poll(n_rows * input_width_ * width);
-            sums += (depth(gate) + 1) * width;
         }
     }
 
-    void add_states(Index block, const Run& run, Tape<T>& tape, T* sums,
-                    Control& control) const {
-        const Index width = vectors(block) * V::width;
-        for (int g = 0; g < n_gates; ++g) {
-            const Gate& gate = Cell::gates[g];
-            if (gate.operand != Operand::input) {
-                const Rows<T> from = takes_gated_state(gate.operand) ? tape.gated.rows()
-                                     : run.starts ? tape.initial_products_with()
-                                                  : tape.products_with();
-                const Index from_row = takes_gated_state(gate.operand) ? run.row : run.operand_row;
-                const Term<T> term{from.row(from_row), 1, from.stride, run.size};
-                T* const sum = sums + (depth(gate) - shape_.n_units) * width;
-                multiply<T>({&term, 1}, shape_.n_units, vectors(block), 1,
-                            {gate_rows(tape, block, g) + run.row * width, width, 0},
-                            {sum, width, 0}, {sum, width, 0});
-                control.poll(run.size * shape_.n_units * width);
+    // A bias is the weight of an input that is always one.
+    void add_biases(Range blocks, Index row, Index n_rows, Tape<T>& tape, Control& control) const {
+        static constexpr T one = T(1);
+        const Term<T> ones{&one, 0, 0, n_rows};
+        for (Index block = blocks.begin; block < blocks.end; ++block) {
+            const Index width = vectors(block) * V::width;
+            T* sums = sums_of(tape, block);
+            for (int g = 0; g < n_gates; ++g) {
+                sums += depth(Cell::gates[g]) * width;
+                multiply<T>({&ones, 1}, 1, vectors(block), 1,
+                            {gate_rows(tape, block, g) + row * width, width, 0}, {sums, 0, 0},
+                            {sums, 0, 0});
+                sums += width;
             }
-            sums += (depth(gate) + 1) * width;
+            control.poll(n_rows * n_gates * width);
         }
     }
 

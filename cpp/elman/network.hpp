@@ -251,24 +251,24 @@ public:
         }
     }
 
-    // The gradient of the weights in independent pieces, for any thread.
-    Index n_gradient_tasks() const {
+    // The gradient of the weights in independent pieces: each direction's blocks of units in
+    // n_parts ranges, and the head's.
+    Index n_gradient_tasks(Index n_parts) const {
         Index n = head_ ? 1 : 0;
-        for (const auto& directions : layers_)
-            for (const auto& direction : directions) n += direction->n_blocks();
+        for (Index l = 0; l < n_layers(); ++l) n += n_directions(l) * n_parts;
         return n;
     }
-    void gradient(Index task, Workspace<T>& workspace, T* gradient, Control& control) const {
+    void gradient(Index task, Index n_parts, Workspace<T>& workspace, T* gradient,
+                  Control& control) const {
         for (Index l = 0; l < n_layers(); ++l) {
-            for (Index d = 0; d < n_directions(l); ++d) {
-                const Recurrence<T>& recurrence = direction(l, d);
-                if (task < recurrence.n_blocks()) {
-                    recurrence.gradient(task, workspace.batch, layer_inputs(workspace, l),
-                                        workspace.runs[std::size_t(d)], at(workspace.tapes, l, d),
-                                        gradient, control);
-                    return;
-                }
-                task -= recurrence.n_blocks();
+            for (Index d = 0; d < n_directions(l); ++d, task -= n_parts) {
+                if (task >= n_parts) continue;
+                const Index n_blocks = direction(l, d).n_blocks();
+                direction(l, d).gradient(
+                    {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
+                    layer_inputs(workspace, l), workspace.runs[std::size_t(d)],
+                    at(workspace.tapes, l, d), gradient, control);
+                return;
             }
         }
         const Index rows =

@@ -193,29 +193,85 @@ struct Terms {
     }
 };
 
-// out = start + sum over the terms of A times n_panels panels, for n_rows rows. Rows are dealt
-// out evenly over the tiles, so that no tile is left with too few to fill the FMA ports.
+// How n rows are dealt out over tiles: evenly, so that no tile is left with too few rows to fill
+// the FMA ports.
+struct TileRows {
+    Index n_rows, n_tiles;
+
+    TileRows(Index rows, int n_vectors)
+        : n_rows(rows), n_tiles((rows + tallest(n_vectors) - 1) / tallest(n_vectors)) {}
+
+    static constexpr Index tallest(int n_vectors) {
+        return std::min(detail::max_rows, detail::max_accumulators / n_vectors);
+    }
+    Index size(Index tile) const { return n_rows / n_tiles + (tile < n_rows % n_tiles ? 1 : 0); }
+
+    // Calls function(first row, number of rows) for each tile.
+    template <class Function>
+    void for_each(const Function& function) const {
+        for (Index tile = 0, row = 0; tile < n_tiles; row += size(tile), ++tile)
+            function(row, size(tile));
+    }
+};
+
+namespace detail {
+
+// What multiply does where the panels fit the first-level cache.
+template <class T>
+void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
+                      const Block<const T>& panel, const Block<const T>& start,
+                      const Block<T>& out) {
+    const TileRows tiles(n_rows, n_vectors);
+    for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
+        side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
+        tiles.for_each([&](Index row, Index rows) {
+            Tiles<T>::find(rows, side_by_side, n_vectors)(
+                {a.terms, a.n_terms, a.first_row + row,
+                 {panel.data + p * panel.panel_stride, panel.row_stride, panel.panel_stride},
+                 {start.data + row * start.row_stride + p * start.panel_stride, start.row_stride,
+                  start.panel_stride},
+                 {out.data + row * out.row_stride + p * out.panel_stride, out.row_stride,
+                  out.panel_stride}});
+        });
+    }
+}
+
+}  // namespace detail
+
+// out = start + sum over the terms of A times n_panels panels, for n_rows rows. Where k runs deep
+// and there are several tiles of rows, k is cut into slices that keep a panel's slice in the
+// first-level cache; between slices the sums wait in out, which costs no bit.
 template <class T>
 void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
               const Block<const T>& panel, const Block<const T>& start, const Block<T>& out) {
-    const Index tallest = std::min(detail::max_rows, detail::max_accumulators / n_vectors);
-    const Index n_tiles = (n_rows + tallest - 1) / tallest;
-    for (Index p = 0; p < n_panels;) {
-        Index side_by_side = 1;
-        Index first_row = 0;
-        for (Index t = 0; t < n_tiles; ++t) {
-            const Index rows = (n_rows - first_row + n_tiles - t - 1) / (n_tiles - t);
-            if (t == 0) side_by_side = detail::panels_side_by_side(rows, n_panels - p, n_vectors);
-            detail::Tiles<T>::find(rows, side_by_side, n_vectors)(
-                {a.terms, a.n_terms, a.first_row + first_row,
-                 {panel.data + p * panel.panel_stride, panel.row_stride, panel.panel_stride},
-                 {start.data + first_row * start.row_stride + p * start.panel_stride,
-                  start.row_stride, start.panel_stride},
-                 {out.data + first_row * out.row_stride + p * out.panel_stride, out.row_stride,
-                  out.panel_stride}});
-            first_row += rows;
+    constexpr Index max_depth = 256, max_terms = 32;
+    if (TileRows(n_rows, n_vectors).n_tiles <= 1 || a.depth() <= max_depth) {
+        detail::multiply_shallow(a, n_rows, n_vectors, n_panels, panel, start, out);
+        return;
+    }
+    std::array<Term<T>, max_terms> slice;
+    for (Index p = 0; p < n_panels; ++p) {
+        Block<const T> b{panel.data + p * panel.panel_stride, panel.row_stride, 0};
+        const Block<T> sums{out.data + p * out.panel_stride, out.row_stride, 0};
+        Block<const T> from{start.data + p * start.panel_stride, start.row_stride, 0};
+        for (Index s = 0, used = 0; s < a.n_terms;) {
+            Index n_terms = 0, depth = 0;
+            while (s < a.n_terms && n_terms < max_terms && depth < max_depth) {
+                Term<T>& part = slice[std::size_t(n_terms++)] = a.terms[s];
+                part.data += used * part.k_stride;
+                part.depth = std::min(part.depth - used, max_depth - depth);
+                depth += part.depth;
+                used += part.depth;
+                if (used == a.terms[s].depth) {
+                    ++s;
+                    used = 0;
+                }
+            }
+            detail::multiply_shallow<T>({slice.data(), n_terms, a.first_row}, n_rows, n_vectors, 1,
+                                        b, from, sums);
+            b.data += depth * panel.row_stride;
+            from = {sums.data, sums.row_stride, 0};
         }
-        p += side_by_side;
     }
 }
 
@@ -236,6 +292,33 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
                     {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
         column += n_panels * width;
     }
+}
+
+// Rows [first_row, first_row + depth) of x, transposed for add_outer: by tile of columns, then row
+// by row the columns of that tile.
+template <class T>
+void pack_outer(const Rows<const T>& x, Index first_row, Index depth, Array<T>& packed) {
+    packed.resize(std::size_t(depth * x.width));
+    const TileRows tiles(x.width, max_panel_vectors);
+    for (Index k = 0; k < depth; ++k) {
+        const T* const row = x.row(first_row + k);
+        tiles.for_each([&](Index column, Index n) {
+            std::copy_n(row + column, n, packed.data() + column * depth + k * n);
+        });
+    }
+}
+
+// out += x^T dz over the rows that pack_outer has packed, of x.width columns; dz is one panel
+// beginning at dz.data, its rows dz.row_stride apart.
+template <class T>
+void add_outer(const Array<T>& packed, Index n_columns, Index depth, int n_vectors,
+               const Block<const T>& dz, const Block<T>& out) {
+    TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
+        const Term<T> term{packed.data() + column * depth, 1, n, depth};
+        const Block<T> sums{out.data + column * out.row_stride, out.row_stride, 0};
+        detail::Tiles<T>::find(n, 1, n_vectors)(
+            {&term, 1, 0, dz, {sums.data, sums.row_stride, 0}, sums});
+    });
 }
 
 // Packs columns [first_column, first_column + n_columns) of B, of which element (k, column) is

@@ -207,8 +207,9 @@ private:
             differentiate_loss(examples, shard);
             network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
         });
-        team.run(network_.n_gradient_tasks(), [&](Index task, Control& control) {
-            network_.gradient(task, workspace_, gradient_.data(), control);
+        const Index n_parts = team.n_threads();
+        team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
+            network_.gradient(task, n_parts, workspace_, gradient_.data(), control);
         });
         double loss = 0.0;
         for (const double row : losses_) loss += row;
