@@ -29,7 +29,8 @@ inline void require(bool holds, const std::string& message) {
 inline std::string shape_text(const py::array& array) {
     std::string text = "(";
     for (py::ssize_t d = 0; d < array.ndim(); ++d)
-        text += std::to_string(array.shape(d)) + (array.ndim() == 1 || d + 1 < array.ndim() ? "," : "");
+        text +=
+            std::to_string(array.shape(d)) + (array.ndim() == 1 || d + 1 < array.ndim() ? "," : "");
     return text + ")";
 }
 
@@ -44,14 +45,17 @@ const T* elements(const py::array& array, const char* name, std::initializer_lis
     py::ssize_t d = 0;
     for (const Index length : shape) {
         fits = fits && (length < 0 || array.shape(d) == length);
-        wanted += (d++ > 0 ? ", " : "") + (length < 0 ? std::string("any") : std::to_string(length));
+        wanted +=
+            (d++ > 0 ? ", " : "") + (length < 0 ? std::string("any") : std::to_string(length));
     }
-    require(fits, std::string(name) + " has shape " + shape_text(array) + ", expected (" + wanted + ")");
+    require(fits,
+            std::string(name) + " has shape " + shape_text(array) + ", expected (" + wanted + ")");
     return static_cast<const T*>(array.data());
 }
 
 template <class T>
-Sequences<T> sequences(const Network<T>& network, const py::array& values, const py::array& offsets) {
+Sequences<T> sequences(const Network<T>& network, const py::array& values,
+                       const py::array& offsets) {
     const Index n_channels = network.options().n_channels;
     const T* const data = elements<T>(values, "values", {-1, n_channels});
     const Index* const begin = elements<Index>(offsets, "offsets", {-1});

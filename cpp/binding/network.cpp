@@ -26,7 +26,8 @@ py::tuple forward(const Network<T>& network, const py::array& parameters, const 
     bool is_short;
     {
         const py::gil_scoped_release release;
-        is_short = predict(network, weights, batch, per_step, initial, n_threads, check, to, state_to);
+        is_short =
+            predict(network, weights, batch, per_step, initial, n_threads, check, to, state_to);
     }
     if (is_short) warn_about_threads();
     return py::make_tuple(outputs, final_state);
@@ -85,16 +86,16 @@ void register_network(py::module_& module) {
                                        return std::string(dtype_of(network));
                                    });
                                })
-        .def_property_readonly("n_channels",
-                               [](const AnyNetwork& any) {
-                                   return any.visit(
-                                       [](const auto& n) { return n.options().n_channels; });
-                               })
-        .def_property_readonly("n_outputs",
-                               [](const AnyNetwork& any) {
-                                   return any.visit(
-                                       [](const auto& n) { return n.options().n_outputs; });
-                               })
+        .def_property_readonly(
+            "n_channels",
+            [](const AnyNetwork& any) {
+                return any.visit([](const auto& n) { return n.options().n_channels; });
+            })
+        .def_property_readonly(
+            "n_outputs",
+            [](const AnyNetwork& any) {
+                return any.visit([](const auto& n) { return n.options().n_outputs; });
+            })
         .def_property_readonly("n_parameters",
                                [](const AnyNetwork& any) {
                                    return any.visit([](const auto& n) { return n.n_parameters(); });
@@ -105,22 +106,24 @@ void register_network(py::module_& module) {
                                })
         .def_property_readonly("parameters", &parameter_list)
         .def_property_readonly("states", &state_list)
-        .def("initialize",
-             [](const AnyNetwork& any, std::uint64_t seed) {
-                 return any.visit([&](const auto& network) { return initialize(network, seed); });
-             },
-             "seed"_a)
-        .def("forward",
-             [](const AnyNetwork& any, const py::array& parameters, const py::array& values,
-                const py::array& offsets, bool per_step, const py::object& initial_state,
-                Index n_threads) {
-                 return any.visit([&](const auto& network) {
-                     return forward(network, parameters, values, offsets, per_step, initial_state,
-                                    n_threads);
-                 });
-             },
-             "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "per_step"_a,
-             "initial_state"_a = py::none(), "n_threads"_a = 1);
+        .def(
+            "initialize",
+            [](const AnyNetwork& any, std::uint64_t seed) {
+                return any.visit([&](const auto& network) { return initialize(network, seed); });
+            },
+            "seed"_a)
+        .def(
+            "forward",
+            [](const AnyNetwork& any, const py::array& parameters, const py::array& values,
+               const py::array& offsets, bool per_step, const py::object& initial_state,
+               Index n_threads) {
+                return any.visit([&](const auto& network) {
+                    return forward(network, parameters, values, offsets, per_step, initial_state,
+                                   n_threads);
+                });
+            },
+            "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "per_step"_a,
+            "initial_state"_a = py::none(), "n_threads"_a = 1);
 }
 
 }  // namespace elman::binding

@@ -20,8 +20,9 @@ public:
 
     AnyTrainer(std::shared_ptr<const AnyNetwork> network, const py::array& parameters,
                const TrainerOptions& options)
-        : network_(std::move(network)),
-          trainer_(network_->visit([&](const auto& typed) { return make(typed, parameters, options); })) {}
+        : network_(std::move(network)), trainer_(network_->visit([&](const auto& typed) {
+              return make(typed, parameters, options);
+          })) {}
 
     template <class Function>
     auto visit(const Function& function) const {
@@ -59,9 +60,9 @@ Examples<T> examples(const Trainer<T>& trainer, const py::array& values, const p
     const T* const y = elements<T>(targets, "targets", {rows, n_targets});
     if (trainer.loss().has_classes())
         for (Index row = 0; row < rows; ++row)
-            require(y[row] >= T(0) && y[row] < T(n_outputs),
-                    "target " + std::to_string(row) + " is not a class number below " +
-                        std::to_string(n_outputs));
+            require(y[row] >= T(0) && y[row] < T(n_outputs), "target " + std::to_string(row) +
+                                                                 " is not a class number below " +
+                                                                 std::to_string(n_outputs));
     const T* w = nullptr;
     if (!weights.is_none()) {
         w = elements<T>(py::cast<py::array>(weights), "weights", {rows});
@@ -83,8 +84,8 @@ double epoch(Trainer<T>& trainer, const AnyTrainer& any, const Examples<T>& data
                 "order names sequence " + std::to_string(members[i]) + " of " +
                     std::to_string(data.sequences.n_sequences));
     const Control::Check check = interrupt_check();
-    const double loss = any.exclusively(
-        [&] { return trainer.epoch(data, members, n, batch_size, check); });
+    const double loss =
+        any.exclusively([&] { return trainer.epoch(data, members, n, batch_size, check); });
     if (trainer.was_short_of_threads()) warn_about_threads();
     return loss;
 }
@@ -122,8 +123,8 @@ void set_solver_state(Trainer<T>& trainer, const py::dict& state) {
     const Index n_updates = state["n_updates"].cast<Index>();
     require(n_updates >= 0, "n_updates must not be negative");
     const py::array moments = state["moments"].cast<py::array>();
-    const T* const from = elements<T>(
-        moments, "moments", {trainer.n_moments(), trainer.network().n_parameters()});
+    const T* const from =
+        elements<T>(moments, "moments", {trainer.n_moments(), trainer.network().n_parameters()});
     std::copy_n(from, trainer.moments().size(), trainer.moments().begin());
     trainer.set_n_updates(n_updates);
 }
@@ -167,9 +168,8 @@ void register_diverged(py::module_& module) {
         try {
             if (pointer) std::rethrow_exception(pointer);
         } catch (const Diverged& diverged) {
-            const py::tuple arguments = py::make_tuple(diverged.what(), diverged.batch,
-                                                       diverged.learning_rate,
-                                                       diverged.gradient_norm);
+            const py::tuple arguments = py::make_tuple(
+                diverged.what(), diverged.batch, diverged.learning_rate, diverged.gradient_norm);
             PyErr_SetObject(type, arguments.ptr());
         }
     });
@@ -237,28 +237,30 @@ void register_trainer(py::module_& module) {
             [](AnyTrainer& any, const py::dict& state) {
                 any.visit([&](auto& trainer) { set_solver_state(trainer, state); });
             })
-        .def("epoch",
-             [](AnyTrainer& any, const py::array& values, const py::array& offsets,
-                const py::array& targets, const py::object& weights, const py::array& order,
-                Index batch_size, bool per_step) {
-                 return any.visit([&](auto& trainer) {
-                     return epoch(trainer, any,
-                                  examples(trainer, values, offsets, targets, weights, per_step),
-                                  order, batch_size);
-                 });
-             },
-             "values"_a, "offsets"_a, "targets"_a, "weights"_a, "order"_a, py::kw_only(),
-             "batch_size"_a, "per_step"_a)
-        .def("loss_and_gradient",
-             [](AnyTrainer& any, const py::array& values, const py::array& offsets,
-                const py::array& targets, const py::object& weights, bool per_step) {
-                 return any.visit([&](auto& trainer) {
-                     return loss_and_gradient(
-                         trainer, any,
-                         examples(trainer, values, offsets, targets, weights, per_step));
-                 });
-             },
-             "values"_a, "offsets"_a, "targets"_a, "weights"_a, py::kw_only(), "per_step"_a);
+        .def(
+            "epoch",
+            [](AnyTrainer& any, const py::array& values, const py::array& offsets,
+               const py::array& targets, const py::object& weights, const py::array& order,
+               Index batch_size, bool per_step) {
+                return any.visit([&](auto& trainer) {
+                    return epoch(trainer, any,
+                                 examples(trainer, values, offsets, targets, weights, per_step),
+                                 order, batch_size);
+                });
+            },
+            "values"_a, "offsets"_a, "targets"_a, "weights"_a, "order"_a, py::kw_only(),
+            "batch_size"_a, "per_step"_a)
+        .def(
+            "loss_and_gradient",
+            [](AnyTrainer& any, const py::array& values, const py::array& offsets,
+               const py::array& targets, const py::object& weights, bool per_step) {
+                return any.visit([&](auto& trainer) {
+                    return loss_and_gradient(
+                        trainer, any,
+                        examples(trainer, values, offsets, targets, weights, per_step));
+                });
+            },
+            "values"_a, "offsets"_a, "targets"_a, "weights"_a, py::kw_only(), "per_step"_a);
 }
 
 }  // namespace elman::binding

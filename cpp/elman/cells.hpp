@@ -54,8 +54,8 @@ auto with_cell(const CellOptions& options, const Function& function) {
         return function(CellType<Simple<Relu>>());
     if (options.cell == "simple" && options.activation == "identity")
         return function(CellType<Simple<Identity>>());
-    throw std::invalid_argument("elman: there is no cell '" + options.cell +
-                                "' with activation '" + options.activation + "'");
+    throw std::invalid_argument("elman: there is no cell '" + options.cell + "' with activation '" +
+                                options.activation + "'");
 }
 
 inline CellLayout cell_layout(const CellOptions& options) {

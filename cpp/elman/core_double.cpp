@@ -4,7 +4,7 @@ namespace elman {
 
 template class Network<double>;
 template class Trainer<double>;
-template bool predict(const Network<double>&, const double*, const Sequences<double>&, bool, const double*, Index,
-                      const Control::Check&, double*, double*);
+template bool predict(const Network<double>&, const double*, const Sequences<double>&, bool,
+                      const double*, Index, const Control::Check&, double*, double*);
 
 }  // namespace elman

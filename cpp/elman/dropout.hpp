@@ -15,7 +15,9 @@ struct Dropout {
     double recurrent = 0.0;  // on h_{t-1} in the products, the same at every step
     std::uint64_t key = 0;   // of this update
 
-    std::uint64_t output_key(Index layer) const { return random_bits(key, std::uint64_t(2 * layer)); }
+    std::uint64_t output_key(Index layer) const {
+        return random_bits(key, std::uint64_t(2 * layer));
+    }
     std::uint64_t recurrent_key(Index layer) const {
         return random_bits(key, std::uint64_t(2 * layer + 1));
     }
@@ -23,7 +25,8 @@ struct Dropout {
 
 // Elements [first, first + n) of a sequence's mask.
 template <class T>
-void dropout_mask(std::uint64_t layer_key, Index sequence, Index first, Index n, double p, T* mask) {
+void dropout_mask(std::uint64_t layer_key, Index sequence, Index first, Index n, double p,
+                  T* mask) {
     const std::uint64_t key = random_bits(layer_key, std::uint64_t(sequence));
     const T kept = T(1.0 / (1.0 - p));
     for (Index i = 0; i < n; ++i)

@@ -25,129 +25,12 @@
 
 #include <memory>
 
-#include "elman/batch.hpp"
 #include "elman/cell/cell.hpp"
 #include "elman/panel.hpp"
+#include "elman/tape.hpp"
 #include "elman/threads.hpp"
 
 namespace elman {
-
-// What a layer reads or writes at each step: the forward states, beside them the reverse ones.
-template <class T>
-struct Features {
-    std::array<Rows<T>, 2> parts;
-    Index n_parts = 0;
-
-    void add(const Rows<T>& part) { parts[std::size_t(n_parts++)] = part; }
-    const Rows<T>& operator[](Index part) const { return parts[std::size_t(part)]; }
-    Index width() const {
-        Index width = 0;
-        for (Index p = 0; p < n_parts; ++p) width += (*this)[p].width;
-        return width;
-    }
-};
-
-// Where the arrays of one direction begin in the flat parameter vector; b_hn is -1 without one.
-struct ParameterOffsets {
-    Index W_xh, W_hh, b_h, b_hn;
-};
-
-struct RecurrenceShape {
-    std::vector<Index> input_widths;
-    Index n_units;
-    bool reverse;
-    ParameterOffsets offsets;
-};
-
-// Weights as the tiles read them; packed once for each update.
-template <class T>
-struct PackedWeights {
-    Array<T> panels;  // by block of units, then gate: [W_xh; W_hh], as far as the gate takes them
-    Array<T> bias;
-    Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
-    Array<T> gated_transposed;
-    std::array<Array<T>, 2> input_transposed;
-};
-
-// Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
-// of the batch when training; without training the cell's own have one row a sequence, used over
-// and over, and only h keeps every step.
-template <class T>
-struct Tape {
-    bool training = false;
-    Array<T> gates;  // by block, then gate: rows of one panel's width
-    Index gate_rows = 0;
-    Matrix<T> h, c, memo, gated;
-    Matrix<T> operand;  // h times the recurrent dropout mask
-    Matrix<T> initial_h, initial_c, initial_operand, mask;
-    bool has_mask = false;
-
-    // One row a sequence: what step t + 1 sent back to h directly, through the product with the
-    // recurrent weights (before the mask), and to c.
-    Matrix<T> dh, recurrent, dc;
-    Array<T> gradient;  // of the weights, panel by panel
-
-    Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
-    Rows<T> initial_products_with() const {
-        return has_mask ? initial_operand.rows() : initial_h.rows();
-    }
-};
-
-// Consecutive rows whose recurrent operand and dz both lie one after the other.
-struct Run {
-    bool starts;  // operand rows are those of the initial state
-    Index operand_row, row, size;
-};
-
-// Sequences [begin, begin + size) at step t.
-struct StepRows {
-    Index t, begin, size;
-    Index row;       // of sequence begin at step t
-    bool starts;     // their previous state is the initial one
-    Index previous;  // the row of sequence begin at the step before, in the order of processing
-};
-
-// Calls function(StepRows) in the order of processing, or against it.
-template <class Function>
-void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
-                   const Function& function) {
-    const Index n_steps = batch.length[std::size_t(shard.begin)];
-    for (Index i = 0; i < n_steps; ++i) {
-        const Index t = reverse != against ? n_steps - 1 - i : i;
-        const Index end = std::min(shard.end, batch.active(t));
-        const Index previous = reverse ? t + 1 : t - 1;
-        const bool exists = previous >= 0 && previous < n_steps;
-        const Index goes_on = exists ? std::clamp(batch.active(previous), shard.begin, end)
-                                     : shard.begin;
-        if (goes_on > shard.begin)
-            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
-                              false, batch.row(previous, shard.begin)});
-        if (end > goes_on)
-            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
-    }
-}
-
-// The rows over which dW_hh is summed, in order, in pieces that fit the first-level cache.
-inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
-    constexpr Index longest = 128;
-    std::vector<Run> runs;
-    for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
-        if (rows.starts && !with_initial_state) return;
-        Run run{rows.starts, rows.starts ? rows.begin : rows.previous, rows.row, rows.size};
-        if (!runs.empty()) {
-            Run& last = runs.back();
-            if (last.starts == run.starts && last.operand_row + last.size == run.operand_row &&
-                last.row + last.size == run.row) {
-                const Index moved = std::min(run.size, longest - last.size);
-                last.size += moved;
-                run = {run.starts, run.operand_row + moved, run.row + moved, run.size - moved};
-            }
-        }
-        for (; run.size > 0; run.operand_row += longest, run.row += longest, run.size -= longest)
-            runs.push_back({run.starts, run.operand_row, run.row, std::min(run.size, longest)});
-    });
-    return runs;
-}
 
 // What the network knows of a direction; RecurrenceOf<Cell> is the only implementation.
 template <class T>
@@ -181,7 +64,8 @@ public:
     static constexpr bool has_gated_state = Cell::n_phases > 1;
 
     explicit RecurrenceOf(RecurrenceShape shape) : shape_(std::move(shape)) {
-        for (const Gate& gate : Cell::gates) n_columns_ = std::max<Index>(n_columns_, gate.column + 1);
+        for (const Gate& gate : Cell::gates)
+            n_columns_ = std::max<Index>(n_columns_, gate.column + 1);
         for (const Index width : shape_.input_widths) input_width_ += width;
         for (const Gate& gate : Cell::gates) total_depth_ += depth(gate);
     }
@@ -190,7 +74,9 @@ public:
     Index n_blocks() const override {
         return (shape_.n_units + panel_width<T> - 1) / panel_width<T>;
     }
-    Index multiply_adds() const override { return total_depth_ * packed_columns<T>(shape_.n_units); }
+    Index multiply_adds() const override {
+        return total_depth_ * packed_columns<T>(shape_.n_units);
+    }
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
         const Index n = batch.n_sequences(), units = shape_.n_units;
@@ -254,8 +140,8 @@ public:
     }
 
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
-                  Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
-                  bool accumulate, Tape<T>& tape, Control& control) const override {
+                  Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx, bool accumulate,
+                  Tape<T>& tape, Control& control) const override {
         const std::vector<Term<T>> to_state = gate_terms(tape, takes_state);
         const std::vector<Term<T>> to_gated = gate_terms(tape, takes_gated_state);
         const std::vector<Term<T>> to_input = gate_terms(tape, takes_input);
@@ -264,9 +150,8 @@ public:
         for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
             const Terms<T> state_terms = rows_of(to_state, tape_row(rows, tape));
             const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
-            for_each_block([&](Index block) {
-                backward_block<Cell::n_phases - 1>(rows, block, dy, tape);
-            });
+            for_each_block(
+                [&](Index block) { backward_block<Cell::n_phases - 1>(rows, block, dy, tape); });
             if constexpr (has_gated_state) {
                 multiply_all<T>(rows_of(to_gated, tape_row(rows, tape)), rows.size, shape_.n_units,
                                 weights.gated_transposed.data(), zeros(),
@@ -274,8 +159,7 @@ public:
                 for_each_block([&](Index block) { backward_block<0>(rows, block, dy, tape); });
             }
             const Block<T> recurrent = block_of(tape.recurrent.rows(), rows.begin);
-            multiply_all<T>(state_terms, rows.size, shape_.n_units,
-                            weights.state_transposed.data(),
+            multiply_all<T>(state_terms, rows.size, shape_.n_units, weights.state_transposed.data(),
                             has_gated_state ? as_const(recurrent) : zeros(), recurrent);
             if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             for (Index part = 0; part < dx.n_parts; ++part) {
@@ -307,8 +191,7 @@ public:
             add_biases(blocks, row, n_rows, tape, control);
         }
         for (const Run& run : runs) {
-            const Rows<T> states =
-                run.starts ? tape.initial_products_with() : tape.products_with();
+            const Rows<T> states = run.starts ? tape.initial_products_with() : tape.products_with();
             add_products(blocks, takes_state, -shape_.n_units, states, run.operand_row, run.row,
                          run.size, packed, tape, control);
             if constexpr (has_gated_state)
@@ -399,8 +282,8 @@ private:
         for (int g = 0; g < n_gates; ++g) {
             if (!takes(Cell::gates[g].operand)) continue;
             for (Index block = 0; block < n_blocks(); ++block)
-                terms.push_back({gate_rows(tape, block, g), vectors(block) * V::width, 1,
-                                 units_in(block)});
+                terms.push_back(
+                    {gate_rows(tape, block, g), vectors(block) * V::width, 1, units_in(block)});
         }
         return terms;
     }
@@ -447,12 +330,12 @@ private:
                    Cell::gates[next].phase == gate.phase)
                 ++next;
             if (gate.phase == phase) {
-                const Index n_terms = gate.operand == Operand::input     ? n_inputs
-                                      : takes_input(gate.operand) ? n_inputs + 1
-                                                                         : 1;
+                const Index n_terms = gate.operand == Operand::input ? n_inputs
+                                      : takes_input(gate.operand)    ? n_inputs + 1
+                                                                     : 1;
                 multiply<T>({gate.operand == Operand::state ? terms + n_inputs : terms, n_terms},
-                            rows.size, vectors(block), next - g,
-                            {panel, width, gate_depth * width}, {bias + g * width, 0, width},
+                            rows.size, vectors(block), next - g, {panel, width, gate_depth * width},
+                            {bias + g * width, 0, width},
                             {gate_rows(tape, block, g) + tape_row(rows, tape) * width, width,
                              tape.gate_rows * width});
             }
@@ -556,7 +439,8 @@ private:
 
     void truncate(const Batch& batch, const StepRows& rows, Index bptt_steps, Tape<T>& tape) const {
         for (Index s = rows.begin; s < rows.begin + rows.size; ++s) {
-            const Index to_end = shape_.reverse ? rows.t + 1 : batch.length[std::size_t(s)] - rows.t;
+            const Index to_end =
+                shape_.reverse ? rows.t + 1 : batch.length[std::size_t(s)] - rows.t;
             if (to_end % bptt_steps != 0) continue;
             std::fill_n(tape.dh.row(s), packed_width(), T(0));
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
@@ -571,9 +455,9 @@ private:
 
     // Adds x^T dz over n_rows rows for the gates that take x. first_sum is where x stands among a
     // gate's operands, negative if counted from their end.
-    void add_products(Range blocks, bool (*takes)(Operand), Index first_sum,
-                      const Rows<const T>& x, Index x_row, Index row, Index n_rows,
-                      Array<T>& packed, Tape<T>& tape, Control& control) const {
+    void add_products(Range blocks, bool (*takes)(Operand), Index first_sum, const Rows<const T>& x,
+                      Index x_row, Index row, Index n_rows, Array<T>& packed, Tape<T>& tape,
+                      Control& control) const {
         // Packing pays where several panels of dz share it.
         const bool packs = blocks.size() * n_gates >= 8;
         if (packs) pack_outer(x, x_row, n_rows, packed);

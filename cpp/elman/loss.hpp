@@ -24,12 +24,13 @@ template <class T>
 class Loss {
 public:
     Loss(const std::string& name, double parameter) : parameter_(T(parameter)) {
-        static constexpr const char* names[] = {"squared",  "absolute", "huber",
-                                                "quantile", "poisson",  "gaussian",
+        static constexpr const char* names[] = {"squared",  "absolute",   "huber",
+                                                "quantile", "poisson",    "gaussian",
                                                 "binary",   "multilabel", "multiclass"};
         for (int kind = 0; kind < int(std::size(names)); ++kind)
             if (name == names[kind]) kind_ = Kind(kind);
-        if (kind_ == Kind::none) throw std::invalid_argument("elman: there is no loss '" + name + "'");
+        if (kind_ == Kind::none)
+            throw std::invalid_argument("elman: there is no loss '" + name + "'");
     }
 
     // Columns of the targets that belong to n_outputs outputs; 0 where they cannot be.
@@ -45,9 +46,12 @@ public:
     // Returns l and sets da = scale dl/da. The row a is padded to whole registers.
     double row(const T* a, const T* y, Index n_outputs, T scale, T* da) const {
         switch (kind_) {
-            case Kind::gaussian: return gaussian(a, y, n_outputs / 2, scale, da);
-            case Kind::multiclass: return multiclass(a, Index(y[0]), n_outputs, scale, da);
-            default: break;
+            case Kind::gaussian:
+                return gaussian(a, y, n_outputs / 2, scale, da);
+            case Kind::multiclass:
+                return multiclass(a, Index(y[0]), n_outputs, scale, da);
+            default:
+                break;
         }
         const bool is_sum = kind_ == Kind::binary || kind_ == Kind::multilabel;
         const T share = is_sum ? T(1) : T(1) / T(n_outputs);

@@ -31,7 +31,9 @@ struct Parameter {
     std::vector<Index> shape;
     Index offset;
 
-    Index size() const { return shape.size() == 2 ? checked_multiply(shape[0], shape[1]) : shape[0]; }
+    Index size() const {
+        return shape.size() == 2 ? checked_multiply(shape[0], shape[1]) : shape[0];
+    }
     bool is_matrix() const { return shape.size() == 2; }
 };
 
@@ -129,14 +131,15 @@ public:
             const std::uint64_t key = random_bits(seed, std::uint64_t(p));
             const auto ends_with = [&](const std::string& end) {
                 return parameter.name.size() >= end.size() &&
-                       parameter.name.compare(parameter.name.size() - end.size(), end.size(), end) ==
-                           0;
+                       parameter.name.compare(parameter.name.size() - end.size(), end.size(),
+                                              end) == 0;
             };
             if (ends_with("W_xh")) {
                 const Index units = parameter.shape[1] / layout_.n_columns;
                 initialize_glorot(key, parameter.shape[0], units, parameter.size(), to);
             } else if (ends_with("head.W")) {
-                initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(), to);
+                initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
+                                  to);
             } else if (ends_with("W_hh")) {
                 const Index units = parameter.shape[0];
                 for (Index column = 0; column < layout_.n_columns; ++column)
@@ -320,9 +323,9 @@ private:
         return parameters_.back().offset;
     }
 
-    ParameterOffsets add_parameters(Index l, Index d, const std::vector<Index>& widths, Index units) {
-        const std::string prefix =
-            "layers." + std::to_string(l) + (d == 1 ? ".reverse." : ".");
+    ParameterOffsets add_parameters(Index l, Index d, const std::vector<Index>& widths,
+                                    Index units) {
+        const std::string prefix = "layers." + std::to_string(l) + (d == 1 ? ".reverse." : ".");
         const Index columns = layout_.n_columns * units;
         ParameterOffsets offsets{};
         offsets.W_xh = add_parameter(prefix + "W_xh", {total(widths), columns});

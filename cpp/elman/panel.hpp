@@ -101,8 +101,8 @@ void tile(const TileArguments<T>& arguments) {
         for (int p = 0; p < n_panels; ++p)
 #pragma GCC unroll 16
             for (int v = 0; v < n_vectors; ++v)
-                sum[r][p][v] = V::load(start.data + r * start.row_stride +
-                                       p * start.panel_stride + v * V::width);
+                sum[r][p][v] = V::load(start.data + r * start.row_stride + p * start.panel_stride +
+                                       v * V::width);
     for (Index s = 0; s < arguments.n_terms; ++s) {
         const Term<T> term = arguments.terms[s];
         const T* a = term.data + arguments.first_row * term.row_stride;
@@ -226,7 +226,9 @@ void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_pa
         side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
         tiles.for_each([&](Index row, Index rows) {
             Tiles<T>::find(rows, side_by_side, n_vectors)(
-                {a.terms, a.n_terms, a.first_row + row,
+                {a.terms,
+                 a.n_terms,
+                 a.first_row + row,
                  {panel.data + p * panel.panel_stride, panel.row_stride, panel.panel_stride},
                  {start.data + row * start.row_stride + p * start.panel_stride, start.row_stride,
                   start.panel_stride},
@@ -286,8 +288,7 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
         const Index width = n_vectors * Vec<T>::width;
         const Index n_panels = std::max<Index>((n_columns - column) / width, 1);
         const Index p = column / panel_width<T>;
-        multiply<T>(a, n_rows, n_vectors, n_panels,
-                    {panels + column * depth, width, width * depth},
+        multiply<T>(a, n_rows, n_vectors, n_panels, {panels + column * depth, width, width * depth},
                     {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
                     {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
         column += n_panels * width;
@@ -316,8 +317,8 @@ void add_outer(const Array<T>& packed, Index n_columns, Index depth, int n_vecto
     TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
         const Term<T> term{packed.data() + column * depth, 1, n, depth};
         const Block<T> sums{out.data + column * out.row_stride, out.row_stride, 0};
-        detail::Tiles<T>::find(n, 1, n_vectors)(
-            {&term, 1, 0, dz, {sums.data, sums.row_stride, 0}, sums});
+        detail::Tiles<T>::find(n, 1,
+                               n_vectors)({&term, 1, 0, dz, {sums.data, sums.row_stride, 0}, sums});
     });
 }
 

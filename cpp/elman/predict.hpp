@@ -41,8 +41,8 @@ inline Index useful_threads(Index n_threads, Index multiply_adds) {
 // (n_sequences, state_size). Returns whether the system granted fewer threads than were asked for.
 template <class T>
 bool predict(const Network<T>& network, const T* parameters, const Sequences<T>& sequences,
-              bool per_step, const T* initial_state, Index n_threads, const Control::Check& check,
-              T* outputs, T* final_states) {
+             bool per_step, const T* initial_state, Index n_threads, const Control::Check& check,
+             T* outputs, T* final_states) {
     constexpr Index chunk_rows = 96;
     const Index n = sequences.n_sequences;
     const Index work = checked_multiply(sequences.n_steps(), network.multiply_adds());

@@ -3,7 +3,8 @@
 //     constant    eta
 //     invscaling  eta / (t + 1)^power_t
 //     cosine      eta (t + 1) / warmup                                   while t < warmup, then
-//                 eta / 2 (1 + cos(pi (t - warmup) / (total - warmup)))  (Loshchilov & Hutter, 2017)
+//                 eta / 2 (1 + cos(pi (t - warmup) / (total - warmup)))  (Loshchilov & Hutter,
+//                 2017)
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,8 @@ struct Schedule {
         if (name != "constant" && name != "invscaling" && name != "cosine")
             throw std::invalid_argument("elman: there is no schedule '" + name + "'");
         if (name == "cosine" && (warmup_steps < 0 || total_steps <= warmup_steps))
-            throw std::invalid_argument("elman: a cosine schedule needs total_steps beyond its warm-up");
+            throw std::invalid_argument(
+                "elman: a cosine schedule needs total_steps beyond its warm-up");
     }
 
     double rate(double eta, Index t) const {

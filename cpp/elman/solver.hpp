@@ -4,8 +4,8 @@
 //     rmsprop  v <- b2 v + (1 - b2) g^2;  change = -eta g / (sqrt(v) + e)      (Hinton, 2012)
 //     adam     m <- b1 m + (1 - b1) g,  v as above;
 //              change = -eta sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + e)     (Kingma & Ba, 2015)
-//     adamw    adam, with W <- (1 - eta alpha) W before                        (Loshchilov & Hutter, 2019)
-//     nadam    change = -eta mh / (sqrt(v / (1 - b2^t)) + e),
+//     adamw    adam, with W <- (1 - eta alpha) W before                        (Loshchilov &
+//     Hutter, 2019) nadam    change = -eta mh / (sqrt(v / (1 - b2^t)) + e),
 //              mh = b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t)            (Dozat, 2016)
 #pragma once
 
@@ -94,10 +94,8 @@ struct Nadam {
           one_minus_beta_1(T(1.0 - options.beta_1)),
           beta_2(T(options.beta_2)),
           one_minus_beta_2(T(1.0 - options.beta_2)),
-          momentum_share(
-              T(options.beta_1 / (1.0 - std::pow(options.beta_1, double(t) + 1.0)))),
-          gradient_share(
-              T((1.0 - options.beta_1) / (1.0 - std::pow(options.beta_1, double(t))))),
+          momentum_share(T(options.beta_1 / (1.0 - std::pow(options.beta_1, double(t) + 1.0)))),
+          gradient_share(T((1.0 - options.beta_1) / (1.0 - std::pow(options.beta_1, double(t))))),
           second_share(T(1.0 / (1.0 - std::pow(options.beta_2, double(t))))),
           rate(T(-eta)),
           epsilon(T(options.epsilon)) {}
@@ -116,13 +114,15 @@ auto with_solver(const SolverOptions& options, double eta, Index t, const Functi
     if (options.name == "sgd") return function(Sgd<T>(options, eta, t));
     if (options.name == "rmsprop") return function(Rmsprop<T>(options, eta, t));
     if (options.name == "nadam") return function(Nadam<T>(options, eta, t));
-    if (options.name == "adam" || options.name == "adamw") return function(Adam<T>(options, eta, t));
+    if (options.name == "adam" || options.name == "adamw")
+        return function(Adam<T>(options, eta, t));
     throw std::invalid_argument("elman: there is no solver '" + options.name + "'");
 }
 
 template <class T>
 Index solver_moments(const SolverOptions& options) {
-    return with_solver<T>(options, 0.0, 1, [](const auto& solver) { return Index(solver.n_moments); });
+    return with_solver<T>(options, 0.0, 1,
+                          [](const auto& solver) { return Index(solver.n_moments); });
 }
 
 // weights = keep * weights + change of scale * gradient, for n weights; moments[i] belong to them.

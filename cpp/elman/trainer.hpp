@@ -101,7 +101,8 @@ public:
                  const Control::Check& check) {
         Index steps = 0;
         for (Index i = 0; i < n_order; ++i)
-            steps += examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
+            steps +=
+                examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
         const Index batches = (n_order + batch_size - 1) / batch_size;
         Team team(threads_for(steps / std::max<Index>(batches, 1)), check);
         was_short_of_threads_ = team.is_short();
@@ -181,8 +182,9 @@ private:
         network_.prepare(workspace_, nullptr);
         losses_.resize(std::size_t(examples.per_step ? batch.n_rows() : batch.n_sequences()));
         total_weight_ = 0.0;
-        for_each_target(examples, {0, batch.n_sequences()},
-                        [&](Index, Index target) { total_weight_ += double(examples.weight(target)); });
+        for_each_target(examples, {0, batch.n_sequences()}, [&](Index, Index target) {
+            total_weight_ += double(examples.weight(target));
+        });
     }
 
     // Calls function(row of the outputs, row of the targets).
@@ -219,10 +221,10 @@ private:
     void differentiate_loss(const Examples<T>& examples, Range shard) {
         for_each_target(examples, shard, [&](Index row, Index target) {
             const T weight = examples.weight(target);
-            const double loss =
-                loss_.row(workspace_.outputs.row(row), examples.targets + target * examples.n_targets,
-                          network_.options().n_outputs, T(double(weight) / total_weight_),
-                          workspace_.doutputs.row(row));
+            const double loss = loss_.row(
+                workspace_.outputs.row(row), examples.targets + target * examples.n_targets,
+                network_.options().n_outputs, T(double(weight) / total_weight_),
+                workspace_.doutputs.row(row));
             losses_[std::size_t(row)] = weight > T(0) ? double(weight) * loss : 0.0;
         });
     }

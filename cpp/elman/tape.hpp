@@ -1,0 +1,131 @@
+// What passes through time leaves behind: the arrays of one direction of a layer, and the order in
+// which rows of a ragged mini-batch are visited.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "elman/batch.hpp"
+#include "elman/memory.hpp"
+
+namespace elman {
+
+// What a layer reads or writes at each step: the forward states, beside them the reverse ones.
+template <class T>
+struct Features {
+    std::array<Rows<T>, 2> parts;
+    Index n_parts = 0;
+
+    void add(const Rows<T>& part) { parts[std::size_t(n_parts++)] = part; }
+    const Rows<T>& operator[](Index part) const { return parts[std::size_t(part)]; }
+    Index width() const {
+        Index width = 0;
+        for (Index p = 0; p < n_parts; ++p) width += (*this)[p].width;
+        return width;
+    }
+};
+
+// Where the arrays of one direction begin in the flat parameter vector; b_hn is -1 without one.
+struct ParameterOffsets {
+    Index W_xh, W_hh, b_h, b_hn;
+};
+
+struct RecurrenceShape {
+    std::vector<Index> input_widths;
+    Index n_units;
+    bool reverse;
+    ParameterOffsets offsets;
+};
+
+// Weights as the tiles read them; packed once for each update.
+template <class T>
+struct PackedWeights {
+    Array<T> panels;  // by block of units, then gate: [W_xh; W_hh], as far as the gate takes them
+    Array<T> bias;
+    Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
+    Array<T> gated_transposed;
+    std::array<Array<T>, 2> input_transposed;
+};
+
+// Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
+// of the batch when training; without training the cell's own have one row a sequence, used over
+// and over, and only h keeps every step.
+template <class T>
+struct Tape {
+    bool training = false;
+    Array<T> gates;  // by block, then gate: rows of one panel's width
+    Index gate_rows = 0;
+    Matrix<T> h, c, memo, gated;
+    Matrix<T> operand;  // h times the recurrent dropout mask
+    Matrix<T> initial_h, initial_c, initial_operand, mask;
+    bool has_mask = false;
+
+    // One row a sequence: what step t + 1 sent back to h directly, through the product with the
+    // recurrent weights (before the mask), and to c.
+    Matrix<T> dh, recurrent, dc;
+    Array<T> gradient;  // of the weights, panel by panel
+
+    Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
+    Rows<T> initial_products_with() const {
+        return has_mask ? initial_operand.rows() : initial_h.rows();
+    }
+};
+
+// Consecutive rows whose recurrent operand and dz both lie one after the other.
+struct Run {
+    bool starts;  // operand rows are those of the initial state
+    Index operand_row, row, size;
+};
+
+// Sequences [begin, begin + size) at step t.
+struct StepRows {
+    Index t, begin, size;
+    Index row;       // of sequence begin at step t
+    bool starts;     // their previous state is the initial one
+    Index previous;  // the row of sequence begin at the step before, in the order of processing
+};
+
+// Calls function(StepRows) in the order of processing, or against it.
+template <class Function>
+void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
+                   const Function& function) {
+    const Index n_steps = batch.length[std::size_t(shard.begin)];
+    for (Index i = 0; i < n_steps; ++i) {
+        const Index t = reverse != against ? n_steps - 1 - i : i;
+        const Index end = std::min(shard.end, batch.active(t));
+        const Index previous = reverse ? t + 1 : t - 1;
+        const bool exists = previous >= 0 && previous < n_steps;
+        const Index goes_on =
+            exists ? std::clamp(batch.active(previous), shard.begin, end) : shard.begin;
+        if (goes_on > shard.begin)
+            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
+                              false, batch.row(previous, shard.begin)});
+        if (end > goes_on)
+            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
+    }
+}
+
+// The rows over which dW_hh is summed, in order, in pieces that fit the first-level cache.
+inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
+    constexpr Index longest = 128;
+    std::vector<Run> runs;
+    for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
+        if (rows.starts && !with_initial_state) return;
+        Run run{rows.starts, rows.starts ? rows.begin : rows.previous, rows.row, rows.size};
+        if (!runs.empty()) {
+            Run& last = runs.back();
+            if (last.starts == run.starts && last.operand_row + last.size == run.operand_row &&
+                last.row + last.size == run.row) {
+                const Index moved = std::min(run.size, longest - last.size);
+                last.size += moved;
+                run = {run.starts, run.operand_row + moved, run.row + moved, run.size - moved};
+            }
+        }
+        for (; run.size > 0; run.operand_row += longest, run.row += longest, run.size -= longest)
+            runs.push_back({run.starts, run.operand_row, run.row, std::min(run.size, longest)});
+    });
+    return runs;
+}
+
+}  // namespace elman

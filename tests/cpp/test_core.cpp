@@ -1,0 +1,235 @@
+// The core without Python, for the sanitizers and for other architectures: functions against libm,
+// products against plain loops, gradients against central differences, and bits against threads.
+#include <cstring>
+#include <vector>
+
+#include "check.hpp"
+#include "elman/core.hpp"
+
+using namespace elman;
+
+namespace {
+
+template <class T>
+double units_in_last_place(T got, long double expected) {
+    const T rounded = T(expected);
+    const double unit = std::abs(double(std::nextafter(std::abs(rounded), T(HUGE_VAL))) -
+                                 double(std::abs(rounded)));
+    return std::abs(double((long double)(got)-expected)) / unit;
+}
+
+template <class T>
+void test_functions() {
+    const double limit = sizeof(T) == 4 ? 80.0 : 700.0;
+    double worst_exp = 0, worst_tanh = 0, worst_sigmoid = 0;
+    for (Index i = 0; i < 200000; ++i) {
+        const T x = T(limit * (2.0 * random_uniform(1, std::uint64_t(i)) - 1.0));
+        const T small = T(double(x) / limit * 12.0);
+        worst_exp = std::max(worst_exp,
+                             units_in_last_place(exp(Vec<T>(x)).first(), std::exp((long double)x)));
+        worst_tanh = std::max(worst_tanh, units_in_last_place(tanh(Vec<T>(small)).first(),
+                                                              std::tanh((long double)small)));
+        worst_sigmoid = std::max(
+            worst_sigmoid, units_in_last_place(sigmoid(Vec<T>(small)).first(),
+                                               1.0L / (1.0L + std::exp(-(long double)small))));
+    }
+    CHECK(worst_exp <= 2.0);
+    CHECK(worst_tanh <= 4.0);
+    CHECK(worst_sigmoid <= 3.0);
+    const T nan = std::numeric_limits<T>::quiet_NaN();
+    CHECK(std::isnan(exp(Vec<T>(nan)).first()));
+    CHECK(std::isnan(tanh(Vec<T>(nan)).first()));
+    CHECK(std::isnan(sigmoid(Vec<T>(nan)).first()));
+}
+
+// C = start + A B for every number of rows, depths beyond a slice, and all remainders of columns.
+template <class T>
+void test_products() {
+    for (const Index n_rows : {1, 2, 3, 5, 6, 7, 12, 13, 25}) {
+        for (const Index n_columns : {1, 7, 8, 16, 17, 40}) {
+            for (const Index depth : {1, 3, 300}) {
+                const Index stride = padded_stride<T>(n_columns);
+                Array<T> a(std::size_t(n_rows * depth)), b(std::size_t(depth * n_columns));
+                for (std::size_t i = 0; i < a.size(); ++i) a[i] = T(random_uniform(2, i) - 0.5);
+                for (std::size_t i = 0; i < b.size(); ++i) b[i] = T(random_uniform(3, i) - 0.5);
+                Array<T> panels(std::size_t(depth * packed_columns<T>(n_columns)));
+                T* panel = panels.data();
+                for (Index column = 0; column < n_columns; column += panel_width<T>)
+                    panel = pack_panel(b.data() + column, n_columns, 1, depth,
+                                       std::min(panel_width<T>, n_columns - column),
+                                       panel_vectors<T>(column, n_columns), panel);
+                Array<T> c(std::size_t(n_rows * stride), T(1));
+                const Term<T> terms[2] = {{a.data(), depth, 1, depth / 2},
+                                          {a.data() + depth / 2, depth, 1, depth - depth / 2}};
+                const Block<T> out{c.data(), stride, panel_width<T>};
+                multiply_all<T>({terms, 2}, n_rows, n_columns, panels.data(),
+                                {c.data(), stride, panel_width<T>}, out);
+                bool equal = true;
+                for (Index r = 0; r < n_rows; ++r) {
+                    for (Index j = 0; j < n_columns; ++j) {
+                        double expected = 1.0;
+                        for (Index k = 0; k < depth; ++k)
+                            expected += double(a[std::size_t(r * depth + k)]) *
+                                        double(b[std::size_t(k * n_columns + j)]);
+                        equal = equal && std::abs(double(c[std::size_t(r * stride + j)]) -
+                                                  expected) < (sizeof(T) == 4 ? 1e-4 : 1e-12);
+                    }
+                }
+                CHECK(equal);
+            }
+        }
+    }
+}
+
+struct Problem {
+    std::vector<Index> offsets{0};
+    std::vector<double> values, targets, weights;
+    bool per_step;
+
+    Problem(const std::vector<Index>& lengths, Index n_channels, Index n_targets, bool steps)
+        : per_step(steps) {
+        for (const Index length : lengths) offsets.push_back(offsets.back() + length);
+        values.resize(std::size_t(offsets.back() * n_channels));
+        const std::size_t rows = steps ? std::size_t(offsets.back()) : lengths.size();
+        targets.resize(rows * std::size_t(n_targets));
+        weights.resize(rows);
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = random_normal(4, i);
+        for (std::size_t i = 0; i < targets.size(); ++i) targets[i] = random_normal(5, i);
+        for (std::size_t i = 0; i < rows; ++i) weights[i] = random_uniform(6, i);
+    }
+    Examples<double> examples(Index n_channels, Index n_targets) const {
+        return {{values.data(), n_channels, offsets.data(), Index(offsets.size()) - 1},
+                targets.data(),
+                n_targets,
+                weights.data(),
+                per_step};
+    }
+};
+
+const std::vector<CellOptions> cells = {{"simple", "tanh", true},     {"simple", "relu", true},
+                                        {"simple", "identity", true}, {"gru", "tanh", true},
+                                        {"gru", "tanh", false},       {"lstm", "tanh", true}};
+
+void test_gradients(const CellOptions& cell, bool bidirectional, bool per_step, double dropout) {
+    const Network<double> network({cell, {9, 18}, {bidirectional, bidirectional}, 2, 3, true});
+    const Problem problem({5, 1, 7, 3, 7}, 2, 3, per_step);
+    const Examples<double> examples = problem.examples(2, 3);
+    Array<double> weights(std::size_t(network.n_parameters()));
+    network.initialize(7, weights.data());
+    TrainerOptions options;
+    options.loss = "squared";
+    options.alpha = 0.1;
+    options.dropout = dropout;
+    options.recurrent_dropout = dropout;
+    const auto loss = [&](const Array<double>& at, Array<double>* gradient) {
+        Trainer<double> trainer(network, at.data(), options);
+        const double* from = nullptr;
+        const double value = trainer.loss_and_gradient(examples, {}, &from);
+        if (gradient) gradient->assign(from, from + network.n_parameters());
+        return value;
+    };
+    Array<double> gradient;
+    loss(weights, &gradient);
+    double largest = 0, worst = 0;
+    for (const double g : gradient) largest = std::max(largest, std::abs(g));
+    for (std::size_t i = 0; i < weights.size(); i += weights.size() / 23) {
+        constexpr double step = 1e-6;
+        Array<double> up = weights, down = weights;
+        up[i] += step;
+        down[i] -= step;
+        const double numeric = (loss(up, nullptr) - loss(down, nullptr)) / (2 * step);
+        worst = std::max(worst, std::abs(numeric - gradient[i]) / largest);
+    }
+    CHECK(worst < 1e-6);
+}
+
+void test_threads(const CellOptions& cell) {
+    const Network<double> network({cell, {33, 20}, {false, true}, 2, 1, true});
+    std::vector<Index> lengths;
+    for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
+    const Problem problem(lengths, 2, 1, false);
+    const Examples<double> examples = problem.examples(2, 1);
+    Array<double> start(std::size_t(network.n_parameters()));
+    network.initialize(8, start.data());
+    std::vector<Index> order(lengths.size());
+    std::iota(order.begin(), order.end(), Index(0));
+    Array<double> expected;
+    for (const Index n_threads : {1, 2, 3, 8}) {
+        TrainerOptions options;
+        options.loss = "squared";
+        options.clip_norm = 0.5;
+        options.recurrent_dropout = 0.2;
+        options.n_threads = n_threads;
+        Trainer<double> trainer(network, start.data(), options);
+        for (int epoch = 0; epoch < 2; ++epoch)
+            trainer.epoch(examples, order.data(), Index(order.size()), 16, {});
+        if (n_threads == 1) expected = trainer.parameters();
+        CHECK(std::memcmp(expected.data(), trainer.parameters().data(),
+                          expected.size() * sizeof(double)) == 0);
+    }
+}
+
+void test_interruption() {
+    struct Interrupted {};
+    const Network<double> network({cells.back(), {64}, {false}, 2, 1, true});
+    const Problem problem(std::vector<Index>(200, 100), 2, 1, false);
+    Array<double> weights(std::size_t(network.n_parameters()));
+    network.initialize(9, weights.data());
+    std::vector<Index> order(200);
+    std::iota(order.begin(), order.end(), Index(0));
+    for (const Index n_threads : {1, 3}) {
+        TrainerOptions options;
+        options.loss = "squared";
+        options.n_threads = n_threads;
+        Trainer<double> trainer(network, weights.data(), options);
+        bool was_interrupted = false;
+        try {
+            trainer.epoch(problem.examples(2, 1), order.data(), 200, 100,
+                          [] { throw Interrupted(); });
+        } catch (const Interrupted&) {
+            was_interrupted = true;
+        }
+        CHECK(was_interrupted);
+    }
+}
+
+void test_divergence() {
+    const Network<double> network({cells[1], {8}, {false}, 2, 1, true});
+    const Problem problem(std::vector<Index>(40, 50), 2, 1, false);
+    Array<double> weights(std::size_t(network.n_parameters()));
+    network.initialize(9, weights.data());
+    std::vector<Index> order(40);
+    std::iota(order.begin(), order.end(), Index(0));
+    TrainerOptions options;
+    options.loss = "squared";
+    options.solver.name = "sgd";
+    options.learning_rate = 1e6;
+    Trainer<double> trainer(network, weights.data(), options);
+    bool has_diverged = false;
+    try {
+        for (int epoch = 0; epoch < 50; ++epoch)
+            trainer.epoch(problem.examples(2, 1), order.data(), 40, 10, {});
+    } catch (const Diverged&) {
+        has_diverged = true;
+    }
+    CHECK(has_diverged);
+}
+
+}  // namespace
+
+int main() {
+    test_functions<float>();
+    test_functions<double>();
+    test_products<float>();
+    test_products<double>();
+    for (const CellOptions& cell : cells) {
+        for (const bool bidirectional : {false, true})
+            for (const bool per_step : {false, true})
+                for (const double dropout : {0.0, 0.3})
+                    test_gradients(cell, bidirectional, per_step, dropout);
+        test_threads(cell);
+    }
+    test_interruption();
+    test_divergence();
+    return test::report();
+}
