@@ -56,8 +56,11 @@ template <class T>
 py::array initialize(const Network<T>& network, std::uint64_t seed) {
     py::array_t<T> weights(network.n_parameters());
     T* const to = weights.mutable_data();
-    const py::gil_scoped_release release;
-    network.initialize(seed, to);
+    Team alone(1, interrupt_check());
+    {
+        const py::gil_scoped_release release;
+        network.initialize(seed, to, alone.control());
+    }
     return std::move(weights);
 }
 

@@ -8,10 +8,11 @@
 // blocked QR would give other bits for other cache sizes.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "elman/random.hpp"
-#include "elman/simd.hpp"
+#include "elman/threads.hpp"
 
 namespace elman {
 
@@ -32,28 +33,42 @@ inline double dot(const double* a, const double* b, Index n) {
     return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
 }
 
-// Makes the n rows of q orthonormal.
-inline void orthonormalize(std::vector<double>& q, Index n) {
-    for (Index j = 0; j < n; ++j) {
+// Makes the n rows of q orthonormal. Rows go in blocks, so that an earlier row is read once for
+// all of a block's; each row still meets the earlier ones in their order.
+inline void orthonormalize(std::vector<double>& q, Index n, Control& control) {
+    constexpr Index rows_in_block = 16;
+    const auto subtract_projection = [&](Index j, Index k) {
         double* const row = q.data() + j * n;
-        for (Index k = 0; k < j; ++k) {
-            const double* const other = q.data() + k * n;
-            const double projection = dot(row, other, n);
-            for (Index i = 0; i < n; ++i) row[i] -= projection * other[i];
+        const double* const other = q.data() + k * n;
+        const double projection = dot(row, other, n);
+        for (Index i = 0; i < n; ++i) row[i] -= projection * other[i];
+    };
+    for (Index first = 0; first < n; first += rows_in_block) {
+        const Index end = std::min(first + rows_in_block, n);
+        for (Index k = 0; k < first; ++k) {
+            for (Index j = first; j < end; ++j) subtract_projection(j, k);
+            control.poll(4 * n * rows_in_block);
         }
-        const double length = std::sqrt(dot(row, row, n));
-        for (Index i = 0; i < n; ++i) row[i] /= length;
+        for (Index j = first; j < end; ++j) {
+            for (Index k = first; k < j; ++k) subtract_projection(j, k);
+            double* const row = q.data() + j * n;
+            const double length = std::sqrt(dot(row, row, n));
+            for (Index i = 0; i < n; ++i) row[i] /= length;
+        }
     }
 }
 
 // weights[i * row_stride + j] for an n x n orthogonal matrix.
 template <class T>
-void initialize_orthogonal(std::uint64_t key, Index n, Index row_stride, T* weights) {
+void initialize_orthogonal(std::uint64_t key, Index n, Index row_stride, T* weights,
+                           Control& control) {
     std::vector<double> columns(static_cast<std::size_t>(n * n));
-    for (Index i = 0; i < n; ++i)
+    for (Index i = 0; i < n; ++i) {
         for (Index j = 0; j < n; ++j)
             columns[std::size_t(j * n + i)] = random_normal(key, std::uint64_t(i * n + j));
-    orthonormalize(columns, n);
+        control.poll(30 * n);
+    }
+    orthonormalize(columns, n, control);
     for (Index i = 0; i < n; ++i)
         for (Index j = 0; j < n; ++j)
             weights[i * row_stride + j] = T(columns[std::size_t(j * n + i)]);

@@ -123,7 +123,7 @@ public:
         return sum;
     }
 
-    void initialize(std::uint64_t seed, T* weights) const {
+    void initialize(std::uint64_t seed, T* weights, Control& control) const {
         std::fill_n(weights, n_parameters_, T(0));
         for (std::size_t p = 0; p < parameters_.size(); ++p) {
             const Parameter& parameter = parameters_[p];
@@ -144,7 +144,7 @@ public:
                 const Index units = parameter.shape[0];
                 for (Index column = 0; column < layout_.n_columns; ++column)
                     initialize_orthogonal(random_bits(key, std::uint64_t(column)), units,
-                                          parameter.shape[1], to + column * units);
+                                          parameter.shape[1], to + column * units, control);
             } else if (ends_with("b_h") && layout_.forget_column >= 0) {
                 const Index units = parameter.shape[0] / layout_.n_columns;
                 std::fill_n(to + layout_.forget_column * units, units, T(1));

@@ -78,6 +78,8 @@ public:
     Team& operator=(const Team&) = delete;
 
     Index n_threads() const { return Index(workers_.size()) + 1; }
+    // The calling thread's, for work that is not dealt out.
+    Control& control() { return control_; }
     bool is_short() const { return n_threads() < n_wanted_; }
 
     // Calls task(0), ..., task(n_tasks - 1), each once, on any thread; returns when all are done.

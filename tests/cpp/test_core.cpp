@@ -111,11 +111,12 @@ const std::vector<CellOptions> cells = {{"simple", "tanh", true},     {"simple",
                                         {"gru", "tanh", false},       {"lstm", "tanh", true}};
 
 void test_gradients(const CellOptions& cell, bool bidirectional, bool per_step, double dropout) {
+    Team alone(1, {});
     const Network<double> network({cell, {9, 18}, {bidirectional, bidirectional}, 2, 3, true});
     const Problem problem({5, 1, 7, 3, 7}, 2, 3, per_step);
     const Examples<double> examples = problem.examples(2, 3);
     Array<double> weights(std::size_t(network.n_parameters()));
-    network.initialize(7, weights.data());
+    network.initialize(7, weights.data(), alone.control());
     TrainerOptions options;
     options.loss = "squared";
     options.alpha = 0.1;
@@ -144,13 +145,14 @@ void test_gradients(const CellOptions& cell, bool bidirectional, bool per_step, 
 }
 
 void test_threads(const CellOptions& cell) {
+    Team alone(1, {});
     const Network<double> network({cell, {33, 20}, {false, true}, 2, 1, true});
     std::vector<Index> lengths;
     for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
     const Problem problem(lengths, 2, 1, false);
     const Examples<double> examples = problem.examples(2, 1);
     Array<double> start(std::size_t(network.n_parameters()));
-    network.initialize(8, start.data());
+    network.initialize(8, start.data(), alone.control());
     std::vector<Index> order(lengths.size());
     std::iota(order.begin(), order.end(), Index(0));
     Array<double> expected;
@@ -171,10 +173,11 @@ void test_threads(const CellOptions& cell) {
 
 void test_interruption() {
     struct Interrupted {};
+    Team alone(1, {});
     const Network<double> network({cells.back(), {64}, {false}, 2, 1, true});
     const Problem problem(std::vector<Index>(200, 100), 2, 1, false);
     Array<double> weights(std::size_t(network.n_parameters()));
-    network.initialize(9, weights.data());
+    network.initialize(9, weights.data(), alone.control());
     std::vector<Index> order(200);
     std::iota(order.begin(), order.end(), Index(0));
     for (const Index n_threads : {1, 3}) {
@@ -194,10 +197,11 @@ void test_interruption() {
 }
 
 void test_divergence() {
+    Team alone(1, {});
     const Network<double> network({cells[1], {8}, {false}, 2, 1, true});
     const Problem problem(std::vector<Index>(40, 50), 2, 1, false);
     Array<double> weights(std::size_t(network.n_parameters()));
-    network.initialize(9, weights.data());
+    network.initialize(9, weights.data(), alone.control());
     std::vector<Index> order(40);
     std::iota(order.begin(), order.end(), Index(0));
     TrainerOptions options;
