@@ -1,0 +1,138 @@
+"""Networks and data drawn at random, for the core and for its reference alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from elman import _core
+from hypothesis import strategies as st
+from reference.network import Network
+from reference.trainer import Trainer
+
+CELLS = [
+    ("simple", "tanh", True),
+    ("simple", "relu", True),
+    ("simple", "identity", True),
+    ("gru", "tanh", True),
+    ("gru", "tanh", False),
+    ("lstm", "tanh", True),
+]
+REGRESSION_LOSSES = ["squared", "absolute", "huber", "quantile", "poisson", "gaussian"]
+LOSSES = [*REGRESSION_LOSSES, "binary", "multilabel", "multiclass"]
+LOSS_PARAMETERS = {"huber": 0.7, "quantile": 0.3}
+SOLVER_OPTIONS = {
+    "sgd": {"momentum", "nesterovs_momentum"},
+    "rmsprop": {"beta_2", "epsilon"},
+    "adam": {"beta_1", "beta_2", "epsilon"},
+    "adamw": {"beta_1", "beta_2", "epsilon"},
+    "nadam": {"beta_1", "beta_2", "epsilon"},
+}
+SCHEDULE_OPTIONS = {"power_t", "warmup_steps", "total_steps"}
+
+
+@dataclass
+class Problem:
+    """A network with weights, and sequences with targets."""
+
+    options: dict
+    seed: int
+    lengths: list
+    per_step: bool
+    loss: str = "squared"
+
+    def __post_init__(self):
+        rng = np.random.default_rng(self.seed)
+        self.reference = Network(**self.options)
+        self.parameters = self.reference.initialize(self.seed)
+        self.parameters += 0.1 * rng.normal(size=len(self.parameters))
+        self.offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
+        self.values = rng.normal(size=(self.offsets[-1], self.options["n_channels"]))
+        n_rows = int(self.offsets[-1]) if self.per_step else len(self.lengths)
+        self.targets = self._targets(rng, n_rows, self.reference.n_outputs)
+        self.weights = rng.uniform(0, 2, n_rows)
+        self.initial_state = rng.normal(size=(len(self.lengths), self.reference.state_size))
+
+    def _targets(self, rng, n_rows, n_outputs):
+        if self.loss == "poisson":
+            return rng.poisson(1.0, (n_rows, n_outputs)).astype(float)
+        if self.loss in ("binary", "multilabel"):
+            return rng.integers(0, 2, (n_rows, n_outputs)).astype(float)
+        if self.loss == "multiclass":
+            return rng.integers(0, n_outputs, (n_rows, 1)).astype(float)
+        return rng.normal(size=(n_rows, n_outputs // 2 if self.loss == "gaussian" else n_outputs))
+
+    def core(self, dtype="float64"):
+        return _core.Network(dtype=dtype, **self.options)
+
+    def core_trainer(self, n_threads=1, dtype="float64", **options):
+        return _core.Trainer(
+            self.core(dtype),
+            self.parameters.astype(dtype),
+            loss=self.loss,
+            loss_parameter=LOSS_PARAMETERS.get(self.loss, 1.0),
+            n_threads=n_threads,
+            **options,
+        )
+
+    def reference_trainer(self, **options):
+        solver = options.get("solver", "adam")
+        of_solver = SOLVER_OPTIONS[solver] & options.keys()
+        of_schedule = SCHEDULE_OPTIONS & options.keys()
+        rest = options.keys() - of_solver - of_schedule
+        return Trainer(
+            self.reference,
+            self.parameters,
+            loss=self.loss,
+            loss_parameter=LOSS_PARAMETERS.get(self.loss, 1.0),
+            solver_options={name: options[name] for name in of_solver},
+            schedule_options={name: options[name] for name in of_schedule},
+            **{name: options[name] for name in rest},
+        )
+
+    @property
+    def examples(self):
+        """What the core's `epoch` and `loss_and_gradient` take first."""
+        return self.values, self.offsets, self.targets, self.weights
+
+    def reference_forward(self, initial_state=None):
+        outputs, states = [], []
+        for i in range(len(self.lengths)):
+            x = self.values[self.offsets[i] : self.offsets[i + 1]]
+            initial = None if initial_state is None else initial_state[i]
+            y, final, _ = self.reference.forward(self.parameters, x, self.per_step, initial)
+            outputs.append(y)
+            states.append(final)
+        return np.concatenate(outputs), np.array(states)
+
+
+@st.composite
+def problems(draw, losses=("squared",), max_width=70, max_steps=12):
+    """Cell, depth, widths, directions, ragged lengths, outputs, head, loss."""
+    cell, activation, reset_after = draw(st.sampled_from(CELLS))
+    depth = draw(st.integers(1, 3))
+    loss = draw(st.sampled_from(losses))
+    head = draw(st.booleans())
+    widths = draw(st.lists(st.integers(1, max_width), min_size=depth, max_size=depth))
+    if not head and loss == "gaussian":
+        widths[-1] *= 2
+    directions = draw(st.lists(st.booleans(), min_size=depth, max_size=depth))
+    if not head and loss == "binary":
+        widths[-1], directions[-1] = 1, False
+    n_outputs = 1 if loss == "binary" else draw(st.integers(1, 20)) * (2 if loss == "gaussian" else 1)
+    options = {
+        "cell": cell,
+        "activation": activation,
+        "reset_after": reset_after,
+        "hidden_layer_sizes": widths,
+        "bidirectional": directions,
+        "n_channels": draw(st.integers(1, 9)),
+        "n_outputs": n_outputs,
+        "head": head,
+    }
+    lengths = draw(st.lists(st.integers(1, max_steps), min_size=1, max_size=9))
+    return Problem(options, draw(st.integers(0, 2**31)), lengths, draw(st.booleans()), loss)
+
+
+def relative_error(got, expected):
+    """Largest difference, relative to the largest value."""
+    scale = np.abs(expected).max()
+    return np.abs(got - expected).max() / (scale if scale > 0 else 1.0)

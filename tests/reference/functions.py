@@ -1,0 +1,7 @@
+"""Functions on arrays (simd.hpp)."""
+
+import numpy as np
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))

@@ -1,0 +1,94 @@
+"""Mini-batches, their gradients and updates (trainer.hpp)."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reference.batch import sorted_members
+from reference.dropout import Dropout
+from reference.loss import LOSSES
+from reference.random import bits
+from reference.schedule import learning_rate
+from reference.solver import SOLVERS
+
+
+@dataclass
+class Trainer:
+    network: object
+    parameters: np.ndarray
+    loss: str
+    loss_parameter: float = 1.0
+    solver: str = "adam"
+    solver_options: dict = field(default_factory=dict)
+    learning_rate: float = 0.001
+    schedule: str = "constant"
+    schedule_options: dict = field(default_factory=dict)
+    alpha: float = 0.0
+    clip_norm: float = np.inf
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    bptt_steps: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        self.the_solver = SOLVERS[self.solver](**self.solver_options)
+        self.moments = np.zeros((self.the_solver.n_moments, len(self.parameters)))
+        self.n_updates = 0
+        self.is_matrix = np.concatenate(
+            [np.full(int(np.prod(shape)), len(shape) == 2) for _, shape in self.network.parameters]
+        )
+
+    def loss_and_gradient(self, values, offsets, targets, weights, members, per_step):
+        """Of one mini-batch: (sum_i w_i l_i + alpha / 2 ||W||^2) / sum_i w_i."""
+        key = bits(self.seed, self.n_updates)
+        dropout = Dropout(self.dropout, self.recurrent_dropout, key)
+        members = sorted_members(members, offsets)
+        rows = [np.arange(offsets[i], offsets[i + 1]) if per_step else [i] for i in members]
+        total = sum(weights[r].sum() for r in rows)
+        loss, gradient = 0.0, np.zeros_like(self.parameters)
+        if total == 0:
+            return loss, gradient, total
+        for s, i in enumerate(members):
+            x = values[offsets[i] : offsets[i + 1]]
+            a, _, tape = self.network.forward(
+                self.parameters, x, per_step, dropout=dropout, sequence=s
+            )
+            da = np.empty_like(a)
+            for row, target in enumerate(rows[s]):
+                value, derivative = LOSSES[self.loss](a[row], targets[target], self.loss_parameter)
+                loss += weights[target] * value / total
+                da[row] = weights[target] * derivative / total
+            self.network.backward(self.parameters, tape, da, per_step, self.bptt_steps, gradient)
+        if self.solver != "adamw":
+            matrices = self.parameters * self.is_matrix
+            loss += self.alpha / 2 * np.sum(matrices**2) / total
+            gradient += self.alpha * matrices / total
+        return loss, gradient, total
+
+    def epoch(self, values, offsets, targets, weights, order, batch_size, per_step):
+        """One pass over order in mini-batches: the weighted mean of their losses."""
+        losses, totals = [], []
+        for first in range(0, len(order), batch_size):
+            members = order[first : first + batch_size]
+            loss, gradient, total = self.loss_and_gradient(
+                values, offsets, targets, weights, members, per_step
+            )
+            if total == 0:
+                continue
+            losses.append(loss)
+            totals.append(total)
+            self.update(gradient)
+        return np.average(losses, weights=totals)
+
+    def update(self, gradient):
+        norm = np.linalg.norm(gradient)
+        if norm > self.clip_norm:
+            gradient = gradient * (self.clip_norm / norm)
+        eta = learning_rate(
+            self.schedule, self.learning_rate, self.n_updates, **self.schedule_options
+        )
+        self.n_updates += 1
+        change = self.the_solver.change(gradient, self.moments, eta, self.n_updates)
+        if self.solver == "adamw":
+            self.parameters = self.parameters * (1 - eta * self.alpha * self.is_matrix)
+        self.parameters = self.parameters + change

@@ -1,0 +1,122 @@
+"""The core's forward pass against the reference, over networks and batches drawn at random."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from problems import problems, relative_error
+
+
+@given(problem=problems())
+def test_outputs_and_final_states(problem):
+    expected, states = problem.reference_forward()
+    got, final = problem.core().forward(
+        problem.parameters, problem.values, problem.offsets, per_step=problem.per_step
+    )
+    assert relative_error(got, expected) < 1e-12
+    assert relative_error(final, states) < 1e-12
+
+
+@given(problem=problems())
+def test_initial_states(problem):
+    expected, states = problem.reference_forward(problem.initial_state)
+    got, final = problem.core().forward(
+        problem.parameters,
+        problem.values,
+        problem.offsets,
+        per_step=problem.per_step,
+        initial_state=problem.initial_state,
+    )
+    assert relative_error(got, expected) < 1e-12
+    assert relative_error(final, states) < 1e-12
+
+
+@given(problem=problems())
+def test_float32(problem):
+    expected, _ = problem.reference_forward()
+    got, final = problem.core("float32").forward(
+        problem.parameters.astype(np.float32),
+        problem.values.astype(np.float32),
+        problem.offsets,
+        per_step=problem.per_step,
+    )
+    assert got.dtype == final.dtype == np.float32
+    is_linear = problem.options["activation"] == "identity" or problem.options["activation"] == "relu"
+    assert relative_error(got, expected) < (1e-4 if is_linear else 2e-5)
+
+
+@given(problem=problems())
+def test_parameters_and_states_are_named_alike(problem):
+    core = problem.core()
+    assert [(name, shape) for name, shape, _ in core.parameters] == problem.reference.parameters
+    assert [(name, width) for name, width, _ in core.states] == problem.reference.states
+    assert core.n_parameters == problem.reference.n_parameters
+    assert core.state_size == problem.reference.state_size
+    assert core.n_outputs == problem.reference.n_outputs
+
+
+@given(problem=problems())
+def test_states_carry_over(problem):
+    """A sequence in two pieces, with the state handed on, is the sequence in one."""
+    if any(problem.options["bidirectional"]):
+        return
+    core = problem.core()
+    x = problem.values
+    whole, final = core.forward(
+        problem.parameters, x, np.array([0, len(x)]), per_step=True
+    )
+    half = (len(x) + 1) // 2
+    outputs, state = [], None
+    for part in (x[:half], x[half:]):
+        if len(part):
+            y, state = core.forward(
+                problem.parameters,
+                part,
+                np.array([0, len(part)]),
+                per_step=True,
+                initial_state=state,
+            )
+            outputs.append(y)
+    assert np.array_equal(np.concatenate(outputs), whole)
+    assert np.array_equal(state, final)
+
+
+BAD = {
+    "values of another dtype": (lambda a: {**a, "values": a["values"].astype("f4")}, "values"),
+    "values of another width": (lambda a: {**a, "values": a["values"][:, :1].copy()}, "values"),
+    "values not contiguous": (lambda a: {**a, "values": a["values"][::-1]}, "values"),
+    "offsets that do not end": (lambda a: {**a, "offsets": a["offsets"][:-1].copy()}, "offsets"),
+    "offsets of another dtype": (lambda a: {**a, "offsets": a["offsets"].astype("i4")}, "offsets"),
+    "an empty sequence": (lambda a: {**a, "offsets": np.insert(a["offsets"], 1, 0)}, "sequence 0"),
+    "offsets that go back": (
+        lambda a: {**a, "offsets": np.insert(a["offsets"], 1, 10**6)},
+        "sequence 1",
+    ),
+    "no sequence": (lambda a: {**a, "offsets": np.zeros(1, np.int64)}, "offsets"),
+    "few parameters": (lambda a: {**a, "parameters": a["parameters"][:-1].copy()}, "parameters"),
+    "a state too wide": (lambda a: {**a, "initial_state": np.zeros((2, 99))}, "initial_state"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_every_shape_is_checked(name):
+    from elman import _core
+
+    network = _core.Network(
+        dtype="float64",
+        cell="lstm",
+        activation="tanh",
+        reset_after=True,
+        hidden_layer_sizes=[4],
+        bidirectional=[False],
+        n_channels=2,
+        n_outputs=1,
+        head=True,
+    )
+    good = {
+        "parameters": network.initialize(0),
+        "values": np.zeros((7, 2)),
+        "offsets": np.array([0, 3, 7]),
+    }
+    change, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        network.forward(**change(good), per_step=False)

@@ -1,0 +1,130 @@
+"""The reference against central differences and against values computed by hand."""
+
+import numpy as np
+import pytest
+from problems import CELLS, LOSSES, Problem
+from reference.cell import cell_of
+from reference.loss import LOSSES as REFERENCE_LOSSES
+
+
+def small_problem(cell, per_step, loss="squared", bidirectional=(False, True), seed=3):
+    name, activation, reset_after = cell
+    options = {
+        "cell": name,
+        "activation": activation,
+        "reset_after": reset_after,
+        "hidden_layer_sizes": [3, 4],
+        "bidirectional": list(bidirectional),
+        "n_channels": 2,
+        "n_outputs": 1 if loss == "binary" else 4,
+        "head": True,
+    }
+    return Problem(options, seed, [4, 1, 3], per_step, loss)
+
+
+def worst_difference(problem, **options):
+    """Between the gradient and central differences, relative to the largest of them."""
+    members = np.arange(len(problem.lengths))
+
+    def loss_at(parameters):
+        trainer = problem.reference_trainer(**options)
+        trainer.parameters = parameters
+        return trainer.loss_and_gradient(*problem.examples, members, problem.per_step)
+
+    _, gradient, _ = loss_at(problem.parameters)
+    numeric = np.empty_like(gradient)
+    for i, step in enumerate(1e-6 * np.eye(len(gradient))):
+        up, down = loss_at(problem.parameters + step)[0], loss_at(problem.parameters - step)[0]
+        numeric[i] = (up - down) / 2e-6
+    return np.abs(numeric - gradient).max() / np.abs(gradient).max()
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_each_cell(cell, per_step):
+    assert worst_difference(small_problem(cell, per_step), alpha=0.3) < 1e-7
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_gradient_of_each_loss(loss):
+    assert worst_difference(small_problem(CELLS[5], True, loss)) < 1e-6
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_with_dropout(cell):
+    problem = small_problem(cell, True)
+    assert worst_difference(problem, dropout=0.4, recurrent_dropout=0.3, seed=5) < 1e-7
+
+
+def test_truncation_stops_the_gradient_where_it_should():
+    """With one step a window, dL/dW_hh of a per-sequence loss is the last step's alone."""
+    problem = small_problem(CELLS[0], False, bidirectional=(False, False))
+    members = np.array([0])
+    exact = problem.reference_trainer().loss_and_gradient(*problem.examples, members, False)[1]
+    window = problem.reference_trainer(bptt_steps=problem.lengths[0])
+    truncated = problem.reference_trainer(bptt_steps=1)
+    assert np.array_equal(
+        window.loss_and_gradient(*problem.examples, members, False)[1], exact
+    )
+    gradient = truncated.loss_and_gradient(*problem.examples, members, False)[1]
+    assert not np.allclose(gradient, exact)
+    named = problem.reference.named(gradient)
+    x = problem.values[: problem.lengths[0]]
+    p = problem.reference.direction(problem.reference.named(problem.parameters), "layers.0.")
+    h = np.zeros(3)
+    for x_t in x[:-1]:
+        h = np.tanh(x_t @ p["W_xh"] + h @ p["W_hh"] + p["b_h"])
+    dz = named["layers.0.b_h"]
+    np.testing.assert_allclose(named["layers.0.W_hh"], np.outer(h, dz), rtol=1e-12)
+    np.testing.assert_allclose(named["layers.0.W_xh"], np.outer(x[-1], dz), rtol=1e-12)
+
+
+def test_simple_cell_by_hand():
+    p = {"W_xh": np.array([[0.5]]), "W_hh": np.array([[-2.0]]), "b_h": np.array([0.25])}
+    h, _, _ = cell_of("simple").forward(p, np.array([3.0]), np.array([0.1]), np.ones(1))
+    assert h == pytest.approx(np.tanh(0.5 * 3 - 2 * 0.1 + 0.25))
+
+
+def test_lstm_cell_by_hand():
+    p = {"W_xh": np.array([[1.0, 2, 3, 4]]), "W_hh": np.zeros((1, 4)), "b_h": np.zeros(4)}
+    h, c, _ = cell_of("lstm").forward(
+        p, np.array([0.5]), np.array([0.0]), np.ones(1), np.array([2.0])
+    )
+    i, f, o = (1 / (1 + np.exp(-z)) for z in (0.5, 1.0, 2.0))
+    assert c == pytest.approx(f * 2 + i * np.tanh(1.5))
+    assert h == pytest.approx(o * np.tanh(c))
+
+
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_gru_cell_by_hand(reset_after):
+    p = {
+        "W_xh": np.array([[1.0, 2, 3]]),
+        "W_hh": np.array([[0.5, -0.5, 2.0]]),
+        "b_h": np.zeros(3),
+        "b_hn": np.array([0.3]),
+    }
+    h, _, _ = cell_of("gru", reset_after=reset_after).forward(
+        p, np.array([0.5]), np.array([0.8]), np.ones(1)
+    )
+    r, z = (1 / (1 + np.exp(-a)) for a in (0.5 + 0.4, 1.0 - 0.4))
+    n = np.tanh(1.5 + r * (1.6 + 0.3)) if reset_after else np.tanh(1.5 + r * 0.8 * 2.0)
+    assert h == pytest.approx((1 - z) * n + z * 0.8)
+
+
+@pytest.mark.parametrize(
+    ("loss", "a", "y", "parameter", "expected"),
+    [
+        ("squared", [1.0, 3], [2.0, 3], 1, 0.25),
+        ("absolute", [1.0, 3], [2.0, 5], 1, 1.5),
+        ("huber", [0.0, 3], [0.5, 0], 1, (0.125 + 2.5) / 2),
+        ("quantile", [1.0, 3], [2.0, 2], 0.9, (0.9 + 0.1) / 2),
+        ("poisson", [0.0], [2.0], 1, 1.0),
+        ("gaussian", [1.0, 0.0], [2.0], 1, 0.5 + np.log(2 * np.pi) / 2),
+        ("binary", [0.0], [1.0], 1, np.log(2)),
+        ("multilabel", [0.0, 0.0], [1.0, 0], 1, 2 * np.log(2)),
+        ("multiclass", [0.0, 0.0, 0.0], [1.0], 1, np.log(3)),
+    ],
+)
+def test_losses_by_hand(loss, a, y, parameter, expected):
+    value, _ = REFERENCE_LOSSES[loss](np.array(a), np.array(y), parameter)
+    assert value == pytest.approx(expected)
