@@ -117,7 +117,9 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
     directions = draw(st.lists(st.booleans(), min_size=depth, max_size=depth))
     if not head and loss == "binary":
         widths[-1], directions[-1] = 1, False
-    n_outputs = 1 if loss == "binary" else draw(st.integers(1, 20)) * (2 if loss == "gaussian" else 1)
+    n_outputs = (
+        1 if loss == "binary" else draw(st.integers(1, 20)) * (2 if loss == "gaussian" else 1)
+    )
     options = {
         "cell": cell,
         "activation": activation,

@@ -64,9 +64,7 @@ def test_prediction_of_a_row_alone_and_in_company(cell, dtype):
         rows = offsets if per_step else np.arange(N_SEQUENCES + 1)
         for i in range(0, N_SEQUENCES, 7):
             x = values[offsets[i] : offsets[i + 1]]
-            alone, state = network.forward(
-                parameters, x, np.array([0, len(x)]), per_step=per_step
-            )
+            alone, state = network.forward(parameters, x, np.array([0, len(x)]), per_step=per_step)
             assert np.array_equal(alone, expected[rows[i] : rows[i + 1]])
             assert np.array_equal(state[0], states[i])
 
@@ -83,9 +81,7 @@ def test_prediction_in_any_order_and_batch(cell):
         members = rng.permutation(N_SEQUENCES)[:size]
         x = [problem.values[problem.offsets[i] : problem.offsets[i + 1]] for i in members]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in x])])
-        got, _ = network.forward(
-            problem.parameters, np.concatenate(x), offsets, per_step=False
-        )
+        got, _ = network.forward(problem.parameters, np.concatenate(x), offsets, per_step=False)
         assert np.array_equal(got, expected[members])
 
 

@@ -58,12 +58,14 @@ def test_the_global_random_state_is_left_alone_by_a_seed():
 
 
 def test_naive_and_linear_forecasts_err_as_published():
+    # Published are 0.020, and 0.004 for a linear model after 20 epochs of gradient descent, which
+    # least squares must beat. No forecast can foresee the noise, of variance 0.1 ** 2 / 12.
     series = generate_time_series(10_000, 51, random_state=0)[:, :, 0]
     X, y = series[:, :-1], series[:, -1]
     naive = np.mean((y - X[:, -1]) ** 2)
     linear = LinearRegression().fit(X[:7000], y[:7000])
     assert 0.018 < naive < 0.022
-    assert 0.003 < np.mean((y[7000:] - linear.predict(X[7000:])) ** 2) < 0.005
+    assert 0.01 / 12 < np.mean((y[7000:] - linear.predict(X[7000:])) ** 2) < 0.004
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, "8", True, None])

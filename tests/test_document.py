@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from elman import RNNRegressor
 from elman.datasets import generate_time_series
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
 SEEDS = range(5)
@@ -32,7 +33,7 @@ def validation_error(y, prediction):
 def recurrent_error(data, seed, **parameters):
     X, y = data
     model = RNNRegressor(cell="simple", batch_size=32, max_iter=20, random_state=seed, **parameters)
-    with pytest.warns(match="Maximum iterations"):
+    with pytest.warns(ConvergenceWarning):
         model.fit(X[:7000], y[:7000])
     prediction = model.predict(X[7000:9000])
     assert prediction.dtype == np.float32

@@ -40,7 +40,9 @@ def test_float32(problem):
         per_step=problem.per_step,
     )
     assert got.dtype == final.dtype == np.float32
-    is_linear = problem.options["activation"] == "identity" or problem.options["activation"] == "relu"
+    is_linear = (
+        problem.options["activation"] == "identity" or problem.options["activation"] == "relu"
+    )
     assert relative_error(got, expected) < (1e-4 if is_linear else 2e-5)
 
 
@@ -61,9 +63,7 @@ def test_states_carry_over(problem):
         return
     core = problem.core()
     x = problem.values
-    whole, final = core.forward(
-        problem.parameters, x, np.array([0, len(x)]), per_step=True
-    )
+    whole, final = core.forward(problem.parameters, x, np.array([0, len(x)]), per_step=True)
     half = (len(x) + 1) // 2
     outputs, state = [], None
     for part in (x[:half], x[half:]):

@@ -63,9 +63,7 @@ def test_truncation_stops_the_gradient_where_it_should():
     exact = problem.reference_trainer().loss_and_gradient(*problem.examples, members, False)[1]
     window = problem.reference_trainer(bptt_steps=problem.lengths[0])
     truncated = problem.reference_trainer(bptt_steps=1)
-    assert np.array_equal(
-        window.loss_and_gradient(*problem.examples, members, False)[1], exact
-    )
+    assert np.array_equal(window.loss_and_gradient(*problem.examples, members, False)[1], exact)
     gradient = truncated.loss_and_gradient(*problem.examples, members, False)[1]
     assert not np.allclose(gradient, exact)
     named = problem.reference.named(gradient)

@@ -83,9 +83,7 @@ def test_penalty():
 
 
 def test_dropout():
-    compare_runs(
-        problem_of(), learning_rate=0.01, dropout=0.3, recurrent_dropout=0.2, seed=99
-    )
+    compare_runs(problem_of(), learning_rate=0.01, dropout=0.3, recurrent_dropout=0.2, seed=99)
 
 
 def test_truncation():
@@ -130,9 +128,13 @@ def test_divergence_names_batch_rate_and_norm(dtype):
     trainer = problem.core_trainer(dtype=dtype, solver="sgd", learning_rate=1e30)
     examples = [problem.values.astype(dtype), problem.offsets]
     examples += [problem.targets.astype(dtype), problem.weights.astype(dtype)]
-    with pytest.raises(_core.Diverged) as error:
+
+    def train():
         for _ in range(50):
             trainer.epoch(*examples, np.arange(7), batch_size=3, per_step=False)
+
+    with pytest.raises(_core.Diverged) as error:
+        train()
     message, batch, rate, norm = error.value.args
     assert "finite" in message
     assert batch in (0, 1, 2)

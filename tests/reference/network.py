@@ -32,7 +32,10 @@ class Network:
                 self._add_direction(prefix, n_inputs, n_units)
             n_inputs = n_units * len(self.prefixes(k))
         if self.head:
-            self.parameters += [("head.W", (n_inputs, self.n_outputs)), ("head.b", (self.n_outputs,))]
+            self.parameters += [
+                ("head.W", (n_inputs, self.n_outputs)),
+                ("head.b", (self.n_outputs,)),
+            ]
         else:
             self.n_outputs = n_inputs
         self.n_parameters = sum(int(np.prod(shape)) for _, shape in self.parameters)

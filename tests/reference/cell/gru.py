@@ -1,9 +1,9 @@
 """The gated recurrent unit (Cho et al., 2014), in its two forms.
 
-    r, z = sigmoid(x_t W_x* + h_{t-1} W_h* + b_*)
-    n    = tanh(x_t W_xn + b_n + r * (h_{t-1} W_hn + b_hn))     reset after the product
-    n    = tanh(x_t W_xn + b_n + (r * h_{t-1}) W_hn)            reset before the product
-    h_t  = (1 - z) * n + z * h_{t-1}
+r, z = sigmoid(x_t W_x* + h_{t-1} W_h* + b_*)
+n    = tanh(x_t W_xn + b_n + r * (h_{t-1} W_hn + b_hn))     reset after the product
+n    = tanh(x_t W_xn + b_n + (r * h_{t-1}) W_hn)            reset before the product
+h_t  = (1 - z) * n + z * h_{t-1}
 """
 
 import numpy as np

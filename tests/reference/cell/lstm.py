@@ -1,9 +1,9 @@
 """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000).
 
-    i, f, o = sigmoid(x_t W_x* + h_{t-1} W_h* + b_*)
-    g       = tanh(x_t W_xg + h_{t-1} W_hg + b_g)
-    c_t     = f * c_{t-1} + i * g
-    h_t     = o * tanh(c_t)
+i, f, o = sigmoid(x_t W_x* + h_{t-1} W_h* + b_*)
+g       = tanh(x_t W_xg + h_{t-1} W_hg + b_g)
+c_t     = f * c_{t-1} + i * g
+h_t     = o * tanh(c_t)
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """The simple recurrent cell (Elman, 1990).
 
-    h_t = phi(x_t W_xh + h_{t-1} W_hh + b_h)
+h_t = phi(x_t W_xh + h_{t-1} W_hh + b_h)
 """
 
 import numpy as np
