@@ -1,5 +1,5 @@
-// The module _cpu: which of the core's instruction sets this machine can run. It is compiled for
-// the oldest processor of its kind, so that it can be asked on every one.
+// The module _cpu: whether and with which instruction sets the core can run here. It is compiled
+// for the oldest processor of its kind, so that it can be asked on every one.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -40,6 +40,9 @@ std::vector<std::string> usable_isas() {
 }  // namespace
 
 PYBIND11_MODULE(_cpu, module, pybind11::mod_gil_not_used()) {
+    // numpy and scikit-learn do not support them; scikit-learn's import may never return there.
+    if (PyInterpreterState_Get() != PyInterpreterState_Main())
+        throw pybind11::import_error("elman: got a sub-interpreter, expected the main interpreter");
     module.doc() = "What this machine's processor can run.";
     module.def("usable_isas", &usable_isas,
                "Names of the instruction sets that can run here, the slowest first.");

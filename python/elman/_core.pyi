@@ -171,3 +171,6 @@ class Trainer:
 
         Dropout is applied as in the next update of `epoch`; nothing is changed.
         """
+
+isa: str
+"""The instruction set that was chosen: "baseline", "avx2", "avx512" or "neon"."""

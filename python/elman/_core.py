@@ -1,0 +1,14 @@
+"""The compiled core for this machine's instruction set; `_core.pyi` says what is in it."""
+
+import importlib
+
+from elman import _isa
+
+isa = _isa.choose()
+_module = importlib.import_module(f"elman._core_{isa}")
+
+Diverged = _module.Diverged
+Network = _module.Network
+Trainer = _module.Trainer
+
+__all__ = ["Diverged", "Network", "Trainer", "isa"]
