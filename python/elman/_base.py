@@ -1,0 +1,498 @@
+"""What a recurrent regressor and a recurrent classifier share."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+
+from elman._arrays import Array
+from elman._callbacks import CallbackSupportMixin, FitObserver, exclusively, progress
+from elman._data import Data, Reader
+from elman._exceptions import DivergenceError, abbreviated, problem
+from elman._model import Model
+from elman._network import architecture, build, flat_parameters, summary
+from elman._parameters import RULES, Rule, check_parameters
+from elman._sequences import Sequences
+from elman._split import Samples, validation_split
+from elman._targets import TargetForm
+from elman._threads import effective_n_threads
+from elman._training import Examples, Training, TrainingState
+from elman._weights import representable
+
+_LARGEST_SEED = 2**31 - 1
+_commit_lock = threading.Lock()
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class BaseRNN(CallbackSupportMixin, BaseEstimator):
+    """Fit, continue and carry a recurrent network; what its outputs mean is told below it."""
+
+    _doc_link_module = "elman"
+    _rules: ClassVar[dict[str, Rule]] = RULES
+
+    # What a subclass tells.
+
+    def _make_task(
+        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+    ) -> Any:
+        """Tell what the outputs mean; what is estimated for it, from training samples only."""
+        raise NotImplementedError
+
+    def _target_form(self, form: TargetForm, caller: str) -> TargetForm:
+        return form
+
+    def _continue_task(self, task: Any, caller: str, classes: Any) -> Any:
+        return task
+
+    def _class_weights(
+        self, data: Data, task: Any, settings: dict[str, Any], caller: str
+    ) -> NDArray[np.float64] | None:
+        return None
+
+    def _more_attributes(self, model: Model) -> dict[str, Any]:
+        return {}
+
+    # Fitting.
+
+    def _fit(
+        self,
+        method: str,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        groups: Any = None,
+        classes: Any = None,
+    ) -> BaseRNN:
+        caller = f"{type(self).__name__}.{method}"
+        with exclusively(self, caller):
+            settings = self.get_params(deep=False)
+            check_parameters(settings, caller, self._rules)
+            is_partial = method == "partial_fit"
+            _check_validation(settings, validation, is_partial, caller)
+            before = vars(self).get("_model") if is_partial or settings["warm_start"] else None
+            reader = self._reader(settings, caller, before)
+            data = reader.read(X, y, sample_weight)
+            data = replace(data, targets=self._target_form(data.targets, caller))
+            rng = _generator(settings["random_state"], before, is_partial)
+            training, held_out = self._hold_out(data, reader, validation, groups, settings, rng)
+            task = (
+                self._continue_task(before.task, caller, classes)
+                if before
+                else self._make_task(data, settings, caller, classes, training)
+            )
+            model = _start(data, task, settings, caller, before, rng, is_partial)
+            run = self._training(data, training, held_out, model, settings, caller, is_partial)
+            metadata = {"sample_weight": sample_weight}
+            observer = FitObserver(self, settings["max_iter"], X, y, metadata)
+            model = self._run(run, model, settings, observer)
+            self._commit(model, settings["random_state"])
+            observer.end(self._attributes(model))
+        return self
+
+    def _reader(self, settings: dict[str, Any], caller: str, model: Model | None) -> Reader:
+        output = settings["output"]
+        if model is not None:
+            output = "sequence" if model.targets.per_step else "vector"
+        return Reader(
+            caller,
+            self._names(model),
+            settings["n_channels"],
+            settings["input"] == "vector",
+            output,
+            settings["loss_steps"],
+            model.inputs if model else None,
+        )
+
+    def _names(self, model: Model | None) -> BaseEstimator:
+        """Return an estimator of this class that knows nothing but feature names."""
+        holder: BaseEstimator = object.__new__(type(self))
+        if model is not None and model.inputs.feature_names is not None:
+            holder.feature_names_in_ = model.inputs.feature_names
+        return holder
+
+    def _hold_out(
+        self,
+        data: Data,
+        reader: Reader,
+        validation: tuple[Any, Any, Any],
+        groups: Any,
+        settings: dict[str, Any],
+        rng: np.random.RandomState,
+    ) -> tuple[Samples, Data | None]:
+        """Return samples to train on, and the data that early stopping looks at."""
+        samples = np.arange(len(data.sequences))
+        if not settings["early_stopping"] or settings["solver"] == "lbfgs":
+            return samples, None
+        if validation[0] is not None:
+            output = "sequence" if data.targets.per_step else "vector"
+            reader = replace(reader, form=data.inputs, output=output)
+            return samples, reader.read(*validation, suffix="_val")
+        training, held_out = validation_split(
+            len(samples),
+            settings["validation_split"],
+            settings["validation_fraction"],
+            rng,
+            reader.caller,
+            groups=groups,
+            stratify=data.labels if is_classifier(self) else None,
+        )
+        for part, name in ((training, "training"), (held_out, "validation")):
+            if data.weights is not None and not data.weights[data.rows_of(part)].any():
+                got = f"weights that are all zero in the {name} split"
+                expected = "a positive one in it"
+                raise ValueError(problem(reader.caller, "sample_weight", got, expected))
+        return training, data.take(held_out)
+
+    def _training(
+        self,
+        data: Data,
+        samples: Samples,
+        held_out: Data | None,
+        model: Model,
+        settings: dict[str, Any],
+        caller: str,
+        is_partial: bool,
+    ) -> Training:
+        """Bring data and settings into the form of the core."""
+        task, dtype = model.task, model.inputs.dtype
+        factors = self._class_weights(data.take(samples), task, settings, caller)
+        if factors is not None:
+            data = data.take(samples).times(factors)
+            samples = np.arange(len(samples))
+        order = np.intersect1d(samples, data.weighted_samples())
+        if settings["solver"] == "lbfgs" and len(order) < len(data.sequences):
+            data, order = data.take(order), np.arange(len(order))
+        _warn_of_batch_size(settings["batch_size"], len(order), caller)
+        n_threads = effective_n_threads(settings["n_jobs"], caller)
+        examples = Examples(
+            data.sequences.values,
+            data.sequences.offsets,
+            task.encode(data.rows, dtype, caller, "y"),
+            None if data.weights is None else representable(data.weights, dtype),
+            order,
+            data.targets.per_step,
+        )
+        validate = None
+        if held_out is not None:
+            task.encode(held_out.rows, dtype, caller, "y_val")
+            validate = _scorer(model, held_out, n_threads, caller)
+        return Training(
+            model.network(),
+            model.training,
+            examples,
+            settings,
+            task,
+            n_threads,
+            caller,
+            validate,
+            is_partial,
+        )
+
+    def _run(
+        self, training: Training, model: Model, settings: dict[str, Any], observer: FitObserver
+    ) -> Model:
+        n_epochs = 1 if training.is_partial else settings["max_iter"]
+        with progress(settings["verbose"], n_epochs, type(self).__name__) as show:
+
+            def after_epoch(state: TrainingState) -> bool:
+                show(state)
+                return observer.end_epoch(
+                    lambda: self._attributes(model.with_training(_copied(state)))
+                )
+
+            run = training.run_lbfgs if settings["solver"] == "lbfgs" else training.run
+            model = model.with_training(run(observer.begin_epoch, after_epoch))
+        if not np.isfinite(model.parameters).all():
+            got = "weights that are not finite in the units of y"
+            raise DivergenceError(
+                problem(training.caller, "y", got, f"targets within {model.inputs.dtype}")
+            )
+        return model
+
+    def _attributes(self, model: Model) -> dict[str, Any]:
+        """Everything that a fit sets, by name."""
+        state = model.training
+        is_stopping = bool(state.validation_scores)
+        attributes = {
+            "_model": model,
+            "n_features_in_": model.inputs.n_features,
+            "n_channels_in_": model.inputs.n_channels,
+            "n_outputs_": model.targets.n_outputs,
+            "n_iter_": state.n_iter,
+            "t_": state.t,
+            "loss_": state.loss_curve[-1],
+            "loss_curve_": list(state.loss_curve),
+            "best_loss_": None if is_stopping else state.best_loss,
+            "validation_scores_": list(state.validation_scores) if is_stopping else None,
+            "best_validation_score_": state.best_score if is_stopping else None,
+            **self._more_attributes(model),
+        }
+        if model.inputs.feature_names is not None:
+            attributes["feature_names_in_"] = model.inputs.feature_names
+        return attributes
+
+    def _commit(self, model: Model, random_state: Any) -> None:
+        attributes = self._attributes(model)
+        with _commit_lock:
+            self.__dict__.update(attributes)
+            if "feature_names_in_" not in attributes:
+                self.__dict__.pop("feature_names_in_", None)
+            if isinstance(random_state, np.random.RandomState):
+                random_state.set_state(model.training.random_state.get_state())
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # The fitted network.
+
+    def _fitted_model(self, method: str) -> Model:
+        model: Model | None = vars(self).get("_model")
+        if model is None:
+            name = type(self).__name__
+            raise NotFittedError(
+                f"{name}.{method}: this {name} instance is not fitted yet, got no model, expected "
+                "a call of fit before"
+            )
+        return model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_model" in vars(self)
+
+    def _fitted_attribute(self, name: str) -> Model:
+        model: Model | None = vars(self).get("_model")
+        if model is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r} before fit")
+        return model
+
+    @property
+    def weights_(self) -> dict[str, Array]:
+        """Copies of the parameters by name, such that outputs are in the units of y."""
+        return self._fitted_attribute("weights_").weights()
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of parameters."""
+        return int(self._fitted_attribute("n_parameters_").parameters.size)
+
+    @property
+    def out_activation_(self) -> str:
+        """Name of the function between outputs and predictions."""
+        return str(self._fitted_attribute("out_activation_").task.out_activation)
+
+    def set_weights(self, weights: dict[str, Any]) -> BaseRNN:
+        """Replace the parameters of a fitted model.
+
+        Parameters
+        ----------
+        weights : dict of array-like
+            Arrays with the names and shapes of `weights_`.
+
+        Returns
+        -------
+        self : estimator
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a name, a shape or a value is not as it should be.
+        """
+        model = self._fitted_model("set_weights")
+        caller = f"{type(self).__name__}.set_weights"
+        network = model.network()
+        parameters = flat_parameters(network, weights, caller)
+        training = replace(
+            model.training, parameters=model.task.unfold(network, parameters), solver_state=None
+        )
+        parameters.flags.writeable = False
+        self._commit(replace(model, parameters=parameters, training=training), None)
+        return self
+
+    def summary(self) -> str:
+        """Tell the size of a fitted model.
+
+        Returns
+        -------
+        table : str
+            Name, shape and number of each parameter, and the total.
+        """
+        return summary(self._fitted_model("summary").network())
+
+    # Predicting.
+
+    def _outputs(
+        self,
+        model: Model,
+        method: str,
+        X: Any,
+        initial_state: Any = None,
+        n_timesteps: int | None = None,
+    ) -> tuple[Array, Sequences, dict[str, Array]]:
+        """Return outputs in the units of y, what they belong to, and the final states."""
+        caller = f"{type(self).__name__}.{method}"
+        reader = self._reader(_settings_of(model), caller, model)
+        sequences, _ = reader.read_sequences(X)
+        if n_timesteps is not None:
+            _check_n_timesteps(n_timesteps, reader.is_vector, caller)
+        if reader.is_vector:
+            lengths = np.full(len(sequences), n_timesteps or model.n_timesteps, dtype=np.int64)
+            sequences = sequences.repeated(lengths)
+        n_threads = effective_n_threads(self.n_jobs, caller)
+        outputs, states = model.forward(sequences, caller, initial_state, n_threads)
+        return outputs, sequences, states
+
+    def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
+        model = self._fitted_model("score")
+        caller = f"{type(self).__name__}.score"
+        data = self._reader(_settings_of(model), caller, model).read(X, y, sample_weight)
+        return _scorer(model, data, effective_n_threads(self.n_jobs, caller), caller)(None)
+
+
+def _scorer(
+    model: Model, data: Data, n_threads: int, caller: str
+) -> Callable[[Array | None], float]:
+    """Return a function that scores the model, or other parameters of it, on data."""
+
+    def score(parameters: Array | None) -> float:
+        current = model
+        if parameters is not None:
+            current = model.with_training(replace(model.training, parameters=parameters))
+        outputs, _ = current.forward(data.sequences, caller, n_threads=n_threads)
+        if parameters is not None and not np.isfinite(outputs).all():
+            got = "predictions on the validation data that are not finite"
+            raise DivergenceError(
+                problem(caller, "learning_rate_init", got, "finite values: lower it")
+            )
+        return float(current.task.score(data.rows, current.task.predict(outputs), data.weights))
+
+    return score
+
+
+def _copied(state: TrainingState) -> TrainingState:
+    return replace(state, random_state=copy.deepcopy(state.random_state))
+
+
+def stochastic_only(method: _Method) -> _Method:
+    """Leave a method out where the solver is not one of mini-batches."""
+    available: _Method = available_if(_is_stochastic)(method)
+    return available
+
+
+def _is_stochastic(estimator: Any) -> bool:
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            f"{type(estimator).__name__}.partial_fit: solver got 'lbfgs', expected a solver of "
+            "mini-batches: partial_fit is only available with those"
+        )
+    return True
+
+
+def _settings_of(model: Model) -> dict[str, Any]:
+    """Parameters that tell how X and y are read, as they were in `fit`."""
+    return {
+        "input": "vector" if model.inputs.layout == "vector" else "sequence",
+        "output": "auto",
+        "n_channels": model.inputs.n_channels,
+        "loss_steps": None,
+    }
+
+
+def _generator(random_state: Any, before: Model | None, is_partial: bool) -> np.random.RandomState:
+    """Return a generator of our own; the caller's moves on when the fit has succeeded."""
+    if is_partial and before is not None:
+        return copy.deepcopy(before.training.random_state)
+    if random_state is None:
+        return np.random.RandomState(check_random_state(None).randint(_LARGEST_SEED))
+    generator: np.random.RandomState = copy.deepcopy(check_random_state(random_state))
+    return generator
+
+
+def _start(
+    data: Data,
+    task: Any,
+    settings: dict[str, Any],
+    caller: str,
+    before: Model | None,
+    rng: np.random.RandomState,
+    is_partial: bool,
+) -> Model:
+    """Make the model with which training begins."""
+    inputs = before.inputs if before else data.inputs
+    arguments = architecture(settings, inputs.dtype, inputs.n_channels, task.n_outputs)
+    if before is not None:
+        _check_architecture(arguments, before.architecture, caller)
+        training = replace(before.training, random_state=rng)
+        if not is_partial:
+            training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
+        return replace(before, training=training)
+    network = build(arguments, caller)
+    parameters = network.initialize(int(rng.randint(_LARGEST_SEED)))
+    training = TrainingState(parameters, rng, int(rng.randint(_LARGEST_SEED)))
+    n_timesteps = data.sequences.n_timesteps
+    model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
+    if task.out_activation == "exp":
+        parameters = task.start(network, parameters, _weighted_mean(data))
+    return replace(model, training=replace(training, parameters=parameters))
+
+
+def _check_validation(
+    settings: dict[str, Any], validation: tuple[Any, Any, Any], is_partial: bool, caller: str
+) -> None:
+    if is_partial and settings["early_stopping"]:
+        expected = "False: partial_fit does not support early_stopping=True"
+        raise ValueError(problem(caller, "early_stopping", "True", expected))
+    X_val, y_val, weight_val = validation
+    if X_val is None and y_val is None and weight_val is None:
+        return
+    if X_val is None or y_val is None:
+        missing = "X_val" if X_val is None else "y_val"
+        raise ValueError(problem(caller, missing, "None", "X_val and y_val together"))
+    if not settings["early_stopping"] or settings["solver"] == "lbfgs":
+        expected = "None without early_stopping=True and a solver of mini-batches"
+        raise ValueError(problem(caller, "X_val", "data", expected))
+
+
+def _warn_of_batch_size(batch_size: Any, n_samples: int, caller: str) -> None:
+    if batch_size != "auto" and batch_size > n_samples:
+        warnings.warn(
+            f"{caller}: batch_size got {batch_size}, expected at most the {n_samples} samples: "
+            "it is clipped to them",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _weighted_mean(data: Data) -> Array:
+    mean: Array = np.average(data.rows.astype(np.float64), axis=0, weights=data.weights)
+    return mean
+
+
+def _check_architecture(new: dict[str, Any], old: dict[str, Any], caller: str) -> None:
+    for name, value in new.items():
+        if value != old[name]:
+            expected = f"{abbreviated(old[name])} as in the fit before, which is continued"
+            raise ValueError(problem(caller, name, abbreviated(value), expected))
+
+
+def _check_n_timesteps(n_timesteps: Any, is_vector: bool, caller: str) -> None:
+    if not is_vector:
+        got, expected = repr(n_timesteps), "None: sequences tell their own lengths"
+        raise ValueError(problem(caller, "n_timesteps", got, expected))
+    is_integer = isinstance(n_timesteps, (int, np.integer)) and not isinstance(n_timesteps, bool)
+    if not is_integer or n_timesteps < 1:
+        got = abbreviated(n_timesteps)
+        raise ValueError(problem(caller, "n_timesteps", got, "an integer of at least 1"))

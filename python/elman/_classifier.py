@@ -1,0 +1,488 @@
+"""The recurrent classifier."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
+
+from elman._base import BaseRNN, stochastic_only
+from elman._callbacks import with_callbacks
+from elman._classification import ClassificationTask, class_weights, classification_task
+from elman._data import Data
+from elman._exceptions import abbreviated, problem
+from elman._model import Model
+from elman._parameters import CLASSIFIER_LOSS, RULES, Rule
+from elman._split import Samples
+from elman._targets import TargetForm, restore
+
+
+class RNNClassifier(ClassifierMixin, BaseRNN):
+    """Recurrent neural network for classification of sequences.
+
+    Predicts a class, or several labels, for each sequence or for each of its time steps, by
+    minimising the cross-entropy.
+
+    Parameters
+    ----------
+    cell : {"gru", "lstm", "simple"}, default="gru"
+        The recurrent cell: gated recurrent unit [1]_, long short-term memory [2]_, or the
+        simple cell of Elman [3]_.
+    hidden_layer_sizes : int or array-like of shape (n_layers,), default=(32,)
+        Number of units of each recurrent layer.
+    activation : {"tanh", "relu", "identity"}, default="tanh"
+        Activation function of the simple cell.
+    reset_after : bool, default=True
+        Whether the reset gate of the GRU acts after the recurrent product.
+    bidirectional : bool or sequence of bool, default=False
+        Whether a layer also reads backwards in time; one value, or one for each layer.
+    head : {"dense", None}, default="dense"
+        A dense layer after the recurrent ones. Without one the states of the last layer are
+        the outputs.
+    n_channels : int, default=1
+        Channels of a time step when X is a table of shape
+        (n_samples, n_timesteps * n_channels).
+    input : {"sequence", "vector"}, default="sequence"
+        Whether X holds sequences, or one vector of shape (n_features,) for each sample, which
+        is fed at every step of the output.
+    output : {"auto", "vector", "sequence"}, default="auto"
+        Whether a y of two dimensions has shape (n_samples, n_outputs) or, for "sequence",
+        (n_samples, n_timesteps). A list of arrays as long as the sequences, or a y of three
+        dimensions, is always a target for each step.
+    loss : {"log_loss"}, default="log_loss"
+        The loss.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes; "balanced" makes every class weigh the same.
+    solver : {"adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"}, default="adam"
+        The optimizer; "lbfgs" minimises the loss of all samples at once.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty on weight matrices; divided by the number of samples of a
+        mini-batch. With "adamw" it is the decoupled weight decay.
+    batch_size : int or "auto", default="auto"
+        Sequences in a mini-batch; "auto" is min(200, n_samples).
+    learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
+        Schedule of the learning rate. "invscaling" divides by the number of updates to the
+        power `power_t`; "adaptive" divides by 5 whenever two epochs in a row fail to improve
+        by `tol`; "cosine" falls to zero over all updates of `max_iter` epochs after a linear
+        warm-up.
+    learning_rate_init : float, default=0.001
+        The initial learning rate.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    warmup : float, default=0.1
+        Share of all updates in which the learning rate of "cosine" rises.
+    max_iter : int, default=200
+        Largest number of epochs.
+    shuffle : bool, default=True
+        Whether to draw a new order of samples for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights, the order of samples, the validation split and dropout.
+    tol : float, default=1e-4
+        Training ends when the loss (or the validation score) has failed to improve by `tol`
+        for `n_iter_no_change` epochs in a row.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of the fit before.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to stop when the score on held-out samples no longer improves; the best weights
+        are kept.
+    validation_fraction : float, default=0.1
+        Share of samples (or groups) that early stopping holds out.
+    validation_split : {"random", "last", "groups"}, default="random"
+        Which: any, the last ones in the order of X, or all samples of some groups. Windows cut
+        from one series overlap, so that only the latter two keep them apart.
+    n_iter_no_change : int or inf, default=10
+        Number of epochs without improvement after which training ends.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of "adam", "adamw" and "nadam"; of "rmsprop", `beta_2`.
+    epsilon : float, default=1e-8
+        Added to denominators for numerical stability.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient; None does not clip.
+    dropout : float, default=0.0
+        Share of a layer's inputs that is dropped between layers.
+    recurrent_dropout : float, default=0.0
+        Share of the state that is dropped, the same one at each step of a sequence.
+    bptt_steps : int or None, default=None
+        Steps after which backpropagation through time is cut; None never cuts.
+    loss_steps : int or None, default=None
+        Number of steps at the end of each sequence that count; None counts all.
+    n_jobs : int or None, default=None
+        Number of threads; None is every core that the process may use, or one within a joblib
+        worker. Results do not depend on it.
+    verbose : bool or int, default=False
+        Whether to show progress: a bar if tqdm is installed, otherwise a line for each epoch.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    n_outputs_ : int
+        Number of outputs: 1 for two classes, otherwise one for each class or label.
+    n_features_in_ : int
+        Number of columns of a table, otherwise of channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, when X was a data frame.
+    n_channels_in_ : int
+        Number of channels of a time step.
+    n_iter_ : int
+        Number of epochs of the last `fit`.
+    t_ : int
+        Number of samples seen in training.
+    loss_ : float
+        The loss of the last epoch.
+    loss_curve_ : list of float
+        The loss of each epoch.
+    best_loss_ : float or None
+        The smallest of them; None with early stopping.
+    validation_scores_ : list of float or None
+        With early stopping, the score on held-out samples after each epoch: accuracy.
+    best_validation_score_ : float or None
+        The best of them.
+    weights_ : dict of ndarray
+        Copies of the weights: "layers.0.W_xh" of shape (n_inputs, n_gates * n_units),
+        "layers.0.W_hh", "layers.0.b_h", …, "head.W", "head.b". Gates stand in the order
+        r, z, n for GRU and i, f, g, o for LSTM; "layers.0.b_hn" is the recurrent bias of the
+        reset-after GRU, and "layers.0.reverse.W_xh" belongs to the second direction.
+    n_parameters_ : int
+        Number of weights.
+    out_activation_ : str
+        Name of the function between outputs and probabilities.
+
+    See Also
+    --------
+    RNNRegressor : The same for numbers.
+
+    References
+    ----------
+    .. [1] Cho, K. et al. "Learning phrase representations using RNN encoder-decoder for
+       statistical machine translation." EMNLP 2014.
+    .. [2] Hochreiter, S. and Schmidhuber, J. "Long short-term memory." Neural Computation 9(8),
+       1997.
+    .. [3] Elman, J. L. "Finding structure in time." Cognitive Science 14(2), 1990.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from elman import RNNClassifier
+    >>> X = np.random.RandomState(0).randn(100, 8, 2)
+    >>> y = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
+    >>> model = RNNClassifier(learning_rate_init=0.01, max_iter=60, random_state=0)
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     model = model.fit(X, y)
+    >>> model.classes_
+    array(['down', 'up'], dtype='<U4')
+    >>> model.score(X, y) > 0.9
+    True
+    """
+
+    _rules: ClassVar[dict[str, Rule]] = {**RULES, "loss": CLASSIFIER_LOSS}
+
+    def __init__(
+        self,
+        *,
+        cell: str = "gru",
+        hidden_layer_sizes: Any = (32,),
+        activation: str = "tanh",
+        reset_after: bool = True,
+        bidirectional: Any = False,
+        head: str | None = "dense",
+        n_channels: int = 1,
+        input: str = "sequence",
+        output: str = "auto",
+        loss: str = "log_loss",
+        class_weight: dict[Any, float] | str | None = None,
+        solver: str = "adam",
+        alpha: float = 1e-4,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        warmup: float = 0.1,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: str = "random",
+        n_iter_no_change: float = 10,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        clip_norm: float | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        bptt_steps: int | None = None,
+        loss_steps: int | None = None,
+        n_jobs: int | None = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.cell = cell
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.reset_after = reset_after
+        self.bidirectional = bidirectional
+        self.head = head
+        self.n_channels = n_channels
+        self.input = input
+        self.output = output
+        self.loss = loss
+        self.class_weight = class_weight
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.warmup = warmup
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.n_iter_no_change = n_iter_no_change
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.clip_norm = clip_norm
+        self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
+        self.bptt_steps = bptt_steps
+        self.loss_steps = loss_steps
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+    ) -> RNNClassifier:
+        """Train the network on sequences and targets.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences: an array of shape (n_samples, n_timesteps, n_channels), where a tail of
+            NaN ends a sequence; a list of arrays of shape (n_timesteps_i, n_channels) or
+            (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
+            after time. With ``input="vector"``, a table of shape (n_samples, n_features).
+        y : array-like or list of arrays
+            Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
+            label at each step a list of arrays of the sequences' lengths, or
+            (n_samples, n_timesteps) with ``output="sequence"``.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_timesteps), or list \
+                of arrays, default=None
+            Weights of samples or, where there is a target for each step, of steps.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Data for early stopping, instead of a part of X and y.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, for ``validation_split="groups"``.
+
+        Returns
+        -------
+        self : RNNClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or a weight is not as it should be.
+        DivergenceError
+            If the loss stops being finite. Whatever is raised, the estimator stays as it was.
+        """
+        validation = (X_val, y_val, sample_weight_val)
+        self._fit("fit", X, y, sample_weight, validation, groups)
+        return self
+
+    @stochastic_only
+    @with_callbacks
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> RNNClassifier:
+        """Train for one epoch, going on from where the network is.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences: an array of shape (n_samples, n_timesteps, n_channels), where a tail of
+            NaN ends a sequence; a list of arrays of shape (n_timesteps_i, n_channels) or
+            (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
+            after time. With ``input="vector"``, a table of shape (n_samples, n_features).
+        y : array-like or list of arrays
+            Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
+            label at each step a list of arrays of the sequences' lengths, or
+            (n_samples, n_timesteps) with ``output="sequence"``.
+        sample_weight : array-like of shape (n_samples,) or (n_samples, n_timesteps), or list \
+                of arrays, default=None
+            Weights of samples or, where there is a target for each step, of steps.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed in the first call.
+
+        Returns
+        -------
+        self : RNNClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or a weight is not as it should be.
+        DivergenceError
+            If the loss stops being finite. Whatever is raised, the estimator stays as it was.
+        """
+        self._fit("partial_fit", X, y, sample_weight, classes=classes)
+        return self
+
+    def predict(
+        self,
+        X: Any,
+        initial_state: dict[str, Any] | None = None,
+        return_state: bool = False,
+        n_timesteps: int | None = None,
+    ) -> Any:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences in one of the forms of `fit`.
+        initial_state : dict of array-like of shape (n_samples, n_units), default=None
+            States before the first step, by name as ``return_state`` gives them; by default
+            zero.
+        return_state : bool, default=False
+            Whether to return the states after the last step too.
+        n_timesteps : int, default=None
+            Length of the output with ``input="vector"``; by default as in `fit`.
+
+        Returns
+        -------
+        y : ndarray or list of ndarray
+            Labels in the form of the y of `fit`.
+        state : dict of ndarray
+            Final states; only with ``return_state``.
+        """
+        model = self._fitted_model("predict")
+        outputs, sequences, state = self._outputs(model, "predict", X, initial_state, n_timesteps)
+        y = restore(model.task.predict(outputs), model.targets, sequences)
+        return (y, state) if return_state else y
+
+    def predict_proba(self, X: Any) -> Any:
+        """Predict probabilities of classes.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences in one of the forms of `fit`.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes), or list of ndarray
+            Probabilities in the order of `classes_`; (n_samples, n_timesteps, n_classes) or a
+            list where there is a label for each step.
+        """
+        model = self._fitted_model("predict_proba")
+        outputs, sequences, _ = self._outputs(model, "predict_proba", X)
+        rows = model.task.probabilities(outputs)
+        return restore(rows, model.targets, sequences, has_output_axis=True)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Predict logarithms of probabilities of classes.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences in one of the forms of `fit`.
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes), or list of ndarray
+            Logarithms, in the form of `predict_proba`.
+        """
+        model = self._fitted_model("predict_log_proba")
+        outputs, sequences, _ = self._outputs(model, "predict_log_proba", X)
+        rows = model.task.log_probabilities(outputs)
+        return restore(rows, model.targets, sequences, has_output_axis=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute the accuracy of predictions.
+
+        Parameters
+        ----------
+        X : array-like, data frame or list of arrays
+            Sequences in one of the forms of `fit`.
+        y : array-like or list of arrays
+            Targets in one of the forms of `fit`.
+        sample_weight : array-like or list of arrays, default=None
+            Weights of samples or time steps.
+
+        Returns
+        -------
+        score : float
+            Share of samples whose labels are all right; of time steps where there is a label for
+            each.
+        """
+        return self._score(X, y, sample_weight)
+
+    def _make_task(
+        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+    ) -> ClassificationTask:
+        if caller.endswith(".partial_fit") and classes is None:
+            expected = "all classes in the first call of partial_fit"
+            raise ValueError(problem(caller, "classes", "None", expected))
+        return classification_task(data.rows, caller, classes)
+
+    def _target_form(self, form: TargetForm, caller: str) -> TargetForm:
+        if form.per_step or not form.has_output_axis or form.n_outputs > 1:
+            return form
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected: "
+            + problem(caller, "y", "shape (n_samples, 1)", "shape (n_samples,)"),
+            DataConversionWarning,
+            stacklevel=4,
+        )
+        return replace(form, has_output_axis=False)
+
+    def _continue_task(self, task: Any, caller: str, classes: Any) -> Any:
+        if classes is not None and not np.array_equal(np.unique(classes), task.classes):
+            got = abbreviated(np.unique(classes).tolist())
+            expected = f"{abbreviated(task.classes.tolist())}, as in the first call"
+            raise ValueError(problem(caller, "classes", got, expected))
+        return task
+
+    def _class_weights(
+        self, data: Data, task: Any, settings: dict[str, Any], caller: str
+    ) -> NDArray[np.float64] | None:
+        return class_weights(settings["class_weight"], task, data.rows, data.weights, caller)
+
+    def _more_attributes(self, model: Model) -> dict[str, Any]:
+        return {"classes_": model.task.classes, "n_outputs_": model.task.n_outputs}

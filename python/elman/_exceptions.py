@@ -1,0 +1,62 @@
+"""Errors, and the one form that their messages have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DivergenceError(ValueError):
+    """The loss or its gradient stopped being finite while a model was trained.
+
+    Nothing of the training is kept: the estimator is as it was before.
+
+    Parameters
+    ----------
+    message : str
+        What happened, where, and what may help.
+    epoch : int
+        The epoch in which it happened, from 1.
+    batch : int
+        The mini-batch of that epoch, from 0.
+    learning_rate : float
+        The learning rate of the update that was not made.
+    gradient_norm : float
+        The norm of the gradient before clipping.
+
+    Examples
+    --------
+    >>> from elman import DivergenceError
+    >>> issubclass(DivergenceError, ValueError)
+    True
+    """
+
+    def __init__(
+        self,
+        message: str,
+        epoch: int = 0,
+        batch: int = 0,
+        learning_rate: float = 0.0,
+        gradient_norm: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.gradient_norm = gradient_norm
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            type(self),
+            (str(self), self.epoch, self.batch, self.learning_rate, self.gradient_norm),
+        )
+
+
+def problem(caller: str, argument: str, got: object, expected: str) -> str:
+    """Say which argument of which method was wrong, what came and what was wanted."""
+    return f"{caller}: {argument} got {got}, expected {expected}"
+
+
+def abbreviated(value: object, length: int = 60) -> str:
+    """`repr` of a value, cut where it gets long."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 1]}…"

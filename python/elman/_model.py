@@ -1,0 +1,96 @@
+"""What a fit leaves behind: one value that never changes, read once by every prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from elman import _core
+from elman._arrays import Array
+from elman._network import named_parameters, named_states, state_rows
+from elman._sequences import InputForm, Sequences
+from elman._targets import TargetForm
+from elman._training import TrainingState
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network, and the forms of the X and y that it was trained on.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `_core.Network`.
+    parameters : ndarray of shape (n_parameters,)
+        Parameters whose outputs are in the units of y; read-only.
+    inputs : InputForm
+        How X looked.
+    targets : TargetForm
+        How y looked.
+    task : RegressionTask or ClassificationTask
+        What the outputs mean.
+    training : TrainingState
+        From where training can go on.
+    n_timesteps : int
+        Steps of the longest output, for vectors as input.
+    """
+
+    architecture: dict[str, Any]
+    parameters: Array
+    inputs: InputForm
+    targets: TargetForm
+    task: Any
+    training: TrainingState
+    n_timesteps: int
+
+    def network(self) -> _core.Network:
+        """Make the network; it holds shapes only."""
+        return _core.Network(**self.architecture)
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of the parameters, by name."""
+        named = named_parameters(self.network(), self.parameters)
+        return {name: array.copy() for name, array in named.items()}
+
+    def with_training(self, training: TrainingState) -> Model:
+        """Return this model with the parameters of a training state, in the units of y."""
+        parameters = self.task.fold(self.network(), training.parameters)
+        parameters.flags.writeable = False
+        return replace(self, parameters=parameters, training=training)
+
+    def forward(
+        self, sequences: Sequences, caller: str, initial_state: Any = None, n_threads: int = 1
+    ) -> tuple[Array, dict[str, Array]]:
+        """Compute outputs, a row for each sequence or time step, and final states by name."""
+        network = self.network()
+        states = state_rows(network, initial_state, len(sequences), caller, "initial_state")
+        outputs, final_states = [], []
+        for values, offsets, samples in sequences.blocks():
+            output, final_state = network.forward(
+                self.parameters,
+                values,
+                offsets,
+                per_step=self.targets.per_step,
+                initial_state=None if states is None else states[samples],
+                n_threads=n_threads,
+            )
+            outputs.append(output)
+            final_states.append(final_state)
+        if len(outputs) == 1:
+            return outputs[0], named_states(network, final_states[0])
+        return np.concatenate(outputs), named_states(network, np.concatenate(final_states))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        network = _core.Network(**state["architecture"])
+        for parameters in (state["parameters"], state["training"].parameters):
+            if parameters.shape != (network.n_parameters,) or parameters.dtype != network.dtype:
+                raise ValueError(
+                    f"elman: pickled parameters got {parameters.dtype} {parameters.shape}, "
+                    f"expected {network.dtype} ({network.n_parameters},)"
+                )
+            if not np.isfinite(parameters).all():
+                raise ValueError("elman: pickled parameters got NaN or infinity, expected numbers")
+        state["parameters"].flags.writeable = False
+        self.__dict__.update(state)

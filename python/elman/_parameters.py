@@ -1,0 +1,194 @@
+"""What the parameters of an estimator may be; looked at when it is fitted, not before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from elman._exceptions import abbreviated, problem
+from elman._network import layer_sizes
+from elman._regression import LOSSES
+
+try:
+    from sklearn.utils._param_validation import InvalidParameterError
+except ImportError:
+
+    class InvalidParameterError(ValueError, TypeError):  # type: ignore[no-redef]
+        """A parameter of an estimator is of a wrong type or out of range."""
+
+
+class Rule(NamedTuple):
+    """A test of a value, and the words for what passes it."""
+
+    passes: Callable[[Any], bool]
+    expected: str
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def _is_number(value: Any) -> bool:
+    is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    return bool(is_real and np.isfinite(float(value)))
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def _is_sequence_of(passes: Callable[[Any], bool], value: Any) -> bool:
+    if not isinstance(value, (list, tuple, np.ndarray)) or np.ndim(value) != 1:
+        return False
+    return len(value) > 0 and all(passes(item) for item in value)
+
+
+def _is_size(value: Any) -> bool:
+    return _is_integer(value) and value >= 1
+
+
+def _is_random_state(value: Any) -> bool:
+    try:
+        check_random_state(value)
+    except ValueError:
+        return False
+    return True
+
+
+def one_of(*options: str) -> Rule:
+    """One of some strings."""
+    return Rule(
+        lambda value: isinstance(value, str) and value in options,
+        f"one of {', '.join(map(repr, options))}",
+    )
+
+
+def number(low: float, high: float = math.inf, brackets: str = "[)") -> Rule:
+    """Return a rule for a finite number within bounds; a round bracket leaves its bound out."""
+
+    def passes(value: Any) -> bool:
+        above = low < value if brackets[0] == "(" else low <= value
+        below = value < high if brackets[1] == ")" else value <= high
+        return bool(above and below)
+
+    bounds = f"{brackets[0]}{low:g}, {high:g}{brackets[1]}"
+    return Rule(lambda value: _is_number(value) and passes(value), f"a number in {bounds}")
+
+
+def or_none(rule: Rule) -> Rule:
+    """None, or what passes the rule."""
+    return Rule(lambda value: value is None or rule.passes(value), f"None or {rule.expected}")
+
+
+COUNT = Rule(_is_size, "an integer of at least 1")
+BOOLEAN = Rule(_is_boolean, "True or False")
+PROBABILITY = number(0, 1)
+
+RULES: dict[str, Rule] = {
+    "cell": one_of("simple", "gru", "lstm"),
+    "hidden_layer_sizes": Rule(
+        lambda value: _is_size(value) or _is_sequence_of(_is_size, value),
+        "an integer of at least 1, or a sequence of them",
+    ),
+    "activation": one_of("tanh", "relu", "identity"),
+    "reset_after": BOOLEAN,
+    "bidirectional": Rule(
+        lambda value: _is_boolean(value) or _is_sequence_of(_is_boolean, value),
+        "True, False, or one of them for each layer",
+    ),
+    "head": Rule(lambda value: value is None or value == "dense", "'dense' or None"),
+    "n_channels": COUNT,
+    "input": one_of("sequence", "vector"),
+    "output": one_of("auto", "vector", "sequence"),
+    "loss": one_of(*LOSSES),
+    "huber_delta": number(0, brackets="()"),
+    "quantile": number(0, 1, "()"),
+    "scale_targets": BOOLEAN,
+    "class_weight": Rule(
+        lambda value: value is None or value == "balanced" or isinstance(value, Mapping),
+        "None, 'balanced' or a dict",
+    ),
+    "solver": one_of("adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"),
+    "alpha": number(0),
+    "batch_size": Rule(
+        lambda value: (isinstance(value, str) and value == "auto") or _is_size(value),
+        "'auto' or an integer of at least 1",
+    ),
+    "learning_rate": one_of("constant", "invscaling", "adaptive", "cosine"),
+    "learning_rate_init": number(0, brackets="()"),
+    "power_t": number(0),
+    "warmup": PROBABILITY,
+    "max_iter": COUNT,
+    "shuffle": BOOLEAN,
+    "random_state": Rule(_is_random_state, "None, an integer or a numpy RandomState"),
+    "tol": number(0),
+    "warm_start": BOOLEAN,
+    "momentum": number(0, 1, "[]"),
+    "nesterovs_momentum": BOOLEAN,
+    "beta_1": PROBABILITY,
+    "beta_2": PROBABILITY,
+    "epsilon": number(0, brackets="()"),
+    "clip_norm": or_none(number(0, brackets="()")),
+    "dropout": PROBABILITY,
+    "recurrent_dropout": PROBABILITY,
+    "bptt_steps": or_none(COUNT),
+    "loss_steps": or_none(COUNT),
+    "early_stopping": BOOLEAN,
+    "validation_fraction": number(0, 1, "()"),
+    "validation_split": one_of("random", "last", "groups"),
+    "n_iter_no_change": Rule(
+        lambda value: _is_size(value) or (isinstance(value, Real) and value == math.inf),
+        "an integer of at least 1, or infinity",
+    ),
+    "n_jobs": Rule(
+        lambda value: value is None or (_is_integer(value) and value != 0),
+        "None or an integer other than 0",
+    ),
+    "verbose": Rule(
+        lambda value: _is_boolean(value) or (_is_integer(value) and value >= 0),
+        "True, False or an integer of at least 0",
+    ),
+}
+
+CLASSIFIER_LOSS = one_of("log_loss")
+
+
+def check_parameters(
+    parameters: Mapping[str, Any], caller: str, rules: Mapping[str, Rule] = RULES
+) -> None:
+    """Raise `InvalidParameterError` at the first parameter that is not what it may be.
+
+    Parameters
+    ----------
+    parameters : dict
+        Values by name.
+    caller : str
+        Class and method, for the message.
+    rules : dict of Rule
+        Rules by name.
+
+    Raises
+    ------
+    InvalidParameterError
+        Both a ValueError and a TypeError; it names the parameter, what came and what is wanted.
+    """
+    for name, value in parameters.items():
+        rule = rules[name]
+        if not rule.passes(value):
+            raise InvalidParameterError(problem(caller, name, abbreviated(value), rule.expected))
+    directions, n_layers = (
+        parameters["bidirectional"],
+        len(layer_sizes(parameters["hidden_layer_sizes"])),
+    )
+    if not _is_boolean(directions) and len(directions) != n_layers:
+        got = f"{len(directions)} values"
+        expected = f"{n_layers}, one for each layer"
+        raise InvalidParameterError(problem(caller, "bidirectional", got, expected))
+    if parameters["input"] == "vector" and parameters["output"] == "vector":
+        expected = "'auto' or 'sequence' with input='vector'"
+        raise InvalidParameterError(problem(caller, "output", "'vector'", expected))
