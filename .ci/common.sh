@@ -1,0 +1,49 @@
+# What .ci/run and .ci/nightly share; sourced in the clone's root.
+
+# Tests that look at the compiled core, and so are worth running on every instruction set.
+CORE_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py tests/test_initialize.py"
+
+step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
+
+# readme_command N: run the N-th of the README's fenced sh blocks as it stands there.
+readme_command() {
+    local command
+    command=$(awk -v wanted="$1" '/^```/ { inside = ($0 == "```sh"); n += inside; next }
+                                  inside && n == wanted' README.md)
+    printf '%s\n' "$command"
+    bash -euo pipefail -c "$command"
+}
+
+# requirements EXTRA: what an extra of pyproject.toml asks for, one a line.
+requirements() {
+    awk -v extra="$1" '$0 ~ "^" extra " = \\[" { inside = 1 } inside { print } inside && /\]$/ { exit }' \
+        pyproject.toml | grep -o '"[^"]*"' | tr -d '"'
+}
+
+# fastest_isa PYTHON, other_isas PYTHON: of the instruction sets that can run here.
+fastest_isa() { "$1" -c 'from elman import _isa; print(_isa.available()[-1])'; }
+other_isas() { "$1" -c 'from elman import _isa; print(*_isa.available()[:-1])'; }
+
+# core_tests VENV SANITIZERS: build tests/cpp with them, for the fastest instruction set, and run.
+core_tests() {
+    local bin=$PWD/$1/bin build=build/sanitize-${2//,/-} isa
+    isa=$(fastest_isa "$bin/python")
+    "$bin/cmake" -S . -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
+        -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DPython_EXECUTABLE="$bin/python" \
+        -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_ISA="$isa" \
+        -DELMAN_WERROR=ON -DELMAN_SANITIZE="$2"
+    "$bin/cmake" --build "$build"
+    "$bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error
+}
+
+# sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,
+# in a virtual environment that takes all the rest from VENV.
+sklearn_tests() {
+    local venv=.venv-sklearn-$2
+    "$1/bin/python" -m venv "$venv"
+    "$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+        > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+    "$venv/bin/python" -m pip install --quiet --ignore-installed "scikit-learn==$2.*"
+    "$venv/bin/python" -c 'import sklearn; print("scikit-learn", sklearn.__version__)'
+    "$venv/bin/python" -m pytest -q tests/test_sklearn.py
+}
