@@ -94,12 +94,12 @@ def time_series():
         error = mean_squared_error(y_valid, model.predict(X_valid))
         rows.append((name, model.n_parameters_, seconds, error))
 
-    best = min(models, key=lambda name: models[name].loss_)
-    return rows, models, (best, X_test, y_test)
+    best = min((row for row in rows if row[0] in models), key=lambda row: row[3])[0]
+    return rows, best, (X_test, y_test, models[best].predict(X_test))
 
 
-def plot(models, best, X_test, y_test):
-    """Draw the loss curves and three forecasts; return where, or None without matplotlib."""
+def plot(rows, best, X, y, prediction):
+    """Draw the table and three forecasts; return where, or None without matplotlib."""
     try:
         import matplotlib
     except ImportError:
@@ -107,17 +107,15 @@ def plot(models, best, X_test, y_test):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (losses, forecasts) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
-    for name, model in models.items():
-        losses.semilogy(np.arange(1, model.n_iter_ + 1), model.loss_curve_, label=name)
-    losses.set(xlabel="epoch", ylabel="training loss", title="Training")
-    losses.legend()
-    for i, (x, y, prediction) in enumerate(
-        zip(X_test, y_test, models[best].predict(X_test[:3]), strict=False)
-    ):
-        forecasts.plot(x[:, 0], color=f"C{i}")
-        forecasts.plot(50, y, "o", color=f"C{i}", label="what came" if i == 0 else None)
-        forecasts.plot(50, prediction, "kx", label="forecast" if i == 0 else None)
+    figure, (errors, forecasts) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+    errors.barh([row[0] for row in rows], [row[3] for row in rows])
+    errors.invert_yaxis()
+    errors.set(xlabel="validation error", title="The 51st value after 50")
+    for i in range(3):
+        color = f"C{i}"
+        forecasts.plot(X[i, :, 0], color=color)
+        forecasts.plot(50, y[i], "o", color=color, label="what came" if i == 0 else None)
+        forecasts.plot(50, prediction[i], "kx", label="forecast" if i == 0 else None)
     forecasts.set(xlabel="step", title=f"Forecasts of {best}")
     forecasts.legend()
     path = Path("quickstart.png").resolve()
@@ -127,13 +125,12 @@ def plot(models, best, X_test, y_test):
 
 def main():
     digits_rows = digits()
-    series_rows, models, forecasts = time_series()
+    series_rows, best, (X_test, y_test, prediction) = time_series()
     print_table("Digits: 8 steps of 8 channels", "test accuracy", digits_rows)
     print_table("Time series: the 51st value after 50", "validation error", series_rows)
-    best, X_test, y_test = forecasts
-    error = mean_squared_error(y_test, models[best].predict(X_test))
+    error = mean_squared_error(y_test, prediction)
     print(f"On the 1000 series kept for the end, {best} errs by {error:.4f}.")
-    path = plot(models, *forecasts)
+    path = plot(series_rows, best, X_test, y_test, prediction)
     print(f"Plot: {path}" if path else "No plot: matplotlib is not installed.")
 
 

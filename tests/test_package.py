@@ -99,7 +99,7 @@ def test_without_any_usable_core_the_import_error_says_so(monkeypatch):
 
 WITHOUT_OPTIONAL_PACKAGES = """
 import sys
-for name in ("matplotlib", "pandas", "polars", "pyarrow", "onnx", "torch", "tqdm"):
+for name in ("matplotlib", "pandas", "polars", "pyarrow", "onnx", "tqdm"):
     sys.modules[name] = None
 import numpy as np
 from elman import RNNRegressor
