@@ -30,10 +30,9 @@ private:
     std::vector<std::unique_ptr<Workspace<T>>> free_;
 };
 
-// Threads that a piece of work is worth: below some 20 microseconds each, waking one costs more
-// than it brings.
-inline Index useful_threads(Index n_threads, Index multiply_adds) {
-    constexpr Index worth_a_thread = 400000;
+// Threads that the work of a whole call is worth: starting one costs some 50 microseconds.
+inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
+    constexpr Index worth_a_thread = 5000000;
     return std::clamp<Index>(multiply_adds / worth_a_thread, 1, std::max<Index>(n_threads, 1));
 }
 
@@ -46,7 +45,7 @@ bool predict(const Network<T>& network, const T* parameters, const Sequences<T>&
     constexpr Index chunk_rows = 96;
     const Index n = sequences.n_sequences;
     const Index work = checked_multiply(sequences.n_steps(), network.multiply_adds());
-    Team team(std::min(useful_threads(n_threads, work), n), check);
+    Team team(std::min(worthwhile_threads(n_threads, work), n), check);
     const Index rows = std::min(chunk_rows, (n + team.n_threads() - 1) / team.n_threads());
     NetworkWeights<T> weights;
     network.pack(parameters, false, weights);

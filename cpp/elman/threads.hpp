@@ -67,8 +67,7 @@ public:
     ~Team() {
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            finished_ = true;
-            generation_.fetch_add(1, std::memory_order_release);
+            finished_.store(true);
         }
         wake_.notify_all();
         for (std::thread& worker : workers_) worker.join();
@@ -83,22 +82,23 @@ public:
     bool is_short() const { return n_threads() < n_wanted_; }
 
     // Calls task(0), ..., task(n_tasks - 1), each once, on any thread; returns when all are done.
+    // It waits for tasks that others have begun, never for a worker that has not come yet.
     void run(Index n_tasks, const Task& task) {
         if (workers_.empty() || n_tasks <= 1) {
             for (Index i = 0; i < n_tasks; ++i) task(i, control_);
             return;
         }
         task_ = &task;
-        n_tasks_ = n_tasks;
-        next_.store(0, std::memory_order_relaxed);
-        busy_.store(Index(workers_.size()), std::memory_order_relaxed);
+        pending_.store(n_tasks, std::memory_order_relaxed);
         {
             const std::lock_guard<std::mutex> lock(mutex_);
-            generation_.fetch_add(1, std::memory_order_release);
+            const std::uint64_t run = (claims_.load() >> 32) + 1;
+            claims_.store((run << 32) | std::uint64_t(n_tasks), std::memory_order_release);
         }
         wake_.notify_all();
-        take_tasks(control_);
-        while (busy_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
+        while (take_task(control_)) {
+        }
+        while (pending_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
         if (error_) {
             stopped_.store(false);
             std::rethrow_exception(std::exchange(error_, nullptr));
@@ -106,44 +106,45 @@ public:
     }
 
 private:
-    void take_tasks(Control& control) {
+    static Index unclaimed(std::uint64_t claims) { return Index(claims & 0xffffffffu); }
+
+    // Does one task that nobody has begun; false where there is none.
+    bool take_task(Control& control) {
+        std::uint64_t claims = claims_.load(std::memory_order_acquire);
+        do {
+            if (unclaimed(claims) == 0) return false;
+        } while (!claims_.compare_exchange_weak(claims, claims - 1, std::memory_order_acq_rel));
         try {
-            for (;;) {
-                const Index i = next_.fetch_add(1, std::memory_order_relaxed);
-                if (i >= n_tasks_) break;
-                (*task_)(i, control);
-            }
+            if (!stopped_.load(std::memory_order_relaxed)) (*task_)(unclaimed(claims) - 1, control);
         } catch (const Stopped&) {
         } catch (...) {
             const std::lock_guard<std::mutex> lock(mutex_);
             if (!error_) error_ = std::current_exception();
             stopped_.store(true);
-            next_.store(n_tasks_);
         }
+        pending_.fetch_sub(1, std::memory_order_release);
+        return true;
     }
 
     void work() {
         Control control(stopped_, nullptr);
-        std::uint64_t seen = 0;
-        for (;;) {
-            seen = await_change(seen);
-            if (finished_) return;
-            take_tasks(control);
-            busy_.fetch_sub(1, std::memory_order_release);
-        }
+        while (await_tasks())
+            while (take_task(control)) {
+            }
     }
 
-    // Mini-batches follow one another within microseconds: look for the next for a while before
-    // going to sleep.
-    std::uint64_t await_change(std::uint64_t seen) {
+    // Mini-batches follow one another within microseconds: looks for the next for a while before
+    // going to sleep. False when there will be no more.
+    bool await_tasks() {
+        const auto has_tasks = [this] { return unclaimed(claims_.load()) != 0; };
         for (int spin = 0; spin < 4000; ++spin) {
-            const std::uint64_t now = generation_.load(std::memory_order_acquire);
-            if (now != seen) return now;
+            if (has_tasks()) return true;
+            if (finished_.load(std::memory_order_relaxed)) return false;
             if (spin % 64 == 63) std::this_thread::yield();
         }
         std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [this, seen] { return generation_.load() != seen; });
-        return generation_.load();
+        wake_.wait(lock, [&] { return has_tasks() || finished_.load(); });
+        return has_tasks();
     }
 
     Control::Check check_;
@@ -153,12 +154,11 @@ private:
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
-    std::atomic<std::uint64_t> generation_{0};
     std::atomic<bool> finished_{false};
+    // The number of the run, and below it, in 32 bits, of its tasks that nobody has begun.
+    std::atomic<std::uint64_t> claims_{0};
+    std::atomic<Index> pending_{0};  // tasks that are not done
     const Task* task_ = nullptr;
-    Index n_tasks_ = 0;
-    std::atomic<Index> next_{0};
-    std::atomic<Index> busy_{0};
     std::exception_ptr error_;
 };
 

@@ -104,7 +104,7 @@ public:
             steps +=
                 examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
         const Index batches = (n_order + batch_size - 1) / batch_size;
-        Team team(threads_for(steps / std::max<Index>(batches, 1)), check);
+        Team team(threads_for(steps), check);
         was_short_of_threads_ = team.is_short();
         double sum = 0.0, sum_of_weights = 0.0;
         for (Index b = 0; b < batches; ++b) {
@@ -146,7 +146,14 @@ private:
     };
 
     Index threads_for(Index steps) const {
-        return useful_threads(options_.n_threads, 3 * steps * network_.multiply_adds());
+        return worthwhile_threads(options_.n_threads, 3 * steps * network_.multiply_adds());
+    }
+
+    // Below some 20 microseconds of work each, handing out a mini-batch costs more than it brings.
+    Index shards_of(const Team& team) const {
+        constexpr Index worth_a_shard = 400000;
+        const Index work = 3 * workspace_.batch.n_rows() * network_.multiply_adds();
+        return std::clamp<Index>(work / worth_a_shard, 1, team.n_threads());
     }
 
     void cut_pieces() {
@@ -202,14 +209,14 @@ private:
     // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
     double differentiate(const Examples<T>& examples, Team& team) {
         network_.pack(parameters_.data(), true, weights_);
-        const std::vector<Range> shards = workspace_.batch.shards(team.n_threads());
+        const std::vector<Range> shards = workspace_.batch.shards(shards_of(team));
         team.run(Index(shards.size()), [&](Index i, Control& control) {
             const Range shard = shards[std::size_t(i)];
             network_.forward(examples.sequences, weights_, shard, workspace_, control);
             differentiate_loss(examples, shard);
             network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
         });
-        const Index n_parts = team.n_threads();
+        const Index n_parts = shards_of(team);
         team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
             network_.gradient(task, n_parts, workspace_, gradient_.data(), control);
         });
