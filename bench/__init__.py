@@ -1,0 +1,1 @@
+"""Elman against its peers and against the machine's limit, in turn within one run."""

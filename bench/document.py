@@ -1,0 +1,70 @@
+"""The whole fit of the study note's example, as a user would write it: elman, and Keras on JAX.
+
+7,000 series of 50 steps, 20 epochs of Adam in mini-batches of 32: SimpleRNN(1), and the deep RNN
+of two layers of 20 units with a dense head.
+"""
+
+import importlib.util
+import os
+import time
+import warnings
+
+import numpy as np
+from elman import RNNRegressor
+from elman.datasets import generate_time_series
+from sklearn.exceptions import ConvergenceWarning
+
+EPOCHS, BATCH_SIZE = 20, 32
+MODELS = {"SimpleRNN(1)": ((1,), None), "deep RNN (20, 20)": ((20, 20), "dense")}
+
+
+def data():
+    series = generate_time_series(10000, 51, random_state=0)
+    return series[:7000, :50], series[:7000, 50], series[7000:9000, :50], series[7000:9000, 50]
+
+
+def elman_fit(sizes, head, X, y):
+    model = RNNRegressor(
+        cell="simple",
+        hidden_layer_sizes=sizes,
+        head=head,
+        max_iter=EPOCHS,
+        batch_size=BATCH_SIZE,
+        n_iter_no_change=EPOCHS,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, y)
+    return model.predict
+
+
+def keras_fit(sizes, head, X, y):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.SimpleRNN(size, return_sequences=i + 1 < len(sizes))
+        for i, size in enumerate(sizes)
+    ]
+    model = keras.Sequential([keras.Input((None, 1)), *layers])
+    if head:
+        model.add(keras.layers.Dense(1))
+    model.compile(loss="mse", optimizer="adam")
+    model.fit(X, y, epochs=EPOCHS, batch_size=BATCH_SIZE, verbose=0)
+    return lambda X: model.predict(X, verbose=0)
+
+
+def fits():
+    """(model, peer, seconds, validation error) of each whole fit, in turn."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    peers = {"elman": elman_fit}
+    if importlib.util.find_spec("keras") and importlib.util.find_spec("jax"):
+        peers["keras"] = keras_fit
+    X, y, X_val, y_val = data()
+    for model, (sizes, head) in MODELS.items():
+        for peer, fit in peers.items():
+            start = time.perf_counter()
+            predict = fit(sizes, head, X, y)
+            seconds = time.perf_counter() - start
+            yield model, peer, seconds, float(np.mean((predict(X_val) - y_val) ** 2))

@@ -1,0 +1,26 @@
+"""Elman and its peers behind one face: weights in, a training epoch, a prediction.
+
+A peer has a ``name``, is made of a workload, elman's initial weights by name and a number of
+threads, and offers
+
+    train(n_batches)   that many mini-batches: forward, BPTT and Adam, on the same data again
+    predict()          (batch_size, 1), the outputs after the last step
+
+Each is at its best: see the file of each.
+"""
+
+import importlib
+import importlib.util
+
+MODULES = {"torch": "bench.peers.torch_peer", "jax": "bench.peers.jax_peer"}
+
+
+def installed_peers():
+    """The classes of the peers that are installed, elman's first."""
+    from bench.peers.elman_peer import ElmanPeer
+
+    peers = [ElmanPeer]
+    for package, module in MODULES.items():
+        if importlib.util.find_spec(package) is not None:
+            peers.append(importlib.import_module(module).Peer)
+    return peers

@@ -1,0 +1,65 @@
+"""elman's own core, called as the estimators call it."""
+
+import math
+
+import numpy as np
+from elman import _core
+
+
+def network_of(workload):
+    return _core.Network(
+        dtype="float32",
+        cell=workload.cell,
+        activation="tanh",
+        reset_after=True,
+        hidden_layer_sizes=workload.hidden_layer_sizes,
+        bidirectional=[False] * workload.n_layers,
+        n_channels=workload.n_channels,
+        n_outputs=1,
+        head=True,
+    )
+
+
+def initial_weights(workload):
+    """Weights by name, for elman and every peer alike."""
+    network = network_of(workload)
+    flat = network.initialize(0)
+    return {
+        name: flat[offset : offset + math.prod(shape)].reshape(shape)
+        for name, shape, offset in network.parameters
+    }
+
+
+class ElmanPeer:
+    name = "elman"
+
+    def __init__(self, workload, weights, n_threads):
+        self.batch_size, self.n_threads = workload.batch_size, n_threads
+        self.network = network_of(workload)
+        self.parameters = np.concatenate([array.ravel() for array in weights.values()])
+        self.trainer = _core.Trainer(
+            self.network, self.parameters, loss="squared", n_threads=n_threads
+        )
+        x, self.y = workload.data()
+        self.values = x.reshape(-1, workload.n_channels)
+        self.offsets = np.arange(len(x) + 1, dtype=np.int64) * workload.n_timesteps
+
+    def train(self, n_batches):
+        order = np.tile(np.arange(self.batch_size), n_batches)
+        self.trainer.epoch(
+            self.values,
+            self.offsets,
+            self.y,
+            None,
+            order,
+            batch_size=self.batch_size,
+            per_step=False,
+        )
+
+    def predict(self):
+        return self.network.forward(
+            self.parameters, self.values, self.offsets, per_step=False, n_threads=self.n_threads
+        )[0]
+
+    def close(self):
+        pass

@@ -1,0 +1,140 @@
+"""JAX: all mini-batches of an epoch in one scan, compiled as one program.
+
+XLA takes its number of threads when it starts, so JAX runs in a process of its own, pinned to as
+many cores; it times nothing, it only answers when the work is done.
+"""
+
+import functools
+import multiprocessing
+import os
+
+import numpy as np
+
+
+class Peer:
+    name = "jax"
+
+    def __init__(self, workload, weights, n_threads):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(
+            target=serve, args=(other, workload, weights, n_threads), daemon=True
+        )
+        self.process.start()
+
+    def train(self, n_batches):
+        self._ask(("train", n_batches))
+
+    def predict(self):
+        return self._ask(("predict", None))
+
+    def close(self):
+        self.pipe.send(("end", None))
+        self.process.join()
+
+    def _ask(self, question):
+        self.pipe.send(question)
+        return self.pipe.recv()
+
+
+def serve(pipe, workload, weights, n_threads):
+    """Answer train and predict until the end."""
+    cores = sorted(os.sched_getaffinity(0))[:n_threads]
+    os.sched_setaffinity(0, cores)
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    model = JaxModel(workload, weights)
+    while True:
+        what, n_batches = pipe.recv()
+        if what == "end":
+            return
+        pipe.send(model.train(n_batches) if what == "train" else model.predict())
+
+
+class JaxModel:
+    def __init__(self, workload, weights):
+        import jax
+
+        self.workload = workload
+        x, y = workload.data()
+        self.x, self.y = jax.numpy.asarray(x.swapaxes(0, 1)), jax.numpy.asarray(y)
+        self.weights = {name: jax.numpy.asarray(array) for name, array in weights.items()}
+        zeros = {name: array * 0 for name, array in self.weights.items()}
+        self.state = (self.weights, zeros, zeros, jax.numpy.zeros(()))
+        self.epoch = jax.jit(self._epoch, static_argnums=1)
+        self.forward = jax.jit(self._forward)
+
+    def train(self, n_batches):
+        import jax
+
+        self.state = jax.block_until_ready(self.epoch(self.state, n_batches))
+
+    def predict(self):
+        return np.asarray(self.forward(self.weights))
+
+    def _epoch(self, state, n_batches):
+        import jax
+
+        return jax.lax.scan(self._batch, state, None, length=n_batches)[0]
+
+    def _batch(self, state, _):
+        """Loss, gradient and Adam."""
+        import jax
+
+        weights, m, v, t = state
+        gradient = jax.grad(lambda w: ((self._forward(w) - self.y) ** 2).mean() / 2)(weights)
+        tree = jax.tree_util.tree_map
+        t = t + 1
+        m = tree(lambda a, g: 0.9 * a + 0.1 * g, m, gradient)
+        v = tree(lambda a, g: 0.999 * a + 0.001 * g * g, v, gradient)
+        rate = 0.001 * jax.numpy.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        weights = tree(lambda w, a, b: w - rate * a / (jax.numpy.sqrt(b) + 1e-8), weights, m, v)
+        return (weights, m, v, t), None
+
+    def _forward(self, weights):
+        import jax
+
+        h = self.x
+        for k in range(self.workload.n_layers):
+            p = {
+                name.rsplit(".", 1)[1]: array
+                for name, array in weights.items()
+                if name.startswith(f"layers.{k}.")
+            }
+            zero = jax.numpy.zeros((self.workload.batch_size, self.workload.n_units))
+            step = functools.partial(STEPS[self.workload.cell], p)
+            _, h = jax.lax.scan(step, (zero, zero), h)
+        return h[-1] @ weights["head.W"] + weights["head.b"]
+
+
+def simple_step(p, state, x):
+    import jax.numpy as jnp
+
+    h = jnp.tanh(x @ p["W_xh"] + state[0] @ p["W_hh"] + p["b_h"])
+    return (h, state[1]), h
+
+
+def gru_step(p, state, x):
+    import jax
+    import jax.numpy as jnp
+
+    h, n_units = state[0], state[0].shape[1]
+    of_input, of_state = x @ p["W_xh"] + p["b_h"], h @ p["W_hh"]
+    rz = jax.nn.sigmoid(of_input[:, : 2 * n_units] + of_state[:, : 2 * n_units])
+    r, z = jnp.split(rz, 2, axis=1)
+    n = jnp.tanh(of_input[:, 2 * n_units :] + r * (of_state[:, 2 * n_units :] + p["b_hn"]))
+    h = (1 - z) * n + z * h
+    return (h, state[1]), h
+
+
+def lstm_step(p, state, x):
+    import jax
+    import jax.numpy as jnp
+
+    h, c = state
+    i, f, g, o = jnp.split(x @ p["W_xh"] + h @ p["W_hh"] + p["b_h"], 4, axis=1)
+    c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+    h = jax.nn.sigmoid(o) * jnp.tanh(c)
+    return (h, c), h
+
+
+STEPS = {"simple": simple_step, "gru": gru_step, "lstm": lstm_step}
