@@ -226,7 +226,7 @@ def test_probabilities_of_extreme_outputs():
 def test_balanced_weights_give_every_class_the_same_weight():
     rows = np.array([[0], [0], [0], [1]])
     task = classification_task(rows, CALLER)
-    weights = class_weights("balanced", task, rows, None, CALLER)
+    weights = class_weights("balanced", task, rows, None, np.arange(4), CALLER)
     assert weights[:3].sum() == weights[3] == 2
 
 

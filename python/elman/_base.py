@@ -41,8 +41,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     _doc_link_module = "elman"
     _rules: ClassVar[dict[str, Rule]] = RULES
 
-    # What a subclass tells.
-
     def _make_task(
         self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> Any:
@@ -56,14 +54,12 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         return task
 
     def _class_weights(
-        self, data: Data, task: Any, settings: dict[str, Any], caller: str
+        self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
     ) -> NDArray[np.float64] | None:
         return None
 
     def _more_attributes(self, model: Model) -> dict[str, Any]:
         return {}
-
-    # Fitting.
 
     def _fit(
         self,
@@ -92,7 +88,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
                 if before
                 else self._make_task(data, settings, caller, classes, training)
             )
-            model = _start(data, task, settings, caller, before, rng, is_partial)
+            model = _start(data, training, task, settings, caller, before, rng, is_partial)
             run = self._training(data, training, held_out, model, settings, caller, is_partial)
             metadata = {"sample_weight": sample_weight}
             observer = FitObserver(self, settings["max_iter"], X, y, metadata)
@@ -167,11 +163,13 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     ) -> Training:
         """Bring data and settings into the form of the core."""
         task, dtype = model.task, model.inputs.dtype
-        factors = self._class_weights(data.take(samples), task, settings, caller)
+        factors = self._class_weights(data, samples, task, settings, caller)
         if factors is not None:
-            data = data.take(samples).times(factors)
-            samples = np.arange(len(samples))
+            data = data.times(factors)
         order = np.intersect1d(samples, data.weighted_samples())
+        if len(order) == 0:
+            got = "weights that are all zero together with class_weight"
+            raise ValueError(problem(caller, "sample_weight", got, "a positive one"))
         if settings["solver"] == "lbfgs" and len(order) < len(data.sequences):
             data, order = data.take(order), np.arange(len(order))
         _warn_of_batch_size(settings["batch_size"], len(order), caller)
@@ -230,6 +228,8 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             "n_features_in_": model.inputs.n_features,
             "n_channels_in_": model.inputs.n_channels,
             "n_outputs_": model.targets.n_outputs,
+            "n_parameters_": int(model.parameters.size),
+            "out_activation_": model.task.out_activation,
             "n_iter_": state.n_iter,
             "t_": state.t,
             "loss_": state.loss_curve[-1],
@@ -257,8 +257,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
-    # The fitted network.
-
     def _fitted_model(self, method: str) -> Model:
         model: Model | None = vars(self).get("_model")
         if model is None:
@@ -272,26 +270,13 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return "_model" in vars(self)
 
-    def _fitted_attribute(self, name: str) -> Model:
-        model: Model | None = vars(self).get("_model")
-        if model is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r} before fit")
-        return model
-
     @property
     def weights_(self) -> dict[str, Array]:
         """Copies of the parameters by name, such that outputs are in the units of y."""
-        return self._fitted_attribute("weights_").weights()
-
-    @property
-    def n_parameters_(self) -> int:
-        """Number of parameters."""
-        return int(self._fitted_attribute("n_parameters_").parameters.size)
-
-    @property
-    def out_activation_(self) -> str:
-        """Name of the function between outputs and predictions."""
-        return str(self._fitted_attribute("out_activation_").task.out_activation)
+        model: Model | None = vars(self).get("_model")
+        if model is None:
+            raise AttributeError(f"{type(self).__name__} has no attribute 'weights_' before fit")
+        return model.weights()
 
     def set_weights(self, weights: dict[str, Any]) -> BaseRNN:
         """Replace the parameters of a fitted model.
@@ -332,8 +317,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         """
         return summary(self._fitted_model("summary").network())
 
-    # Predicting.
-
     def _outputs(
         self,
         model: Model,
@@ -341,7 +324,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         X: Any,
         initial_state: Any = None,
         n_timesteps: int | None = None,
-    ) -> tuple[Array, Sequences, dict[str, Array]]:
+    ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
         reader = self._reader(_settings_of(model), caller, model)
@@ -423,6 +406,7 @@ def _generator(random_state: Any, before: Model | None, is_partial: bool) -> np.
 
 def _start(
     data: Data,
+    samples: Samples,
     task: Any,
     settings: dict[str, Any],
     caller: str,
@@ -445,7 +429,7 @@ def _start(
     n_timesteps = data.sequences.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
-        parameters = task.start(network, parameters, _weighted_mean(data))
+        parameters = task.start(network, parameters, _weighted_mean(data, samples))
     return replace(model, training=replace(training, parameters=parameters))
 
 
@@ -476,8 +460,10 @@ def _warn_of_batch_size(batch_size: Any, n_samples: int, caller: str) -> None:
         )
 
 
-def _weighted_mean(data: Data) -> Array:
-    mean: Array = np.average(data.rows.astype(np.float64), axis=0, weights=data.weights)
+def _weighted_mean(data: Data, samples: Samples) -> Array:
+    rows = data.rows_of(samples)
+    weights = None if data.weights is None else data.weights[rows]
+    mean: Array = np.average(data.rows[rows].astype(np.float64), axis=0, weights=weights)
     return mean
 
 

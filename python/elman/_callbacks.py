@@ -40,8 +40,8 @@ def exclusively(estimator: Any, caller: str) -> Iterator[None]:
     busy: set[int] = _threads.__dict__.setdefault("busy", set())
     if id(estimator) in busy:
         raise RuntimeError(f"{caller}: already fitting this estimator in this thread")
-    busy.add(id(estimator))
     try:
+        busy.add(id(estimator))
         yield
     finally:
         busy.discard(id(estimator))

@@ -147,11 +147,14 @@ def classification_task(
 
 
 def class_weights(
-    class_weight: Any, task: ClassificationTask, rows: Array, weights: Array | None, caller: str
-) -> NDArray[np.float64] | None:
-    """Weights of rows from those of their classes; None where there are none."""
-    if class_weight is None:
-        return None
+    class_weight: Any,
+    task: ClassificationTask,
+    rows: Array,
+    weights: Array | None,
+    training: NDArray[np.int64],
+    caller: str,
+) -> NDArray[np.float64]:
+    """Weights of rows from those of their classes; "balanced" counts the training rows."""
     if task.kind == "multilabel":
         got = f"{abbreviated(class_weight)}"
         raise ValueError(problem(caller, "class_weight", got, "None for several labels"))
@@ -160,7 +163,8 @@ def class_weights(
     if isinstance(class_weight, Mapping):
         _read_class_weight(class_weight, task, factors, caller)
     else:
-        counts = np.bincount(numbers, weights, minlength=len(task.classes))
+        weights = None if weights is None else weights[training]
+        counts = np.bincount(numbers[training], weights, minlength=len(task.classes))
         present = counts > 0
         factors[present] = counts.sum() / (np.count_nonzero(present) * counts[present])
     return factors[numbers]

@@ -93,7 +93,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to stop when the score on held-out samples no longer improves; the best weights
-        are kept.
+        are kept. Has no effect on "lbfgs".
     validation_fraction : float, default=0.1
         Share of samples (or groups) that early stopping holds out.
     validation_split : {"random", "last", "groups"}, default="random"
@@ -101,8 +101,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         from one series overlap, so that only the latter two keep them apart.
     n_iter_no_change : int or inf, default=10
         Number of epochs without improvement after which training ends.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of "adam", "adamw" and "nadam"; of "rmsprop", `beta_2`.
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of "adam", "adamw" and "nadam".
+    beta_2 : float, default=0.999
+        Decay rate of the second moment of "adam", "adamw", "nadam" and "rmsprop".
     epsilon : float, default=1e-8
         Added to denominators for numerical stability.
     clip_norm : float or None, default=None
@@ -175,11 +177,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     >>> from elman import RNNClassifier
     >>> X = np.random.RandomState(0).randn(100, 8, 2)
     >>> y = np.where(X[:, :, 0].sum(axis=1) > 0, "up", "down")
-    >>> model = RNNClassifier(learning_rate_init=0.01, max_iter=60, random_state=0)
-    >>> import warnings
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore")
-    ...     model = model.fit(X, y)
+    >>> model = RNNClassifier(learning_rate_init=0.01, max_iter=500, random_state=0).fit(X, y)
     >>> model.classes_
     array(['down', 'up'], dtype='<U4')
     >>> model.score(X, y) > 0.9
@@ -387,9 +385,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             Final states; only with ``return_state``.
         """
         model = self._fitted_model("predict")
-        outputs, sequences, state = self._outputs(model, "predict", X, initial_state, n_timesteps)
+        outputs, sequences, states = self._outputs(model, "predict", X, initial_state, n_timesteps)
         y = restore(model.task.predict(outputs), model.targets, sequences)
-        return (y, state) if return_state else y
+        return (y, model.states(states)) if return_state else y
 
     def predict_proba(self, X: Any) -> Any:
         """Predict probabilities of classes.
@@ -480,9 +478,16 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return task
 
     def _class_weights(
-        self, data: Data, task: Any, settings: dict[str, Any], caller: str
+        self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
     ) -> NDArray[np.float64] | None:
-        return class_weights(settings["class_weight"], task, data.rows, data.weights, caller)
+        class_weight = settings["class_weight"]
+        if class_weight is None:
+            return None
+        if class_weight == "balanced" and caller.endswith(".partial_fit"):
+            expected = "None or a dict: partial_fit does not see how often a class comes"
+            raise ValueError(problem(caller, "class_weight", "'balanced'", expected))
+        training = data.rows_of(samples)
+        return class_weights(class_weight, task, data.rows, data.weights, training, caller)
 
     def _more_attributes(self, model: Model) -> dict[str, Any]:
         return {"classes_": model.task.classes, "n_outputs_": model.task.n_outputs}

@@ -122,6 +122,9 @@ class Reader:
                 got = f"{self.loss_steps}, and a y without targets for each step"
                 raise ValueError(problem(self.caller, "loss_steps", got, "None for such a y"))
             weights = only_last_steps(weights, sequences, self.loss_steps)
+            if not weights.any():
+                got = f"weights that are all zero in the last loss_steps={self.loss_steps} steps"
+                raise ValueError(problem(self.caller, "sample_weight", got, "a positive one"))
         return Data(sequences, inputs, rows, targets, weights)
 
     def read_sequences(self, X: Any, suffix: str = "") -> tuple[Sequences, InputForm]:

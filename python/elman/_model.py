@@ -54,6 +54,10 @@ class Model:
         named = named_parameters(self.network(), self.parameters)
         return {name: array.copy() for name, array in named.items()}
 
+    def states(self, rows: Array) -> dict[str, Array]:
+        """Cut rows of final states into arrays, by name."""
+        return named_states(self.network(), rows)
+
     def with_training(self, training: TrainingState) -> Model:
         """Return this model with the parameters of a training state, in the units of y."""
         parameters = self.task.fold(self.network(), training.parameters)
@@ -62,8 +66,8 @@ class Model:
 
     def forward(
         self, sequences: Sequences, caller: str, initial_state: Any = None, n_threads: int = 1
-    ) -> tuple[Array, dict[str, Array]]:
-        """Compute outputs, a row for each sequence or time step, and final states by name."""
+    ) -> tuple[Array, Array]:
+        """Compute outputs, a row for each sequence or time step, and rows of final states."""
         network = self.network()
         states = state_rows(network, initial_state, len(sequences), caller, "initial_state")
         outputs, final_states = [], []
@@ -79,8 +83,8 @@ class Model:
             outputs.append(output)
             final_states.append(final_state)
         if len(outputs) == 1:
-            return outputs[0], named_states(network, final_states[0])
-        return np.concatenate(outputs), named_states(network, np.concatenate(final_states))
+            return outputs[0], final_states[0]
+        return np.concatenate(outputs), np.concatenate(final_states)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         network = _core.Network(**state["architecture"])

@@ -95,7 +95,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to stop when the score on held-out samples no longer improves; the best weights
-        are kept.
+        are kept. Has no effect on "lbfgs".
     validation_fraction : float, default=0.1
         Share of samples (or groups) that early stopping holds out.
     validation_split : {"random", "last", "groups"}, default="random"
@@ -103,8 +103,10 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         from one series overlap, so that only the latter two keep them apart.
     n_iter_no_change : int or inf, default=10
         Number of epochs without improvement after which training ends.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of "adam", "adamw" and "nadam"; of "rmsprop", `beta_2`.
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of "adam", "adamw" and "nadam".
+    beta_2 : float, default=0.999
+        Decay rate of the second moment of "adam", "adamw", "nadam" and "rmsprop".
     epsilon : float, default=1e-8
         Added to denominators for numerical stability.
     clip_norm : float or None, default=None
@@ -176,16 +178,19 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     >>> from elman import RNNRegressor
     >>> X = np.random.RandomState(0).randn(100, 8, 2)
     >>> y = X[:, :, 0].sum(axis=1)
-    >>> model = RNNRegressor(max_iter=100, learning_rate_init=0.01, tol=0.0, random_state=0)
-    >>> model = model.set_params(n_iter_no_change=200, learning_rate="cosine", warmup=0.0)
-    >>> import warnings
-    >>> with warnings.catch_warnings():
-    ...     warnings.simplefilter("ignore")
-    ...     model = model.fit(X, y)
+    >>> model = RNNRegressor(learning_rate_init=0.01, max_iter=500, random_state=0).fit(X, y)
     >>> model.predict(X[:3]).shape
     (3,)
     >>> model.score(X, y) > 0.9
     True
+
+    Sequences of different lengths are a list, and a target at each step is a list too.
+
+    >>> X = [x[: 3 + i % 5] for i, x in enumerate(X)]
+    >>> y = [x[:, 0].cumsum() for x in X]
+    >>> model = RNNRegressor(learning_rate_init=0.01, max_iter=500, random_state=0).fit(X, y)
+    >>> [len(predicted) for predicted in model.predict(X[:3])]
+    [3, 4, 5]
     """
 
     def __init__(
@@ -396,12 +401,12 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         if return_std and model.task.name != "gaussian_nll":
             expected = "False unless loss='gaussian_nll'"
             raise ValueError(problem("RNNRegressor.predict", "return_std", "True", expected))
-        outputs, sequences, state = self._outputs(model, "predict", X, initial_state, n_timesteps)
+        outputs, sequences, states = self._outputs(model, "predict", X, initial_state, n_timesteps)
         results = [restore(model.task.predict(outputs), model.targets, sequences)]
         if return_std:
             results.append(restore(model.task.deviation(outputs), model.targets, sequences))
         if return_state:
-            results.append(state)
+            results.append(model.states(states))
         return results[0] if len(results) == 1 else tuple(results)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 from joblib import cpu_count, parallel
 
@@ -30,12 +31,26 @@ def effective_n_threads(n_jobs: int | None, caller: str) -> int:
     """
     if n_jobs == 0:
         raise ValueError(problem(caller, "n_jobs", 0, "None or an integer other than 0"))
-    cores = int(cpu_count())
+    cores = _usable_cores()
     if n_jobs is None:
         wanted = 1 if _is_joblib_worker() else min(cores, _openmp_limit())
     else:
         wanted = n_jobs if n_jobs > 0 else cores + 1 + n_jobs
     return max(1, min(wanted, max(MOST_THREADS, cores), _environment_limit()))
+
+
+def _usable_cores() -> int:
+    """Cores that the affinity and the container's quota leave; the quota is read once."""
+    try:
+        affinity = len(os.sched_getaffinity(0))
+    except AttributeError:
+        affinity = os.cpu_count() or 1
+    return _counted_cores(os.getpid(), affinity, os.environ.get("LOKY_MAX_CPU_COUNT"))
+
+
+@lru_cache(maxsize=8)
+def _counted_cores(process: int, affinity: int, limit: str | None) -> int:
+    return int(cpu_count())
 
 
 def _is_joblib_worker() -> bool:

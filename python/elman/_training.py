@@ -143,6 +143,8 @@ class Training:
         """
         trainer = self._trainer()
         state = self.state
+        if self.validate is not None and state.validation_scores:
+            self._best_parameters = state.parameters
         n_epochs = 1 if self.is_partial else self.settings["max_iter"]
         for epoch in range(1, n_epochs + 1):
             before_epoch()
@@ -239,7 +241,7 @@ class Training:
             )
         score = self.validate(state.parameters)
         is_stale = score < state.best_score + tol
-        if score > state.best_score or self._best_parameters is None:
+        if score > state.best_score:
             self._best_parameters = state.parameters
         return replace(
             state,

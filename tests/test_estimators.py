@@ -1,0 +1,758 @@
+"""What RNNRegressor and RNNClassifier do, as their users see it."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from elman import DivergenceError, RNNClassifier, RNNRegressor
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 8, 2))
+Y = X[:, :, 0].sum(axis=1)
+LABELS = np.where(Y > 0, "up", "down")
+STEPS = np.cumsum(X[:, :, 0], axis=1)
+RAGGED = [x[: 1 + i % 8] for i, x in enumerate(X)]
+RAGGED_STEPS = [np.cumsum(x[:, 0]) for x in RAGGED]
+
+
+def regressor(**options):
+    defaults = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
+    return RNNRegressor(**{**defaults, **options})
+
+
+def classifier(**options):
+    defaults = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
+    return RNNClassifier(**{**defaults, **options})
+
+
+def state_of(model):
+    """Everything an estimator knows, comparable."""
+    return pickle.dumps(model)
+
+
+def same_weights(a, b):
+    assert a.weights_.keys() == b.weights_.keys()
+    return all(np.array_equal(a.weights_[name], b.weights_[name]) for name in a.weights_)
+
+
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm"])
+def test_regressor_learns_a_sum(cell):
+    model = regressor(cell=cell, learning_rate_init=0.02, max_iter=100, hidden_layer_sizes=16)
+    assert model.fit(X, Y).score(X, Y) > 0.95
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"])
+def test_every_solver_lowers_the_loss(solver):
+    model = regressor(solver=solver, max_iter=20, learning_rate_init=0.01).fit(X, Y)
+    assert model.loss_curve_[-1] < 0.9 * model.loss_curve_[0]
+
+
+def test_a_target_at_each_step_is_learned():
+    model = regressor(max_iter=200, learning_rate_init=0.02).fit(X, STEPS[:, :, None])
+    assert model.predict(X).shape == (60, 8, 1)
+    assert model.score(X, STEPS[:, :, None]) > 0.95
+
+
+def test_a_list_gives_a_list_and_scores():
+    model = regressor(max_iter=200, learning_rate_init=0.02).fit(RAGGED, RAGGED_STEPS)
+    predicted = model.predict(RAGGED)
+    assert [len(p) for p in predicted] == [len(y) for y in RAGGED_STEPS]
+    assert model.score(RAGGED, RAGGED_STEPS) > 0.95
+    rows = np.concatenate(RAGGED_STEPS), np.concatenate(predicted)
+    r2 = 1 - ((rows[0] - rows[1]) ** 2).sum() / ((rows[0] - rows[0].mean()) ** 2).sum()
+    assert model.score(RAGGED, RAGGED_STEPS) == pytest.approx(r2)
+
+
+def test_array_list_and_table_are_the_same_sequences():
+    from_array = regressor().fit(X, Y)
+    from_list = regressor().fit(list(X), Y)
+    from_table = regressor(n_channels=2).fit(X.reshape(60, 16), Y)
+    assert same_weights(from_array, from_list)
+    assert same_weights(from_array, from_table)
+    np.testing.assert_array_equal(from_array.predict(list(X)), from_list.predict(X))
+    np.testing.assert_array_equal(from_table.predict(X.reshape(60, 16)), from_array.predict(X))
+    assert (from_array.n_features_in_, from_table.n_features_in_) == (2, 16)
+    assert from_array.n_channels_in_ == from_table.n_channels_in_ == 2
+
+
+def test_nan_tail_is_the_same_as_a_list():
+    padded = np.full_like(X, np.nan)
+    padded_steps = np.full((60, 8), np.nan)
+    for i, (x, y) in enumerate(zip(RAGGED, RAGGED_STEPS, strict=True)):
+        padded[i, : len(x)], padded_steps[i, : len(x)] = x, y
+    from_list = regressor().fit(RAGGED, RAGGED_STEPS)
+    from_padded = regressor(output="sequence").fit(padded, padded_steps)
+    assert same_weights(from_list, from_padded)
+    predicted = from_padded.predict(padded)
+    np.testing.assert_array_equal(np.isnan(predicted), np.isnan(padded_steps))
+    np.testing.assert_array_equal(
+        predicted[~np.isnan(predicted)], np.concatenate(from_list.predict(RAGGED))
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_of_x_is_the_dtype_of_everything(dtype):
+    model = regressor().fit(X.astype(dtype), Y)
+    assert {weight.dtype for weight in model.weights_.values()} == {np.dtype(dtype)}
+    assert model.predict(X).dtype == dtype
+
+
+def test_without_a_head_the_states_are_the_output():
+    y = np.tanh(Y)
+    model = regressor(cell="simple", hidden_layer_sizes=1, head=None).fit(X[:, :, :1], y)
+    assert model.n_parameters_ == 3
+    assert {name: w.shape for name, w in model.weights_.items()} == {
+        "layers.0.W_xh": (1, 1),
+        "layers.0.W_hh": (1, 1),
+        "layers.0.b_h": (1,),
+    }
+    assert np.abs(model.predict(X[:, :, :1])).max() <= 1
+
+
+def test_without_a_head_the_last_layer_must_fit_the_targets():
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes got .* expected 1 outputs"):
+        regressor(head=None).fit(X, Y)
+
+
+def test_weights_speak_in_the_units_of_y():
+    model = regressor(cell="simple", hidden_layer_sizes=4, max_iter=5).fit(X, 1000 * Y + 5e4)
+    weights = model.weights_
+    h = np.zeros((60, 4))
+    for t in range(8):
+        h = np.tanh(
+            X[:, t] @ weights["layers.0.W_xh"]
+            + h @ weights["layers.0.W_hh"]
+            + weights["layers.0.b_h"]
+        )
+    outputs = h @ weights["head.W"] + weights["head.b"]
+    np.testing.assert_allclose(model.predict(X), outputs[:, 0], rtol=1e-10)
+
+
+def test_scaled_targets_make_units_irrelevant():
+    metres, kilometres = regressor().fit(X, Y), regressor().fit(X, 2.0**-10 * Y)
+    np.testing.assert_allclose(kilometres.predict(X), 2.0**-10 * metres.predict(X), rtol=1e-10)
+    assert not np.allclose(
+        regressor(scale_targets=False).fit(X, Y).predict(X), metres.predict(X), rtol=1e-3
+    )
+
+
+def test_constant_and_huge_targets():
+    np.testing.assert_allclose(
+        regressor(max_iter=50).fit(X, np.full(60, 7.0)).predict(X), 7, atol=0.5
+    )
+    huge = regressor(max_iter=50, learning_rate_init=0.02).fit(X.astype(np.float32), 1e30 * Y)
+    assert np.isfinite(huge.predict(X)).all()
+    assert huge.score(X, 1e30 * Y) > 0.5
+
+
+def test_poisson_predicts_positive_means():
+    counts = np.random.default_rng(0).poisson(np.exp(X[:, -1, 0] + 2))
+    model = regressor(loss="poisson", max_iter=100, learning_rate_init=0.02).fit(X, counts)
+    assert (model.predict(X) > 0).all()
+    assert model.score(X, counts) > 0.5
+    assert model.out_activation_ == "exp"
+    with pytest.raises(ValueError, match=r"RNNRegressor\.fit: y got the negative value"):
+        regressor(loss="poisson").fit(X, Y)
+
+
+def test_poisson_starts_at_the_mean():
+    model = regressor(loss="poisson", max_iter=1, learning_rate_init=1e-12).fit(X * 0, Y * 0 + 1000)
+    np.testing.assert_allclose(model.predict(X * 0), 1000, rtol=1e-6)
+
+
+def test_gaussian_predicts_deviations():
+    noise = np.random.default_rng(1).normal(size=600)
+    inputs = np.random.default_rng(2).normal(size=(600, 3, 1))
+    deviation = np.where(inputs[:, -1, 0] > 0, 30.0, 3.0)
+    model = regressor(loss="gaussian_nll", max_iter=150, learning_rate_init=0.02)
+    model.fit(inputs, 100 + deviation * noise)
+    mean, std = model.predict(inputs, return_std=True)
+    assert mean.shape == std.shape == (600,)
+    assert 20 < np.median(std[deviation == 30]) < 45
+    assert 2 < np.median(std[deviation == 3]) < 5
+    with pytest.raises(ValueError, match="predict: return_std got True"):
+        regressor().fit(X, Y).predict(X, return_std=True)
+
+
+def test_quantile_splits_the_targets():
+    y = np.random.default_rng(0).exponential(size=400)
+    model = regressor(loss="quantile", quantile=0.9, max_iter=150, learning_rate_init=0.01)
+    inputs = np.ones((400, 2, 1))
+    assert np.mean(y <= model.fit(inputs, y).predict(inputs)) == pytest.approx(0.9, abs=0.03)
+
+
+@pytest.mark.parametrize("labels", [LABELS, Y > 0, np.digitize(Y, [-2, 0, 2]) - 5])
+def test_classifier_learns_labels_of_any_dtype(labels):
+    model = classifier(max_iter=200, learning_rate_init=0.02, hidden_layer_sizes=16)
+    model.fit(X, labels)
+    assert model.score(X, labels) > 0.9
+    assert model.predict(X).dtype == labels.dtype
+    probabilities = model.predict_proba(X)
+    assert probabilities.shape == (60, len(np.unique(labels)))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(
+        np.log(probabilities), model.predict_log_proba(X), rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
+
+
+def test_classifier_of_one_class_always_predicts_it():
+    model = classifier().fit(X, np.full(60, "a"))
+    assert set(model.predict(X)) == {"a"}
+    np.testing.assert_array_equal(model.predict_proba(X), np.ones((60, 1)))
+
+
+def test_several_labels():
+    y = np.stack([Y > 0, X[:, -1, 1] > 0, Y < -2], axis=1).astype(int)
+    model = classifier(max_iter=200, learning_rate_init=0.02).fit(X, y)
+    assert model.predict(X).shape == model.predict_proba(X).shape == (60, 3)
+    assert model.score(X, y) > 0.8
+
+
+def test_a_label_at_each_step():
+    labels = [np.where(y > 0, "up", "down") for y in RAGGED_STEPS]
+    model = classifier(max_iter=200, learning_rate_init=0.02).fit(RAGGED, labels)
+    assert model.score(RAGGED, labels) > 0.9
+    assert [p.shape for p in model.predict_proba(RAGGED)] == [(len(y), 2) for y in labels]
+    assert [p.shape for p in model.predict(RAGGED)] == [y.shape for y in labels]
+    grid = classifier(output="sequence").fit(X, np.where(STEPS > 0, 3, 1))
+    assert grid.predict(X).shape == (60, 8)
+    assert grid.predict_proba(X).shape == (60, 8, 2)
+
+
+def test_class_weights_move_predictions():
+    y = (np.arange(60) % 6 == 0).astype(int)
+    plain = classifier(max_iter=50).fit(X * 0, y)
+    balanced = classifier(max_iter=50, class_weight="balanced").fit(X * 0, y)
+    np.testing.assert_allclose(balanced.predict_proba(X * 0)[:, 1], 0.5, atol=0.03)
+    assert plain.predict_proba(X * 0)[:, 1].max() < 0.45
+    assert same_weights(
+        classifier(class_weight={0: 1, 1: 3}).fit(X, y),
+        classifier().fit(X, y, sample_weight=np.where(y, 3.0, 1.0)),
+    )
+
+
+def test_weights_that_leave_nothing_are_refused():
+    with pytest.raises(ValueError, match="sample_weight got weights that are all zero together"):
+        classifier(class_weight={"down": 0, "up": 0}).fit(X, LABELS)
+    first = np.zeros((60, 8))
+    first[:, 0] = 1
+    with pytest.raises(ValueError, match="sample_weight got weights that are all zero in the last"):
+        regressor(output="sequence", loss_steps=2).fit(X, STEPS, sample_weight=first)
+
+
+def test_an_array_is_trained_on_without_a_copy(monkeypatch):
+    from elman._training import Training
+
+    seen = []
+    run = Training.run
+    monkeypatch.setattr(
+        Training,
+        "run",
+        lambda self, *observers: seen.append(self.examples.values) or run(self, *observers),
+    )
+    regressor().fit(X, Y)
+    classifier(early_stopping=True, class_weight="balanced").fit(X, LABELS)
+    assert [np.shares_memory(values, X) for values in seen] == [True, True]
+
+
+def test_vector_to_sequence():
+    vectors = RNG.normal(size=(80, 3))
+    y = vectors[:, :1] * np.linspace(0, 1, 5)
+    model = regressor(input="vector", max_iter=150, learning_rate_init=0.02).fit(vectors, y)
+    assert model.predict(vectors).shape == (80, 5)
+    assert model.predict(vectors, n_timesteps=9).shape == (80, 9)
+    np.testing.assert_array_equal(
+        model.predict(vectors, n_timesteps=9)[:, :5], model.predict(vectors)
+    )
+    assert model.score(vectors, y) > 0.9
+    ragged = [row[: 1 + i % 5] for i, row in enumerate(y)]
+    fitted = clone(model).set_params(max_iter=2).fit(vectors, ragged)
+    assert [p.shape for p in fitted.predict(vectors[:3])] == [(5,)] * 3
+    with pytest.raises(ValueError, match="n_timesteps got 0"):
+        model.predict(vectors, n_timesteps=0)
+    with pytest.raises(ValueError, match="n_timesteps got 3, expected None"):
+        regressor().fit(X, Y).predict(X, n_timesteps=3)
+
+
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm"])
+def test_states_carry_a_sequence_over_a_cut(cell):
+    model = regressor(cell=cell, hidden_layer_sizes=(5, 3)).fit(X, STEPS[:, :, None])
+    whole, final = model.predict(X, return_state=True)
+    first, state = model.predict(X[:, :3], return_state=True)
+    second, last = model.predict(X[:, 3:], initial_state=state, return_state=True)
+    np.testing.assert_array_equal(np.concatenate([first, second], axis=1), whole)
+    assert final.keys() == last.keys()
+    for name in final:
+        np.testing.assert_array_equal(final[name], last[name])
+    assert final["layers.1.h"].shape == (60, 3)
+
+
+def test_prediction_block_by_block_gives_the_same_bits(monkeypatch):
+    model = regressor(bidirectional=True).fit(X, STEPS[:, :, None])
+    whole, states = model.predict(X, return_state=True)
+    monkeypatch.setattr("elman._sequences.BLOCK_ELEMENTS", 7 * X[0].size)
+    blocks, block_states = model.predict(np.asfortranarray(X), return_state=True)
+    np.testing.assert_array_equal(blocks, whole)
+    assert states.keys() == {"layers.0.h", "layers.0.reverse.h"}
+    for name in states:
+        np.testing.assert_array_equal(block_states[name], states[name])
+    first = {name: state[:, ::-1] for name, state in states.items()}
+    np.testing.assert_array_equal(
+        model.predict(np.asfortranarray(X), initial_state=first),
+        model.predict(X, initial_state=first),
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"layers.0.h": np.zeros((59, 8))}, r"got shape \(59, 8\), expected shape \(60, 8\)"),
+        ({"layers.0.h": np.full((60, 8), np.nan)}, "NaN"),
+        ({"layers.9.h": np.zeros((60, 8))}, r"got the names \['layers.9.h'\]"),
+    ],
+)
+def test_states_of_another_model_are_refused(state, message):
+    model = regressor().fit(X, Y)
+    with pytest.raises(ValueError, match=rf"RNNRegressor.predict: initial_state.*{message}"):
+        model.predict(X, initial_state=state)
+
+
+def test_only_the_last_steps_count():
+    other = STEPS.copy()
+    other[:, :5] = 99
+    options = {"output": "sequence", "loss_steps": 3}
+    assert same_weights(regressor(**options).fit(X, STEPS), regressor(**options).fit(X, other))
+    with pytest.raises(ValueError, match="loss_steps got 3"):
+        regressor(loss_steps=3).fit(X, Y)
+
+
+def test_weight_zero_is_absence():
+    weight = (np.arange(60) % 3 > 0).astype(float)
+    kept = weight > 0
+    assert same_weights(
+        regressor().fit(X, Y, sample_weight=weight), regressor().fit(X[kept], Y[kept])
+    )
+
+
+def test_units_of_weights_do_not_matter_beyond_their_range():
+    weight = 1 + np.arange(60.0)
+    model = regressor(alpha=0.0).fit(X.astype("f4"), Y, sample_weight=weight * 1e300)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_partial_fit_is_one_epoch():
+    model = regressor(shuffle=False)
+    for _ in range(3):
+        model.partial_fit(X, Y)
+    assert same_weights(model, regressor(shuffle=False, max_iter=3).fit(X, Y))
+    assert (model.n_iter_, model.t_, len(model.loss_curve_)) == (1, 180, 3)
+
+
+def test_partial_fit_goes_on_after_pickling_with_the_same_bits():
+    model = regressor(batch_size=16, dropout=0.2, hidden_layer_sizes=(6, 5)).partial_fit(X, Y)
+    copied = pickle.loads(pickle.dumps(model))
+    for _ in range(2):
+        model.partial_fit(X, Y)
+        copied.partial_fit(X, Y)
+    assert same_weights(model, copied)
+    assert model.loss_curve_ == copied.loss_curve_
+
+
+def test_partial_fit_needs_all_classes():
+    with pytest.raises(ValueError, match="partial_fit: classes got None"):
+        classifier().partial_fit(X, LABELS)
+    model = classifier().partial_fit(X[:5], LABELS[:5], classes=["down", "level", "up"])
+    assert model.predict_proba(X).shape == (60, 3)
+    with pytest.raises(ValueError, match=r"the labels \['none'\]"):
+        model.partial_fit(X, np.full(60, "none"))
+    with pytest.raises(ValueError, match="as in the first call"):
+        model.partial_fit(X, LABELS, classes=["down", "up"])
+
+
+def test_partial_fit_is_for_minibatches_without_early_stopping():
+    assert not hasattr(regressor(solver="lbfgs"), "partial_fit")
+    with pytest.raises(ValueError, match="early_stopping got True"):
+        regressor(early_stopping=True).partial_fit(X, Y)
+
+
+def test_warm_start_goes_on():
+    model = regressor(warm_start=True, solver="sgd", momentum=0.0, shuffle=False, max_iter=2)
+    model.fit(X, Y).fit(X, Y)
+    straight = regressor(solver="sgd", momentum=0.0, shuffle=False, max_iter=4).fit(X, Y)
+    assert same_weights(model, straight)
+    assert model.loss_curve_ == straight.loss_curve_
+    assert model.n_iter_ == 2
+    assert not same_weights(regressor().fit(X, Y).fit(X, Y), model)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_another_network_cannot_be_continued(method):
+    model = regressor(warm_start=True).fit(X, Y)
+    before = model.predict(X)
+    model.set_params(hidden_layer_sizes=5)
+    np.testing.assert_array_equal(model.predict(X), before)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes got \[5\], expected \[8\]"):
+        getattr(model, method)(X, Y)
+
+
+def test_early_stopping_keeps_the_best_weights():
+    model = regressor(
+        early_stopping=True, max_iter=300, learning_rate_init=0.05, n_iter_no_change=5
+    )
+    held_out = X[40:], Y[40:]
+    model.fit(X[:40], Y[:40], X_val=held_out[0], y_val=held_out[1])
+    assert model.n_iter_ < 300
+    assert len(model.validation_scores_) == model.n_iter_
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    assert model.score(*held_out) == pytest.approx(model.best_validation_score_, rel=1e-12)
+    assert model.best_loss_ is None
+
+
+def test_warm_start_never_loses_the_best_weights():
+    model = regressor(early_stopping=True, warm_start=True, learning_rate_init=0.01).fit(X, Y)
+    best, weights = model.best_validation_score_, model.weights_
+    model.set_params(learning_rate_init=1.0).fit(X, Y)
+    assert max(model.validation_scores_[3:]) < best == model.best_validation_score_
+    assert all(np.array_equal(model.weights_[name], weights[name]) for name in weights)
+
+
+def test_early_stopping_on_the_last_block():
+    given = regressor(early_stopping=True, validation_fraction=0.25).set_params(
+        validation_split="last"
+    )
+    given.fit(X, Y)
+    explicit = regressor(early_stopping=True).fit(X[:45], Y[:45], X_val=X[45:], y_val=Y[45:])
+    assert given.validation_scores_ == explicit.validation_scores_
+
+
+def test_early_stopping_holds_out_whole_groups():
+    from elman._split import validation_split
+
+    groups = np.repeat(np.arange(12), 5)
+    training, held_out = validation_split(
+        60, "groups", 0.25, np.random.RandomState(0), "fit", groups=groups
+    )
+    assert set(groups[training]).isdisjoint(groups[held_out])
+    assert len(held_out) == 15
+    options = {"early_stopping": True, "validation_split": "groups"}
+    assert len(regressor(**options).fit(X, Y, groups=groups).validation_scores_) == 3
+    with pytest.raises(ValueError, match="groups got None"):
+        regressor(**options).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("fit", "message"),
+    [
+        ({"X_val": X[:5]}, "y_val got None"),
+        ({"y_val": Y[:5]}, "X_val got None"),
+        ({"X_val": X[:5, :, :1], "y_val": Y[:5]}, "X_val has 1 features"),
+        ({"X_val": X[:5], "y_val": Y[:4]}, "y_val got 4 samples, expected 5, as in X_val"),
+        (
+            {"sample_weight": np.r_[np.ones(54), np.zeros(6)]},
+            "sample_weight got weights that are all zero in the validation split",
+        ),
+    ],
+)
+def test_bad_validation_data_are_refused(fit, message):
+    model = regressor(early_stopping=True, validation_split="last")
+    with pytest.raises(ValueError, match=f"RNNRegressor.fit: {message}"):
+        model.fit(X, Y, **fit)
+
+
+def test_validation_data_without_early_stopping_are_refused():
+    with pytest.raises(ValueError, match="X_val got data, expected None"):
+        regressor().fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_too_few_samples_to_hold_any_out():
+    with pytest.raises(ValueError, match="early_stopping needs"):
+        regressor(early_stopping=True).fit(X[:2], Y[:2])
+
+
+def test_adaptive_learning_rate_falls():
+    model = regressor(learning_rate="adaptive", tol=1e3, max_iter=100).fit(X, Y)
+    assert model.n_iter_ < 30
+    curve = np.array(model.loss_curve_)
+    assert abs(curve[-1] - curve[-2]) < abs(curve[1] - curve[0]) / 50
+
+
+@pytest.mark.parametrize("schedule", ["invscaling", "cosine"])
+def test_schedules_change_the_course(schedule):
+    constant = regressor(max_iter=10).fit(X, Y)
+    assert regressor(max_iter=10, learning_rate=schedule).fit(X, Y).loss_ != constant.loss_
+
+
+def test_training_ends_when_the_loss_stands_still():
+    model = regressor(tol=1e9, max_iter=50, n_iter_no_change=4).fit(X, Y)
+    assert model.n_iter_ == 6
+    assert regressor(tol=1e9, max_iter=50, n_iter_no_change=np.inf).fit(X, Y).n_iter_ == 50
+
+
+@pytest.mark.filterwarnings("error")
+def test_reaching_max_iter_warns():
+    with pytest.warns(ConvergenceWarning, match="max_iter got 2"):
+        regressor(max_iter=2).fit(X, Y)
+
+
+def test_batches_larger_than_the_data_are_clipped_with_a_warning():
+    with pytest.warns(UserWarning, match="batch_size got 100, expected at most the 60"):
+        clipped = regressor(batch_size=100).fit(X, Y)
+    assert same_weights(clipped, regressor(batch_size=60).fit(X, Y))
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3, -1])
+def test_bits_do_not_depend_on_threads(n_jobs):
+    alone = regressor(n_jobs=1, early_stopping=True).fit(RAGGED, Y)
+    shared = regressor(n_jobs=n_jobs, early_stopping=True).fit(RAGGED, Y)
+    assert same_weights(alone, shared)
+    assert alone.loss_curve_ == shared.loss_curve_
+    np.testing.assert_array_equal(alone.predict(RAGGED), shared.predict(RAGGED))
+
+
+def test_pickle_clone_and_weights():
+    model = classifier().fit(RAGGED, LABELS)
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict_proba(RAGGED), model.predict_proba(RAGGED))
+    assert not hasattr(clone(model), "classes_")
+    model.weights_["head.W"][:] = 0
+    assert same_weights(model, copied)
+
+
+def test_a_pickle_with_weights_of_another_size_is_refused():
+    model = regressor().fit(X, Y)
+    state = vars(model._model).copy()
+    state["parameters"] = state["parameters"][:-1].copy()
+    with pytest.raises(ValueError, match="pickled parameters"):
+        object.__new__(type(model._model)).__setstate__(state)
+
+
+def test_set_weights_undoes_training():
+    model = regressor(max_iter=1).fit(X, 100 * Y + 7)
+    weights, predicted = model.weights_, model.predict(X)
+    model.partial_fit(X, 100 * Y + 7)
+    assert not np.array_equal(model.predict(X), predicted)
+    model.set_weights(weights)
+    np.testing.assert_array_equal(model.predict(X), predicted)
+    model.partial_fit(X, 100 * Y + 7)
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"head.b": np.zeros(2)}, r"weights\['head.b'\] got shape \(2,\), expected shape \(1,\)"),
+        ({"head.b": [np.nan]}, "NaN"),
+        ({"other": [0.0]}, "weights got the names"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(change, message):
+    model = regressor().fit(X, Y)
+    before = state_of(model)
+    with pytest.raises(ValueError, match=f"RNNRegressor.set_weights: .*{message}"):
+        model.set_weights({**model.weights_, **change})
+    assert state_of(model) == before
+
+
+def test_summary_tells_shapes_and_the_total():
+    model = regressor(cell="simple", hidden_layer_sizes=(4, 3), bidirectional=[True, False])
+    model.fit(X, Y)
+    lines = model.summary().splitlines()
+    assert lines[1].split() == ["layers.0.W_xh", "2", "×", "4", "8"]
+    assert lines[-1].split() == ["total", str(model.n_parameters_)]
+    assert sum(w.size for w in model.weights_.values()) == model.n_parameters_
+
+
+@pytest.mark.parametrize(
+    "method", ["predict", "predict_proba", "predict_log_proba", "score", "summary", "set_weights"]
+)
+def test_before_fit_there_is_nothing(method):
+    arguments = {"score": (X, LABELS), "summary": (), "set_weights": ({},)}.get(method, (X,))
+    with pytest.raises(NotFittedError, match=f"RNNClassifier.{method}"):
+        getattr(classifier(), method)(*arguments)
+    assert not hasattr(classifier(), "weights_")
+
+
+PARAMETERS = {
+    "hidden_layer_sizes": [0, (), (3, -1), 1.5, "8", None],
+    "cell": ["rnn", None],
+    "alpha": [-1, np.nan, "1", True],
+    "max_iter": [0, True, 1.5],
+    "dropout": [1.0, -0.1],
+    "clip_norm": [0, -1],
+    "bidirectional": ["yes", [True, False]],
+    "random_state": ["seed", -1],
+    "n_jobs": [0, 1.5],
+    "loss": ["log_loss", None],
+    "quantile": [0, 1],
+    "batch_size": [0, "all"],
+    "verbose": [-1, "yes"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, vs in PARAMETERS.items() for v in vs])
+def test_bad_parameters_are_refused_in_fit_only(name, value):
+    model = regressor().fit(X, Y)
+    model.set_params(**{name: value})
+    fitted = model._model
+    with pytest.raises(ValueError, match=f"^RNNRegressor.fit: {name} got .*expected ") as raised:
+        model.fit(X, Y)
+    assert isinstance(raised.value, TypeError)
+    assert model._model is fitted
+
+
+def test_a_network_beyond_memory_is_refused_before_it_is_made():
+    with pytest.raises(MemoryError, match=r"hidden_layer_sizes got \(1000000,\), which takes \d+"):
+        regressor(hidden_layer_sizes=10**6).fit(X, Y)
+
+
+def test_divergence_tells_where_and_changes_nothing():
+    model = regressor(solver="sgd", activation="relu", cell="simple").fit(X, Y)
+    before = state_of(model)
+    model.set_params(learning_rate_init=1e20, max_iter=50)
+    with pytest.raises(DivergenceError, match=r"learning_rate_init got .* in epoch") as raised:
+        model.fit(X.astype(np.float32), Y)
+    assert raised.value.epoch >= 1
+    assert raised.value.learning_rate == 1e20
+    assert pickle.loads(pickle.dumps(raised.value)).epoch == raised.value.epoch
+    assert state_of(model.set_params(learning_rate_init=0.001, max_iter=3)) == before
+
+
+def test_a_warning_turned_error_changes_nothing():
+    model = regressor().fit(X, Y)
+    before = state_of(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            model.fit(X[:30], Y[:30])
+    assert state_of(model) == before
+
+
+def test_a_refused_fit_leaves_a_shared_random_state_alone():
+    random_state = np.random.RandomState(0)
+    before = random_state.get_state()[1].copy()
+    with pytest.raises(ValueError, match="y got 3 samples"):
+        regressor(random_state=random_state).fit(X, Y[:3])
+    np.testing.assert_array_equal(random_state.get_state()[1], before)
+    regressor(random_state=random_state).fit(X, Y)
+    assert not np.array_equal(random_state.get_state()[1], before)
+
+
+def test_a_refit_forgets_names():
+    import pandas as pd
+
+    table = pd.DataFrame(X[:, :, 0], columns=list("abcdefgh"))
+    model = regressor().fit(table, Y)
+    assert list(model.feature_names_in_) == list("abcdefgh")
+    model.fit(X, Y)
+    assert not hasattr(model, "feature_names_in_")
+
+
+def test_threads_may_predict_while_another_refits():
+    model = regressor(max_iter=2, n_jobs=1).fit(X, Y)
+    answers = [clone(model).set_params(random_state=seed).fit(X, Y).predict(X) for seed in (0, 1)]
+    wrong = []
+
+    def predict():
+        for _ in range(60):
+            predicted = model.predict(X)
+            if not any(np.array_equal(predicted, answer) for answer in answers):
+                wrong.append(predicted)
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for seed in range(20):
+        model.set_params(random_state=seed % 2).fit(X, Y)
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_two_threads_may_fit_the_same_estimator():
+    model = regressor(n_jobs=1)
+    answers = [regressor().fit(x, y).predict(X) for x, y in ((X, Y), (X[:30], Y[:30]))]
+    threads = [
+        threading.Thread(target=model.fit, args=data) for data in ((X, Y), (X[:30], Y[:30])) * 3
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert any(np.array_equal(model.predict(X), answer) for answer in answers)
+
+
+def test_one_thread_inside_a_joblib_worker():
+    from elman._threads import effective_n_threads
+
+    for backend in ("loky", "threading"):
+        counts = joblib.Parallel(n_jobs=2, backend=backend)(
+            joblib.delayed(effective_n_threads)(n_jobs, "fit") for n_jobs in (None, 3)
+        )
+        assert counts == [1, 3]
+
+
+def test_number_of_threads(monkeypatch):
+    from elman._threads import effective_n_threads
+
+    cores = joblib.cpu_count()
+    assert effective_n_threads(None, "fit") <= cores
+    assert effective_n_threads(-1, "fit") == cores
+    assert effective_n_threads(10**6, "fit") == max(64, cores)
+    monkeypatch.setenv("ELMAN_NUM_THREADS", "1")
+    assert effective_n_threads(8, "fit") == 1
+    monkeypatch.setenv("ELMAN_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="ELMAN_NUM_THREADS"):
+        effective_n_threads(8, "fit")
+
+
+def test_ctrl_c_leaves_the_estimator_as_it_was():
+    model = regressor(max_iter=10**6, tol=0.0, n_iter_no_change=np.inf, hidden_layer_sizes=64)
+    model.partial_fit(X, Y)
+    before = state_of(model)
+    timer = threading.Timer(0.3, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    timer.join()
+    assert state_of(model) == before
+
+
+@pytest.mark.parametrize("has_tqdm", [True, False])
+def test_verbose_shows_every_epoch(capsys, monkeypatch, has_tqdm):
+    if not has_tqdm:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    regressor(verbose=True).fit(X, Y)
+    shown = capsys.readouterr()
+    if has_tqdm:
+        assert "3/3" in shown.err
+        assert "loss" in shown.err
+    else:
+        assert [line.split(",")[0] for line in shown.out.splitlines()] == [
+            f"RNNRegressor: epoch {i}/3" for i in (1, 2, 3)
+        ]
+    regressor().fit(X, Y)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_import_adds_nothing_heavy_to_scikit_learn():
+    code = (
+        "import sys, sklearn.base; before = set(sys.modules); import elman; "
+        "heavy = {'pandas', 'polars', 'pyarrow', 'matplotlib', 'tqdm', 'sklearn.metrics', "
+        "'sklearn.model_selection', 'scipy.optimize', 'scipy.stats'}; "
+        "print(sorted(heavy & (set(sys.modules) - before)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
