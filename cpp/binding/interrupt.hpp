@@ -1,4 +1,5 @@
-// Ctrl-C: what a long call asks between two pieces of work.
+// The GIL and Ctrl-C: how a long call lets other threads run, and what it asks between two pieces of
+// work.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -6,6 +7,26 @@
 #include "elman/threads.hpp"
 
 namespace elman::binding {
+
+// Runs without the GIL until the end of its scope. Where Python is shutting down by then, taking the
+// GIL again ends the thread by unwinding it, which C++ would answer by ending the process: the thread
+// stays where it is instead, and the process ends without it.
+class GilRelease {
+public:
+    GilRelease() : state_(PyEval_SaveThread()) {}
+    ~GilRelease() {
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (...) {
+            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+        }
+    }
+    GilRelease(const GilRelease&) = delete;
+    GilRelease& operator=(const GilRelease&) = delete;
+
+private:
+    PyThreadState* state_;
+};
 
 // Runs Python's signal handlers; only its main thread has any. Called with the GIL, for a check
 // that will run without.

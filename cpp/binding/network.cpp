@@ -25,7 +25,7 @@ py::tuple forward(const Network<T>& network, const py::array& parameters, const 
     const Control::Check check = interrupt_check();
     bool is_short;
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         is_short =
             predict(network, weights, batch, per_step, initial, n_threads, check, to, state_to);
     }
@@ -58,7 +58,7 @@ py::array initialize(const Network<T>& network, std::uint64_t seed) {
     T* const to = weights.mutable_data();
     Team alone(1, interrupt_check());
     {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         network.initialize(seed, to, alone.control());
     }
     return std::move(weights);

@@ -32,7 +32,7 @@ public:
     // Without the GIL, then with the call's own lock, so that neither waits for the other.
     template <class Function>
     auto exclusively(const Function& function) const {
-        const py::gil_scoped_release release;
+        const GilRelease release;
         const std::lock_guard<std::mutex> lock(mutex_);
         return function();
     }
