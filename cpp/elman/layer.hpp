@@ -86,7 +86,7 @@ public:
         const Index gate_columns =
             tape.training || has_gated_state ? packed_columns<T>(units) : panel_width<T>;
         const Index size = checked_multiply(rows, n_gates * gate_columns);
-        if (size > Index(tape.gates.size())) tape.gates.resize(std::size_t(size));
+        make_room(tape.gates, size);
         tape.gate_rows = rows;
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);

@@ -1,19 +1,67 @@
 // Aligned arrays and views of rows.
 #pragma once
 
-#include <Eigen/Core>
-
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "elman/simd.hpp"
 
 namespace elman {
 
+// Memory on cache lines that the system hands out as zeros, page by page when it is first touched:
+// a tape of gigabytes costs nothing until its steps are run, and Ctrl-C waits for no memset.
 template <class T>
-using Array = std::vector<T, Eigen::aligned_allocator<T>>;
+struct ZeroedAllocator {
+    using value_type = T;
+    static constexpr std::size_t alignment = 64;
+
+    ZeroedAllocator() = default;
+    template <class U>
+    ZeroedAllocator(const ZeroedAllocator<U>&) {}
+
+    T* allocate(std::size_t n) {
+        if (n > (std::numeric_limits<std::size_t>::max() - 2 * alignment) / sizeof(T))
+            throw std::bad_alloc();
+        void* const raw = std::calloc(n * sizeof(T) + 2 * alignment, 1);
+        if (raw == nullptr) throw std::bad_alloc();
+        const auto address = reinterpret_cast<std::uintptr_t>(raw);
+        const auto aligned = (address + 2 * alignment - 1) / alignment * alignment;
+        std::memcpy(reinterpret_cast<void*>(aligned - sizeof raw), &raw, sizeof raw);
+        return reinterpret_cast<T*>(aligned);
+    }
+    void deallocate(T* data, std::size_t) {
+        void* raw;
+        std::memcpy(&raw, reinterpret_cast<char*>(data) - sizeof raw, sizeof raw);
+        std::free(raw);
+    }
+    // What is made without a value is zero already.
+    template <class U, class... Arguments>
+    void construct(U* element, Arguments&&... arguments) {
+        if constexpr (sizeof...(Arguments) > 0)
+            ::new (static_cast<void*>(element)) U(std::forward<Arguments>(arguments)...);
+    }
+
+    friend bool operator==(const ZeroedAllocator&, const ZeroedAllocator&) { return true; }
+    friend bool operator!=(const ZeroedAllocator&, const ZeroedAllocator&) { return false; }
+};
+
+template <class T>
+using Array = std::vector<T, ZeroedAllocator<T>>;
+
+// Room for at least this many elements, whose values are of no interest.
+template <class T>
+void make_room(Array<T>& array, Index size) {
+    if (size <= Index(array.size())) return;
+    array = Array<T>();
+    array.resize(std::size_t(size));
+}
 
 // Sizes come from users; a product that does not fit is refused before anything is allocated.
 inline Index checked_multiply(Index a, Index b) {
@@ -53,7 +101,7 @@ public:
         view_.width = width;
         view_.stride = stride;
         const Index size = checked_multiply(n_rows, view_.stride);
-        if (size > Index(array_.size())) array_.resize(size);
+        make_room(array_, size);
         view_.data = array_.data();
     }
     const Rows<T>& rows() const { return view_; }
