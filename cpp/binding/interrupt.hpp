@@ -1,5 +1,5 @@
-// The GIL and Ctrl-C: how a long call lets other threads run, and what it asks between two pieces of
-// work.
+// The GIL and Ctrl-C: how a long call lets other threads run, and what it asks between two pieces
+// of work.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -8,9 +8,9 @@
 
 namespace elman::binding {
 
-// Runs without the GIL until the end of its scope. Where Python is shutting down by then, taking the
-// GIL again ends the thread by unwinding it, which C++ would answer by ending the process: the thread
-// stays where it is instead, and the process ends without it.
+// Runs without the GIL until the end of its scope. Where Python is shutting down by then, taking
+// the GIL again ends the thread by unwinding it, which C++ would answer by ending the process: the
+// thread stays where it is instead, and the process ends without it.
 class GilRelease {
 public:
     GilRelease() : state_(PyEval_SaveThread()) {}
