@@ -1,6 +1,7 @@
 """Promises about processes and threads: cases 26-28, 33, 75-87, at small counts."""
 
 import copy
+import gc
 import multiprocessing
 import pickle
 import resource
@@ -216,6 +217,40 @@ def test_78_fork_idle_after_fit_and_during_another_threads_fit():
     np.testing.assert_equal(model.predict(X), expected[0])
 
 
+class AfterEpoch:
+    """A callback of scikit-learn's that is given the estimator after each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context, *, X=None, y=None):
+        pass
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+        if context.task_name == "epoch":
+            self.function(estimator)
+
+
+def called_back(model, function):
+    pytest.importorskip("sklearn.callback")
+    return model.set_callbacks(AfterEpoch(function))
+
+
+def test_78_fork_inside_a_callback():
+    model = model_of(n_jobs=2).fit(X, Y)
+    expected = model.predict(X), model_of().fit(X, Y).predict(X)
+    seen = []
+    called_back(model, lambda estimator: seen.append(forked(estimator)))
+    model.set_params(max_iter=2).fit(X, Y)
+    np.testing.assert_equal(seen, [expected, expected])
+
+
 def fit_and_predict(n_units):
     return model_of(hidden_layer_sizes=(n_units,)).fit(X, Y).predict(X)
 
@@ -299,6 +334,85 @@ def test_81_a_handler_that_raises_something_else():
     with Alarm(0.05, handler=handler), pytest.raises(Enough):
         model.fit(X, Y)
     assert state_digest(model) == before
+
+
+def raises_and_signals_again(*_):
+    """A second Ctrl-C arrives while the first one's exception is under way."""
+    try:
+        raise KeyboardInterrupt
+    finally:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_81_a_second_ctrl_c():
+    model = model_of().fit(X, Y)
+    expected = model.predict(X)
+    model.set_params(**LONG)
+    before = state_digest(model)
+    with Alarm(0.05, handler=raises_and_signals_again), pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert state_digest(model) == before
+    model.set_params(hidden_layer_sizes=(8,), max_iter=5)
+    assert np.array_equal(model.fit(X, Y).predict(X), expected)
+
+
+def interrupt_oneself(_):
+    signal.raise_signal(signal.SIGINT)
+
+
+def stop_iteration(_):
+    raise StopIteration("enough")
+
+
+def exit_process(_):
+    raise SystemExit("enough")
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        (interrupt_oneself, KeyboardInterrupt),
+        (stop_iteration, StopIteration),
+        (exit_process, SystemExit),
+    ],
+)
+def test_81_83_what_a_callback_raises_leaves_the_estimator_as_it_was(function, error):
+    model = called_back(model_of().fit(X, Y), function)
+    expected = model_of().fit(X, Y[::-1]).predict(X)
+    before = state_digest(model)
+    with pytest.raises(error) as caught:
+        model.fit(X, Y[::-1])
+    assert function.__name__ in [entry.name for entry in caught.traceback]
+    assert state_digest(model) == before
+    assert np.array_equal(model.set_callbacks().fit(X, Y[::-1]).predict(X), expected)
+
+
+def test_84_a_callback_predicts_with_the_last_model_and_sets_parameters():
+    model = model_of().fit(X, Y)
+    old = model.predict(X)
+    expected = model_of().fit(X, Y[::-1]).predict(X)
+    seen = []
+
+    def look(estimator):
+        seen.append(estimator.predict(X))
+        estimator.set_params(hidden_layer_sizes=(3,), max_iter=1)
+        gc.collect()
+
+    called_back(model, look).fit(X, Y[::-1])
+    np.testing.assert_equal(seen, [old] * 5)
+    assert np.array_equal(model.predict(X), expected)
+
+
+def test_84_a_refused_fit_within_a_fit_changes_nothing():
+    model = called_back(model_of().fit(X, Y), refit)
+    before = state_digest(model)
+    with pytest.raises(RuntimeError, match=r"RNNRegressor\.fit: already fitting"):
+        model.fit(X, Y)
+    assert state_digest(model) == before
+
+
+def refit(estimator):
+    estimator.fit(X, Y)
 
 
 def test_82_ctrl_c_while_another_thread_fits():
