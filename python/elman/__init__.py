@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
 from elman._exceptions import DivergenceError
 from elman._regressor import RNNRegressor
