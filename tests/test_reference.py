@@ -5,6 +5,10 @@ import pytest
 from problems import CELLS, LOSSES, Problem
 from reference.cell import cell_of
 from reference.loss import LOSSES as REFERENCE_LOSSES
+from reference.random import bits, normal, uniform
+from reference.schedule import learning_rate
+from reference.solver import Adam, Sgd
+from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 
 def small_problem(cell, per_step, loss="squared", bidirectional=(False, True), seed=3):
@@ -126,3 +130,69 @@ def test_gru_cell_by_hand(reset_after):
 def test_losses_by_hand(loss, a, y, parameter, expected):
     value, _ = REFERENCE_LOSSES[loss](np.array(a), np.array(y), parameter)
     assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "rates"),
+    [
+        ({"schedule": "constant"}, {0: 1, 99: 1}),
+        ({"schedule": "invscaling"}, {0: 1, 3: 0.5, 99: 0.1}),
+        (
+            {"schedule": "cosine", "warmup_steps": 4, "total_steps": 12},
+            {0: 0.25, 3: 1, 4: 1, 6: (1 + np.sqrt(0.5)) / 2, 8: 0.5, 12: 0, 99: 0},
+        ),
+    ],
+    ids=lambda value: value.get("schedule"),
+)
+def test_schedules_by_hand(options, rates):
+    for t, rate in rates.items():
+        assert learning_rate(eta=0.02, t=t, **options) == pytest.approx(0.02 * rate, abs=1e-17)
+
+
+@pytest.mark.parametrize(
+    ("ours", "make"),
+    [
+        (Adam(), lambda weights: AdamOptimizer(weights, 0.01)),
+        (Sgd(), lambda weights: SGDOptimizer(weights, 0.01)),
+        (
+            Sgd(nesterovs_momentum=False),
+            lambda weights: SGDOptimizer(weights, 0.01, nesterov=False),
+        ),
+    ],
+    ids=["adam", "nesterov", "momentum"],
+)
+def test_solvers_as_in_scikit_learn(ours, make):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=11)
+    theirs = [weights.copy()]
+    optimizer, moments = make(theirs), np.zeros((ours.n_moments, 11))
+    for t in range(1, 8):
+        g = rng.normal(size=11)
+        weights = weights + ours.change(g, moments, 0.01, t)
+        optimizer.update_params(theirs, [g])
+        np.testing.assert_allclose(weights, theirs[0], rtol=1e-13)
+
+
+def test_random_bits_are_those_published_for_splitmix64():
+    assert [int(b) for b in bits(0, np.arange(3))] == [
+        0xE220A8397B1DCDAF,
+        0x6E789E6AA1B965F4,
+        0x06C45D188009454F,
+    ]
+    assert [int(b) for b in bits(1234567, np.arange(3))] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+    ]
+
+
+def test_moments_of_random_numbers():
+    """Within four standard errors of what they are for uniform and normal numbers."""
+    n = 100_000
+    u, z = uniform(7, np.arange(n)), normal(7, np.arange(n))
+    assert 0 <= u.min() <= u.max() < 1
+    assert abs(u.mean() - 1 / 2) < 4 * np.sqrt(1 / 12 / n)
+    assert abs((u**2).mean() - 1 / 3) < 4 * np.sqrt(4 / 45 / n)
+    assert abs(z.mean()) < 4 * np.sqrt(1 / n)
+    assert abs((z**2).mean() - 1) < 4 * np.sqrt(2 / n)
+    assert abs((z**4).mean() - 3) < 4 * np.sqrt(96 / n)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from elman import _core
-from problems import CELLS, Problem, relative_error
+from problems import CELLS, LOSSES, Problem, relative_error
 
 N_EPOCHS = 20
 
@@ -90,9 +90,43 @@ def test_truncation():
     compare_runs(problem_of(per_step=True), learning_rate=0.01, bptt_steps=2)
 
 
-@pytest.mark.parametrize("loss", ["multiclass", "poisson", "gaussian"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_losses(loss):
-    compare_runs(problem_of(loss=loss), learning_rate=0.01)
+    n_outputs = 1 if loss == "binary" else 2
+    compare_runs(problem_of(loss=loss, n_outputs=n_outputs), learning_rate=0.01)
+
+
+def test_a_rate_that_the_caller_lowers():
+    """How an adaptive schedule is driven: the rate is set between epochs."""
+    problem, order = problem_of(), np.arange(7)
+    trainer, expected = problem.core_trainer(), problem.reference_trainer()
+    for rate in (0.02, 0.004, 0.0008):
+        trainer.learning_rate = expected.learning_rate = rate
+        assert trainer.learning_rate == rate
+        trainer.epoch(*problem.examples, order, batch_size=3, per_step=False)
+        expected.epoch(*problem.examples, order, 3, False)
+    assert relative_error(trainer.parameters, expected.parameters) < 1e-11
+
+
+FIRST_UPDATES = {
+    "sgd": lambda g: -0.1 * g * 1.9,  # Nesterov: the velocity once, and 0.9 of it ahead
+    "rmsprop": lambda g: -0.1 * g / (np.sqrt(0.001) * np.abs(g) + 1e-8),
+    "adam": lambda g: -0.1 * g / (np.abs(g) + 1e-8 / np.sqrt(0.001)),
+    "adamw": lambda g: -0.1 * g / (np.abs(g) + 1e-8 / np.sqrt(0.001)),
+    "nadam": lambda g: -0.1 * g * (1 + 0.9 / 1.9) / (np.abs(g) + 1e-8),
+}
+
+
+@pytest.mark.parametrize("solver", FIRST_UPDATES)
+def test_first_update_by_hand(solver):
+    """From the gradient alone, without the reference."""
+    problem = problem_of()
+    trainer = problem.core_trainer(solver=solver, learning_rate=0.1, alpha=0.2)
+    _, g = trainer.loss_and_gradient(*problem.examples, per_step=False)
+    trainer.epoch(*problem.examples, np.arange(7), batch_size=7, per_step=False)
+    decay = 0.1 * 0.2 * problem.reference_trainer().is_matrix if solver == "adamw" else 0.0
+    expected = problem.parameters * (1 - decay) + FIRST_UPDATES[solver](g)
+    assert relative_error(trainer.parameters, expected) < 1e-12
 
 
 def test_a_batch_without_weight_is_skipped():

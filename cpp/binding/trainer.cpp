@@ -60,9 +60,9 @@ Examples<T> examples(const Trainer<T>& trainer, const py::array& values, const p
     const T* const y = elements<T>(targets, "targets", {rows, n_targets});
     if (trainer.loss().has_classes())
         for (Index row = 0; row < rows; ++row)
-            require(y[row] >= T(0) && y[row] < T(n_outputs), "target " + std::to_string(row) +
-                                                                 " is not a class number below " +
-                                                                 std::to_string(n_outputs));
+            require(y[row] >= T(0) && y[row] < T(n_outputs) && y[row] == T(Index(y[row])),
+                    "target " + std::to_string(row) + " is not a class number below " +
+                        std::to_string(n_outputs));
     const T* w = nullptr;
     if (!weights.is_none()) {
         w = elements<T>(py::cast<py::array>(weights), "weights", {rows});

@@ -225,14 +225,21 @@ private:
         return loss / total_weight_ + penalize(team);
     }
 
+    // A row of weight zero is left out altogether, whatever its target is.
     void differentiate_loss(const Examples<T>& examples, Range shard) {
+        const Index n_outputs = network_.options().n_outputs;
         for_each_target(examples, shard, [&](Index row, Index target) {
             const T weight = examples.weight(target);
-            const double loss = loss_.row(
-                workspace_.outputs.row(row), examples.targets + target * examples.n_targets,
-                network_.options().n_outputs, T(double(weight) / total_weight_),
-                workspace_.doutputs.row(row));
-            losses_[std::size_t(row)] = weight > T(0) ? double(weight) * loss : 0.0;
+            T* const da = workspace_.doutputs.row(row);
+            losses_[std::size_t(row)] = 0.0;
+            if (!(weight > T(0))) {
+                std::fill_n(da, n_outputs, T(0));
+                return;
+            }
+            const T* const y = examples.targets + target * examples.n_targets;
+            const T share = T(double(weight) / total_weight_);
+            losses_[std::size_t(row)] =
+                double(weight) * loss_.row(workspace_.outputs.row(row), y, n_outputs, share, da);
         });
     }
 

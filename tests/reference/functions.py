@@ -4,4 +4,5 @@ import numpy as np
 
 
 def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
+    with np.errstate(over="ignore"):  # 1 / (1 + inf) is the limit
+        return 1 / (1 + np.exp(-z))
