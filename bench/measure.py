@@ -4,6 +4,9 @@ import statistics
 import time
 from dataclasses import dataclass
 
+# Idle threads of BLAS and OpenMP spin for a while after their work, on the next one's core.
+PAUSE = 0.1
+
 
 @dataclass
 class Times:
@@ -17,26 +20,44 @@ class Times:
 
     @property
     def spread(self):
-        """Half the range between the quartiles, relative to the median."""
-        if len(self.seconds) < 3:
-            return 0.0
-        low, _, high = statistics.quantiles(self.seconds, n=4)
-        return (high - low) / 2 / self.median
+        return spread(self.seconds)
+
+    def over(self, other):
+        """How many times as long as the other, in each round."""
+        return [a / b for a, b in zip(self.seconds, other.seconds, strict=True)]
+
+
+def spread(values):
+    """Half the range between the quartiles, relative to the median."""
+    if len(values) < 3:
+        return 0.0
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return (high - low) / 2 / statistics.median(values)
 
 
 def in_turn(functions, n_rounds, seconds_a_round=0.05):
-    """Times of each function, by name; short ones are called often enough to be measured."""
-    calls = {}
+    """Times of each function of a number of calls, by name; short ones are called often."""
+    n_calls = {}
     for name, function in functions.items():
-        function()  # warm-up, and compilation
-        start = time.perf_counter()
-        function()
-        calls[name] = max(1, round(seconds_a_round / (time.perf_counter() - start)))
+        function(1)  # warm-up, and compilation
+        n_calls[name] = enough_calls(function, seconds_a_round)
+        function(n_calls[name])
     seconds = {name: [] for name in functions}
     for _ in range(n_rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
-            for _ in range(calls[name]):
-                function()
-            seconds[name].append((time.perf_counter() - start) / calls[name])
+            time.sleep(PAUSE)
+            seconds[name].append(timed(function, n_calls[name]) / n_calls[name])
     return {name: Times(values) for name, values in seconds.items()}
+
+
+def enough_calls(function, seconds_a_round):
+    n_calls = 1
+    while (seconds := timed(function, n_calls)) < seconds_a_round / 4:
+        n_calls *= 4
+    return max(1, round(n_calls * seconds_a_round / seconds))
+
+
+def timed(function, n_calls):
+    start = time.perf_counter()
+    function(n_calls)
+    return time.perf_counter() - start

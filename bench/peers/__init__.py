@@ -3,8 +3,8 @@
 A peer has a ``name``, is made of a workload, elman's initial weights by name and a number of
 threads, and offers
 
-    train(n_batches)   that many mini-batches: forward, BPTT and Adam, on the same data again
-    predict()          (batch_size, 1), the outputs after the last step
+    train(n_batches)     that many mini-batches: forward, BPTT and Adam, on the same data again
+    predict(n_batches)   (batch_size, 1), the outputs after the last step, computed that often
 
 Each is at its best: see the file of each.
 """

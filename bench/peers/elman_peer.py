@@ -56,10 +56,12 @@ class ElmanPeer:
             per_step=False,
         )
 
-    def predict(self):
-        return self.network.forward(
-            self.parameters, self.values, self.offsets, per_step=False, n_threads=self.n_threads
-        )[0]
+    def predict(self, n_batches):
+        for _ in range(n_batches):
+            outputs, _ = self.network.forward(
+                self.parameters, self.values, self.offsets, per_step=False, n_threads=self.n_threads
+            )
+        return outputs
 
     def close(self):
         pass

@@ -1,7 +1,8 @@
 """JAX: all mini-batches of an epoch in one scan, compiled as one program.
 
 XLA takes its number of threads when it starts, so JAX runs in a process of its own, pinned to as
-many cores; it times nothing, it only answers when the work is done.
+many cores. A question is answered when all its mini-batches are done, so that the way there and
+back, a fraction of a millisecond, is shared by many.
 """
 
 import functools
@@ -25,8 +26,8 @@ class Peer:
     def train(self, n_batches):
         self._ask(("train", n_batches))
 
-    def predict(self):
-        return self._ask(("predict", None))
+    def predict(self, n_batches):
+        return self._ask(("predict", n_batches))
 
     def close(self):
         self.pipe.send(("end", None))
@@ -47,7 +48,7 @@ def serve(pipe, workload, weights, n_threads):
         what, n_batches = pipe.recv()
         if what == "end":
             return
-        pipe.send(model.train(n_batches) if what == "train" else model.predict())
+        pipe.send(getattr(model, what)(n_batches))
 
 
 class JaxModel:
@@ -68,8 +69,10 @@ class JaxModel:
 
         self.state = jax.block_until_ready(self.epoch(self.state, n_batches))
 
-    def predict(self):
-        return np.asarray(self.forward(self.weights))
+    def predict(self, n_batches):
+        for _ in range(n_batches):
+            outputs = self.forward(self.weights).block_until_ready()
+        return np.asarray(outputs)
 
     def _epoch(self, state, n_batches):
         import jax

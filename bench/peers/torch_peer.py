@@ -49,10 +49,12 @@ class Peer:
             loss.backward()
             self.optimizer.step()
 
-    def predict(self):
+    def predict(self, n_batches):
         torch.set_num_threads(self.n_threads)
         with torch.inference_mode():
-            return self._forward().numpy()
+            for _ in range(n_batches):
+                outputs = self._forward()
+        return outputs.numpy()
 
     def close(self):
         pass
