@@ -1,4 +1,4 @@
-"""JAX: all mini-batches of an epoch in one scan, compiled as one program.
+"""JAX: all mini-batches in one loop, compiled as one program.
 
 XLA takes its number of threads when it starts, so JAX runs in a process of its own, pinned to as
 many cores. A question is answered when all its mini-batches are done, so that the way there and
@@ -61,7 +61,7 @@ class JaxModel:
         self.weights = {name: jax.numpy.asarray(array) for name, array in weights.items()}
         zeros = {name: array * 0 for name, array in self.weights.items()}
         self.state = (self.weights, zeros, zeros, jax.numpy.zeros(()))
-        self.epoch = jax.jit(self._epoch, static_argnums=1)
+        self.epoch = jax.jit(self._epoch)
         self.forward = jax.jit(self._forward)
 
     def train(self, n_batches):
@@ -77,9 +77,9 @@ class JaxModel:
     def _epoch(self, state, n_batches):
         import jax
 
-        return jax.lax.scan(self._batch, state, None, length=n_batches)[0]
+        return jax.lax.fori_loop(0, n_batches, lambda _, state: self._batch(state), state)
 
-    def _batch(self, state, _):
+    def _batch(self, state):
         """Loss, gradient and Adam."""
         import jax
 
@@ -91,7 +91,7 @@ class JaxModel:
         v = tree(lambda a, g: 0.999 * a + 0.001 * g * g, v, gradient)
         rate = 0.001 * jax.numpy.sqrt(1 - 0.999**t) / (1 - 0.9**t)
         weights = tree(lambda w, a, b: w - rate * a / (jax.numpy.sqrt(b) + 1e-8), weights, m, v)
-        return (weights, m, v, t), None
+        return weights, m, v, t
 
     def _forward(self, weights):
         import jax
