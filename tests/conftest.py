@@ -1,10 +1,22 @@
-"""How many random cases hypothesis draws: some for every change, many more by night."""
+"""How many random cases hypothesis draws, and what Ctrl-C does while tests run."""
 
 import os
+import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 settings.register_profile("default", max_examples=40, derandomize=True, **quiet)
 settings.register_profile("nightly", max_examples=1000, **quiet)
 settings.load_profile(os.environ.get("ELMAN_HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_interrupts():
+    """A shell starts what it puts into the background with SIGINT ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
