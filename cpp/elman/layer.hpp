@@ -178,25 +178,30 @@ public:
         for (Index block = blocks.begin; block < blocks.end; ++block)
             std::fill_n(sums_of(tape, block), (total_depth_ + n_gates) * vectors(block) * V::width,
                         T(0));
-        Array<T> packed;
+        TransposedRows<T> operand;
         constexpr Index longest = 128;
         for (Index row = 0; row < batch.n_rows(); row += longest) {
             const Index n_rows = std::min(longest, batch.n_rows() - row);
             Index first_sum = 0;
             for (Index part = 0; part < inputs.n_parts; ++part) {
-                add_products(blocks, takes_input, first_sum, inputs[part], row, row, n_rows, packed,
-                             tape, control);
+                operand.pack(inputs[part], row, n_rows, part + 1 == inputs.n_parts);
+                add_products(blocks, takes_input, first_sum, operand, row, tape, control);
                 first_sum += inputs[part].width;
             }
-            add_biases(blocks, row, n_rows, tape, control);
+            if constexpr (Cell::has_recurrent_bias) {
+                operand.pack({}, 0, n_rows, true);
+                add_products(blocks, takes_no_input, 0, operand, row, tape, control);
+            }
         }
         for (const Run& run : runs) {
             const Rows<T> states = run.starts ? tape.initial_products_with() : tape.products_with();
-            add_products(blocks, takes_state, -shape_.n_units, states, run.operand_row, run.row,
-                         run.size, packed, tape, control);
-            if constexpr (has_gated_state)
-                add_products(blocks, takes_gated_state, -shape_.n_units, tape.gated.rows(), run.row,
-                             run.row, run.size, packed, tape, control);
+            operand.pack(states, run.operand_row, run.size, false);
+            add_products(blocks, takes_state, -shape_.n_units, operand, run.row, tape, control);
+            if constexpr (has_gated_state) {
+                operand.pack(tape.gated.rows(), run.row, run.size, false);
+                add_products(blocks, takes_gated_state, -shape_.n_units, operand, run.row, tape,
+                             control);
+            }
         }
         for (Index block = blocks.begin; block < blocks.end; ++block)
             unpack(block, sums_of(tape, block), gradient);
@@ -231,6 +236,18 @@ private:
     template <class Function>
     void for_each_block(const Function& function) const {
         for (Index block = 0; block < n_blocks(); ++block) function(block);
+    }
+
+    // Calls function(first, n_alike) for neighbouring gates that take the same operands.
+    template <class Function>
+    static void for_each_group(const Function& function) {
+        for (int g = 0, next; g < n_gates; g = next) {
+            next = g + 1;
+            while (next < n_gates && Cell::gates[next].operand == Cell::gates[g].operand &&
+                   Cell::gates[next].phase == Cell::gates[g].phase)
+                ++next;
+            function(g, next - g);
+        }
     }
 
     // The row of the cell's own matrices that belongs to the first of some rows.
@@ -315,81 +332,89 @@ private:
         });
     }
 
-    // z of one phase's gates; neighbours that take the same operands share the broadcasts.
+    // z of one phase's gates; those alike share the broadcasts.
     template <int phase>
     void sum_gates(const StepRows& rows, Index block, const Term<T>* terms, Index n_inputs,
                    const PackedWeights<T>& weights, Tape<T>& tape) const {
         const Index width = vectors(block) * V::width;
         const T* panel = weights.panels.data() + block * panel_width<T> * total_depth_;
         const T* bias = weights.bias.data() + block * panel_width<T> * n_gates;
-        for (int g = 0; g < n_gates;) {
+        for_each_group([&](int g, int n_alike) {
             const Gate& gate = Cell::gates[g];
             const Index gate_depth = depth(gate);
-            int next = g + 1;
-            while (next < n_gates && Cell::gates[next].operand == gate.operand &&
-                   Cell::gates[next].phase == gate.phase)
-                ++next;
             if (gate.phase == phase) {
                 const Index n_terms = gate.operand == Operand::input ? n_inputs
                                       : takes_input(gate.operand)    ? n_inputs + 1
                                                                      : 1;
                 multiply<T>({gate.operand == Operand::state ? terms + n_inputs : terms, n_terms},
-                            rows.size, vectors(block), next - g, {panel, width, gate_depth * width},
+                            rows.size, vectors(block), n_alike, {panel, width, gate_depth * width},
                             {bias + g * width, 0, width},
                             {gate_rows(tape, block, g) + tape_row(rows, tape) * width, width,
                              tape.gate_rows * width});
             }
-            panel += (next - g) * gate_depth * width;
-            g = next;
-        }
+            panel += n_alike * gate_depth * width;
+        });
     }
 
-    // The states a step starts from, from the column of a block on.
+    static Rows<T> from_row(const Matrix<T>& matrix, Index row) {
+        return {matrix.row(row), matrix.rows().stride, matrix.rows().width};
+    }
+
+    // The states a step starts from, sequence by sequence.
     struct Previous {
         Rows<T> h, operand, c;
-        Index row, c_row;
     };
     Previous previous(const StepRows& rows, const Tape<T>& tape) const {
-        Previous p;
-        p.h = rows.starts ? tape.initial_h.rows() : tape.h.rows();
-        p.operand = rows.starts ? tape.initial_products_with() : tape.products_with();
-        p.row = rows.starts ? rows.begin : rows.previous;
-        p.c = tape.training && rows.starts ? tape.initial_c.rows() : tape.c.rows();
-        p.c_row = tape.training ? p.row : rows.begin;
-        return p;
+        const Index row = rows.starts ? rows.begin : rows.previous;
+        const bool takes_initial_c = tape.training && rows.starts;
+        const auto& h = rows.starts ? tape.initial_h : tape.h;
+        const auto& operand = rows.starts ? tape.initial_operand : tape.operand;
+        return {
+            from_row(h, row), from_row(tape.has_mask ? operand : h, row),
+            from_row(takes_initial_c ? tape.initial_c : tape.c, tape.training ? row : rows.begin)};
     }
 
+    // Views of rows are taken out of the tape before the loops: a store might change the tape
+    // itself, for all that the compiler knows.
     template <int phase>
     void forward_block(const StepRows& rows, Index block, Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
         const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
+        const bool has_mask = tape.has_mask, keeps_memo = tape.training;
         const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
         const Previous from = previous(rows, tape);
-        T* gates[n_gates];
-        for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
+        const Rows<T> h = from_row(tape.h, rows.row), operand = from_row(tape.operand, rows.row),
+                      mask = from_row(tape.mask, rows.begin), c = from_row(tape.c, first_row),
+                      memo = from_row(tape.memo, first_row),
+                      gated = from_row(tape.gated, first_row);
+        std::array<T*, n_gates> gates;
+        for (int g = 0; g < n_gates; ++g) {
+            gates[g] = gate_rows(tape, block, g) + first_row * width;
+            if (Cell::gates[g].phase == phase)
+                squash(Cell::gates[g].squashing, gates[g], rows.size * width);
+        }
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * width + lane;
                 V z[n_gates];
                 for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
                 Step<V> step;
-                step.h_previous = V::load(from.h.row(from.row + r) + unit);
-                step.h_operand = V::load(from.operand.row(from.row + r) + unit);
-                if constexpr (Cell::has_cell_state)
-                    step.c_previous = V::load(from.c.row(from.c_row + r) + unit);
+                step.h_previous = V::load(from.h.row(r) + unit);
+                step.h_operand = V::load(from.operand.row(r) + unit);
+                if constexpr (Cell::has_cell_state) step.c_previous = V::load(from.c.row(r) + unit);
                 Cell::template forward<phase>(z, step);
                 if (keeps_gates)
-                    for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
-                if constexpr (!is_last) step.gated.store(tape.gated.row(first_row + r) + unit);
+                    for (int g = 0; g < n_gates; ++g)
+                        if (Cell::gates[g].squashing == Squashing::none) z[g].store(gates[g] + at);
+                if constexpr (!is_last) step.gated.store(gated.row(r) + unit);
                 if constexpr (Cell::has_cell_state) {
-                    step.c.store(tape.c.row(first_row + r) + unit);
-                    step.memo.store(tape.memo.row(first_row + r) + unit);
+                    step.c.store(c.row(r) + unit);
+                    if (keeps_memo) step.memo.store(memo.row(r) + unit);
                 }
                 if constexpr (is_last) {
-                    step.h.store(tape.h.row(rows.row + r) + unit);
-                    if (tape.has_mask)
-                        (step.h * V::load(tape.mask.row(rows.begin + r) + unit))
-                            .store(tape.operand.row(rows.row + r) + unit);
+                    step.h.store(h.row(r) + unit);
+                    if (has_mask)
+                        (step.h * V::load(mask.row(r) + unit)).store(operand.row(r) + unit);
                 }
             }
         }
@@ -399,40 +424,43 @@ private:
     void backward_block(const StepRows& rows, Index block, const Rows<const T>& dy,
                         Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
+        const bool has_mask = tape.has_mask, has_dy = dy.data != nullptr;
         const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
         const Previous from = previous(rows, tape);
-        T* gates[n_gates];
+        const Rows<T> h = from_row(tape.h, rows.row), memo = from_row(tape.memo, first_row),
+                      dh = from_row(tape.dh, rows.begin), dc = from_row(tape.dc, rows.begin),
+                      recurrent = from_row(tape.recurrent, rows.begin),
+                      mask = from_row(tape.mask, rows.begin);
+        const Rows<const T> dy_rows{has_dy ? dy.row(rows.row) : nullptr, dy.stride, dy.width};
+        std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
         for (Index r = 0; r < rows.size; ++r) {
-            const Index s = rows.begin + r;
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * width + lane;
                 V z[n_gates];
                 for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
                 StepGradient<V> step;
-                step.h_previous = V::load(from.h.row(from.row + r) + unit);
-                step.h_operand = V::load(from.operand.row(from.row + r) + unit);
-                step.h = V::load(tape.h.row(rows.row + r) + unit);
-                T* const recurrent = tape.recurrent.row(s) + unit;
+                step.h_previous = V::load(from.h.row(r) + unit);
+                step.h_operand = V::load(from.operand.row(r) + unit);
+                step.h = V::load(h.row(r) + unit);
                 if constexpr (is_last) {
-                    V sent_back = V::load(recurrent);
-                    if (tape.has_mask) sent_back = sent_back * V::load(tape.mask.row(s) + unit);
-                    step.dh = V::load(tape.dh.row(s) + unit) + sent_back;
-                    if (dy.data != nullptr)
-                        step.dh = V::load(dy.row(rows.row + r) + unit) + step.dh;
+                    V sent_back = V::load(recurrent.row(r) + unit);
+                    if (has_mask) sent_back = sent_back * V::load(mask.row(r) + unit);
+                    step.dh = V::load(dh.row(r) + unit) + sent_back;
+                    if (has_dy) step.dh = V::load(dy_rows.row(r) + unit) + step.dh;
                 } else {
-                    step.d_gated = V::load(recurrent);
+                    step.d_gated = V::load(recurrent.row(r) + unit);
                 }
                 if constexpr (Cell::has_cell_state) {
-                    step.c_previous = V::load(from.c.row(from.c_row + r) + unit);
-                    step.memo = V::load(tape.memo.row(first_row + r) + unit);
-                    step.dc = V::load(tape.dc.row(s) + unit);
+                    step.c_previous = V::load(from.c.row(r) + unit);
+                    step.memo = V::load(memo.row(r) + unit);
+                    step.dc = V::load(dc.row(r) + unit);
                 }
                 Cell::template backward<phase>(z, step);
                 for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
-                if constexpr (is_last) step.dh_previous.store(tape.dh.row(s) + unit);
-                if constexpr (!is_last) step.dh_operand.store(recurrent);
-                if constexpr (Cell::has_cell_state) step.dc.store(tape.dc.row(s) + unit);
+                if constexpr (is_last) step.dh_previous.store(dh.row(r) + unit);
+                if constexpr (!is_last) step.dh_operand.store(recurrent.row(r) + unit);
+                if constexpr (Cell::has_cell_state) step.dc.store(dc.row(r) + unit);
             }
         }
     }
@@ -448,57 +476,32 @@ private:
         }
     }
 
-    // Where the sums of a block's weights stand: gate by gate, W_xh, W_hh, b as far as it has them.
+    // Where the sums of a block's weights stand: gate by gate, W_xh, b, W_hh as far as it has them.
+    // A bias is the weight of an input that is always one.
     T* sums_of(Tape<T>& tape, Index block) const {
         return tape.gradient.data() + block * panel_width<T> * (total_depth_ + n_gates);
     }
 
-    // Adds x^T dz over n_rows rows for the gates that take x. first_sum is where x stands among a
-    // gate's operands, negative if counted from their end.
-    void add_products(Range blocks, bool (*takes)(Operand), Index first_sum, const Rows<const T>& x,
-                      Index x_row, Index row, Index n_rows, Array<T>& packed, Tape<T>& tape,
+    // Adds operand^T dz for the gates that take the operand. first_sum is where the operand stands
+    // among a gate's sums, negative if counted from their end.
+    void add_products(Range blocks, bool (*takes)(Operand), Index first_sum,
+                      const TransposedRows<T>& operand, Index row, Tape<T>& tape,
                       Control& control) const {
-        // Packing pays where several panels of dz share it.
-        const bool packs = blocks.size() * n_gates >= 8;
-        if (packs) pack_outer(x, x_row, n_rows, packed);
-        for (Index block = blocks.begin; block < blocks.end; ++block) {
-            const int n_vectors = vectors(block);
-            const Index width = n_vectors * V::width;
-            T* sums = sums_of(tape, block);
-            for (int g = 0; g < n_gates; ++g) {
-                const Index gate_depth = depth(Cell::gates[g]);
-                if (takes(Cell::gates[g].operand)) {
-                    const Block<const T> dz{gate_rows(tape, block, g) + row * width, width, 0};
-                    const Index first = first_sum < 0 ? gate_depth + first_sum : first_sum;
-                    const Block<T> to{sums + first * width, width, 0};
-                    if (packs) {
-                        add_outer(packed, x.width, n_rows, n_vectors, dz, to);
-                    } else {
-                        const Term<T> term{x.row(x_row), 1, x.stride, n_rows};
-                        multiply<T>({&term, 1}, x.width, n_vectors, 1, dz, as_const(to), to);
-                    }
-                    control.poll(n_rows * x.width * width);
-                }
-                sums += (gate_depth + 1) * width;
-            }
-        }
-    }
-
-    // A bias is the weight of an input that is always one.
-    void add_biases(Range blocks, Index row, Index n_rows, Tape<T>& tape, Control& control) const {
-        static constexpr T one = T(1);
-        const Term<T> ones{&one, 0, 0, n_rows};
         for (Index block = blocks.begin; block < blocks.end; ++block) {
             const Index width = vectors(block) * V::width;
             T* sums = sums_of(tape, block);
-            for (int g = 0; g < n_gates; ++g) {
-                sums += depth(Cell::gates[g]) * width;
-                multiply<T>({&ones, 1}, 1, vectors(block), 1,
-                            {gate_rows(tape, block, g) + row * width, width, 0}, {sums, 0, 0},
-                            {sums, 0, 0});
-                sums += width;
-            }
-            control.poll(n_rows * n_gates * width);
+            for_each_group([&](int g, int n_alike) {
+                const Index n_sums = depth(Cell::gates[g]) + 1;
+                if (takes(Cell::gates[g].operand)) {
+                    const Index first = first_sum < 0 ? n_sums + first_sum : first_sum;
+                    add_outer<T>(
+                        operand, vectors(block), n_alike,
+                        {gate_rows(tape, block, g) + row * width, width, tape.gate_rows * width},
+                        {sums + first * width, width, n_sums * width});
+                    control.poll(operand.depth * operand.n_columns * n_alike * width);
+                }
+                sums += n_alike * n_sums * width;
+            });
         }
     }
 
@@ -512,10 +515,10 @@ private:
             const Index offset = gate.column * shape_.n_units + column;
             if (takes_input(gate.operand))
                 copy_rows(input_width_, gradient + shape_.offsets.W_xh + offset);
-            if (gate.operand != Operand::input)
-                copy_rows(shape_.n_units, gradient + shape_.offsets.W_hh + offset);
             copy_rows(1, gate.recurrent_bias ? gradient + shape_.offsets.b_hn + column
                                              : gradient + shape_.offsets.b_h + offset);
+            if (gate.operand != Operand::input)
+                copy_rows(shape_.n_units, gradient + shape_.offsets.W_hh + offset);
         }
     }
 

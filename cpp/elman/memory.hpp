@@ -16,7 +16,8 @@
 namespace elman {
 
 // Memory on cache lines that the system hands out as zeros, page by page when it is first touched:
-// a tape of gigabytes costs nothing until its steps are run, and Ctrl-C waits for no memset.
+// a tape of gigabytes costs nothing until its steps are run, and Ctrl-C waits for no memset. A
+// register may be read or written across the end: there is a cache line of slack.
 template <class T>
 struct ZeroedAllocator {
     using value_type = T;
@@ -27,9 +28,9 @@ struct ZeroedAllocator {
     ZeroedAllocator(const ZeroedAllocator<U>&) {}
 
     T* allocate(std::size_t n) {
-        if (n > (std::numeric_limits<std::size_t>::max() - 2 * alignment) / sizeof(T))
+        if (n > (std::numeric_limits<std::size_t>::max() - 3 * alignment) / sizeof(T))
             throw std::bad_alloc();
-        void* const raw = std::calloc(n * sizeof(T) + 2 * alignment, 1);
+        void* const raw = std::calloc(n * sizeof(T) + 3 * alignment, 1);
         if (raw == nullptr) throw std::bad_alloc();
         const auto address = reinterpret_cast<std::uintptr_t>(raw);
         const auto aligned = (address + 2 * alignment - 1) / alignment * alignment;

@@ -205,6 +205,7 @@ struct TileRows {
         return std::min(detail::max_rows, detail::max_accumulators / n_vectors);
     }
     Index size(Index tile) const { return n_rows / n_tiles + (tile < n_rows % n_tiles ? 1 : 0); }
+    Index last_size() const { return size(n_tiles - 1); }
 
     // Calls function(first row, number of rows) for each tile.
     template <class Function>
@@ -295,30 +296,52 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
     }
 }
 
-// Rows [first_row, first_row + depth) of x, transposed for add_outer: by tile of columns, then row
-// by row the columns of that tile.
+// Some rows of x, and if asked for a column of ones behind them, transposed for add_outer: by tile
+// of columns, then row by row the columns of that tile.
 template <class T>
-void pack_outer(const Rows<const T>& x, Index first_row, Index depth, Array<T>& packed) {
-    packed.resize(std::size_t(depth * x.width));
-    const TileRows tiles(x.width, max_panel_vectors);
-    for (Index k = 0; k < depth; ++k) {
-        const T* const row = x.row(first_row + k);
-        tiles.for_each([&](Index column, Index n) {
-            std::copy_n(row + column, n, packed.data() + column * depth + k * n);
-        });
-    }
-}
+struct TransposedRows {
+    Array<T> packed;
+    Index n_columns = 0, depth = 0;
 
-// out += x^T dz over the rows that pack_outer has packed, of x.width columns; dz is one panel
-// beginning at dz.data, its rows dz.row_stride apart.
+    void pack(const Rows<const T>& x, Index first_row, Index n_rows, bool with_ones) {
+        depth = n_rows;
+        n_columns = x.width + (with_ones ? 1 : 0);
+        make_room(packed, depth * n_columns);
+        // Whole registers: what they carry too much is overwritten by what follows, or falls into
+        // the slack behind an array.
+        TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
+            const T* from = x.row(first_row) + column;
+            T* to = packed.data() + column * depth;
+            const Index n_copied = std::min(n, x.width - column);
+            for (Index k = 0; k < depth; ++k, from += x.stride, to += n)
+                for (Index i = 0; i < n_copied; i += Vec<T>::width)
+                    Vec<T>::load(from + i).store(to + i);
+        });
+        if (!with_ones) return;
+        const Index last = TileRows(n_columns, max_panel_vectors).last_size();
+        T* const ones = packed.data() + (n_columns - last) * depth + last - 1;
+        for (Index k = 0; k < depth; ++k) ones[k * last] = T(1);
+    }
+};
+
+// out += x^T dz for n_panels panels of dz.
 template <class T>
-void add_outer(const Array<T>& packed, Index n_columns, Index depth, int n_vectors,
-               const Block<const T>& dz, const Block<T>& out) {
-    TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
-        const Term<T> term{packed.data() + column * depth, 1, n, depth};
-        const Block<T> sums{out.data + column * out.row_stride, out.row_stride, 0};
-        detail::Tiles<T>::find(n, 1,
-                               n_vectors)({&term, 1, 0, dz, {sums.data, sums.row_stride, 0}, sums});
+void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const Block<const T>& dz,
+               const Block<T>& out) {
+    TileRows(x.n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
+        const Term<T> term{x.packed.data() + column * x.depth, 1, n, x.depth};
+        for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
+            side_by_side = detail::panels_side_by_side(n, n_panels - p, n_vectors);
+            const Block<T> sums{out.data + column * out.row_stride + p * out.panel_stride,
+                                out.row_stride, out.panel_stride};
+            detail::Tiles<T>::find(n, side_by_side, n_vectors)(
+                {&term,
+                 1,
+                 0,
+                 {dz.data + p * dz.panel_stride, dz.row_stride, dz.panel_stride},
+                 {sums.data, sums.row_stride, sums.panel_stride},
+                 sums});
+        }
     });
 }
 

@@ -2,9 +2,10 @@
 //
 // A cell is a struct of constants and two functions on registers:
 //
-//     gates      what each gate's pre-activation z is summed from, and which columns of the
-//                weights it takes
-//     forward    from z (and the states of step t-1) to the activations, left in z, and h_t, c_t
+//     gates      what each gate's pre-activation z is summed from, which columns of the weights it
+//                takes, and the function that it goes through before anything else
+//     forward    from there (and the states of step t-1) to h_t, c_t; leaves the activations in z,
+//                as they are where the layer has squashed them
 //     backward   from the activations and dL/dh_t, dL/dc_t to dL/dz, left in z, and what flows to
 //                the states of step t-1 beside the product with the recurrent weights
 //
@@ -20,6 +21,7 @@ namespace elman {
 enum class Operand { input, state, input_and_state, input_and_gated_state };
 
 inline constexpr bool takes_input(Operand operand) { return operand != Operand::state; }
+inline constexpr bool takes_no_input(Operand operand) { return !takes_input(operand); }
 inline constexpr bool takes_state(Operand operand) {
     return operand == Operand::state || operand == Operand::input_and_state;
 }
@@ -27,9 +29,23 @@ inline constexpr bool takes_gated_state(Operand operand) {
     return operand == Operand::input_and_gated_state;
 }
 
+// The layer squashes a gate's sums of many rows at once: unlike one unit's step from z to h_t, in
+// which each operation waits for the last, they are independent and fill the FMA ports.
+enum class Squashing { none, sigmoid, tanh };
+
+template <class T>
+void squash(Squashing squashing, T* z, Index n) {
+    using V = Vec<T>;
+    if (squashing == Squashing::sigmoid)
+        for (Index i = 0; i < n; i += V::width) sigmoid(V::load(z + i)).store(z + i);
+    if (squashing == Squashing::tanh)
+        for (Index i = 0; i < n; i += V::width) tanh(V::load(z + i)).store(z + i);
+}
+
 struct Gate {
     Operand operand;
     int column;  // which n_units columns of W_xh, W_hh and b_h are this gate's
+    Squashing squashing = Squashing::none;
     int phase = 0;
     bool recurrent_bias = false;  // its bias is b_hn, not b_h
 };

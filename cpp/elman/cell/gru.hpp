@@ -36,15 +36,13 @@ struct GruResetAfter {
     enum { r, z, n, m };
     static constexpr int n_gates = 4, n_phases = 1;
     static constexpr bool has_cell_state = false, has_recurrent_bias = true;
-    static constexpr Gate gates[n_gates] = {{Operand::input_and_state, r},
-                                            {Operand::input_and_state, z},
+    static constexpr Gate gates[n_gates] = {{Operand::input_and_state, r, Squashing::sigmoid},
+                                            {Operand::input_and_state, z, Squashing::sigmoid},
                                             {Operand::input, n},
-                                            {Operand::state, n, 0, true}};
+                                            {Operand::state, n, Squashing::none, 0, true}};
 
     template <int phase, class V>
     static void forward(V (&a)[n_gates], Step<V>& step) {
-        a[r] = sigmoid(a[r]);
-        a[z] = sigmoid(a[z]);
         a[n] = tanh(fma(a[r], a[m], a[n]));
         step.h = detail::gru_state(a[z], a[n], step.h_previous);
     }
@@ -66,18 +64,16 @@ struct GruResetBefore {
     enum { r, z, n };
     static constexpr int n_gates = 3, n_phases = 2;
     static constexpr bool has_cell_state = false, has_recurrent_bias = false;
-    static constexpr Gate gates[n_gates] = {{Operand::input_and_state, r},
-                                            {Operand::input_and_state, z},
-                                            {Operand::input_and_gated_state, n, 1}};
+    static constexpr Gate gates[n_gates] = {
+        {Operand::input_and_state, r, Squashing::sigmoid},
+        {Operand::input_and_state, z, Squashing::sigmoid},
+        {Operand::input_and_gated_state, n, Squashing::tanh, 1}};
 
     template <int phase, class V>
     static void forward(V (&a)[n_gates], Step<V>& step) {
         if constexpr (phase == 0) {
-            a[r] = sigmoid(a[r]);
-            a[z] = sigmoid(a[z]);
             step.gated = a[r] * step.h_operand;
         } else {
-            a[n] = tanh(a[n]);
             step.h = detail::gru_state(a[z], a[n], step.h_previous);
         }
     }

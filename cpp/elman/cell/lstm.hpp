@@ -21,18 +21,14 @@ struct Lstm {
     enum { i, f, g, o };
     static constexpr int n_gates = 4, n_phases = 1;
     static constexpr bool has_cell_state = true, has_recurrent_bias = false;
-    static constexpr Gate gates[n_gates] = {{Operand::input_and_state, i},
-                                            {Operand::input_and_state, f},
-                                            {Operand::input_and_state, g},
-                                            {Operand::input_and_state, o}};
+    static constexpr Gate gates[n_gates] = {{Operand::input_and_state, i, Squashing::sigmoid},
+                                            {Operand::input_and_state, f, Squashing::sigmoid},
+                                            {Operand::input_and_state, g, Squashing::tanh},
+                                            {Operand::input_and_state, o, Squashing::sigmoid}};
     static constexpr int forget_column = f;
 
     template <int phase, class V>
     static void forward(V (&z)[n_gates], Step<V>& step) {
-        z[i] = sigmoid(z[i]);
-        z[f] = sigmoid(z[f]);
-        z[g] = tanh(z[g]);
-        z[o] = sigmoid(z[o]);
         step.c = fma(z[f], step.c_previous, z[i] * z[g]);
         step.memo = tanh(step.c);
         step.h = z[o] * step.memo;
