@@ -1,10 +1,11 @@
 #include <pybind11/pybind11.h>
 
-#include "binding/network.hpp"
+#include "binding/predictor.hpp"
 #include "binding/trainer.hpp"
 
 PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
     module.doc() = "The compiled core of elman: arrays in, arrays out.";
     elman::binding::register_network(module);
+    elman::binding::register_predictor(module);
     elman::binding::register_trainer(module);
 }

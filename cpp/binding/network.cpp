@@ -4,33 +4,19 @@
 
 #include "binding/arrays.hpp"
 #include "binding/interrupt.hpp"
+#include "binding/predictor.hpp"
 
 namespace elman::binding {
 
 namespace {
 
 template <class T>
-py::tuple forward(const Network<T>& network, const py::array& parameters, const py::array& values,
-                  const py::array& offsets, bool per_step, const py::object& initial_state,
-                  Index n_threads) {
-    const T* const weights = elements<T>(parameters, "parameters", {network.n_parameters()});
-    const Sequences<T> batch = sequences(network, values, offsets);
-    const T* const initial =
-        optional_rows<T>(initial_state, "initial_state", batch.n_sequences, network.state_size());
-    const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
-    py::array_t<T> outputs({rows, network.options().n_outputs});
-    py::array_t<T> final_state({batch.n_sequences, network.state_size()});
-    T* const to = outputs.mutable_data();
-    T* const state_to = final_state.mutable_data();
-    const Control::Check check = interrupt_check();
-    bool is_short;
-    {
-        const GilRelease release;
-        is_short =
-            predict(network, weights, batch, per_step, initial, n_threads, check, to, state_to);
-    }
-    if (is_short) warn_about_threads();
-    return py::make_tuple(outputs, final_state);
+py::tuple forward_once(const Network<T>& network, const py::array& parameters,
+                       const py::array& values, const py::array& offsets, bool per_step,
+                       const py::object& initial_state, Index n_threads) {
+    const Predictor<T> predictor(network,
+                                 elements<T>(parameters, "parameters", {network.n_parameters()}));
+    return forward(predictor, values, offsets, per_step, initial_state, n_threads);
 }
 
 py::list parameter_list(const AnyNetwork& any) {
@@ -121,8 +107,8 @@ void register_network(py::module_& module) {
                const py::array& offsets, bool per_step, const py::object& initial_state,
                Index n_threads) {
                 return any.visit([&](const auto& network) {
-                    return forward(network, parameters, values, offsets, per_step, initial_state,
-                                   n_threads);
+                    return forward_once(network, parameters, values, offsets, per_step,
+                                        initial_state, n_threads);
                 });
             },
             "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "per_step"_a,

@@ -10,9 +10,7 @@ extern template class Network<float>;
 extern template class Network<double>;
 extern template class Trainer<float>;
 extern template class Trainer<double>;
-extern template bool predict(const Network<float>&, const float*, const Sequences<float>&, bool,
-                             const float*, Index, const Control::Check&, float*, float*);
-extern template bool predict(const Network<double>&, const double*, const Sequences<double>&, bool,
-                             const double*, Index, const Control::Check&, double*, double*);
+extern template class Predictor<float>;
+extern template class Predictor<double>;
 
 }  // namespace elman

@@ -4,7 +4,6 @@ namespace elman {
 
 template class Network<double>;
 template class Trainer<double>;
-template bool predict(const Network<double>&, const double*, const Sequences<double>&, bool,
-                      const double*, Index, const Control::Check&, double*, double*);
+template class Predictor<double>;
 
 }  // namespace elman

@@ -81,13 +81,8 @@ public:
     void resize(Tape<T>& tape, const Batch& batch) const override {
         const Index n = batch.n_sequences(), units = shape_.n_units;
         const Index rows = tape.training ? batch.n_rows() : n;
-        // Without training one block's activations may give way to the next one's, unless a later
-        // phase wants them.
-        const Index gate_columns =
-            tape.training || has_gated_state ? packed_columns<T>(units) : panel_width<T>;
-        const Index size = checked_multiply(rows, n_gates * gate_columns);
-        make_room(tape.gates, size);
-        tape.gate_rows = rows;
+        tape.sums_ahead = n == 1;
+        resize_gates(tape, rows);
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);
         if constexpr (Cell::has_cell_state) {
@@ -112,7 +107,7 @@ public:
         const Index columns = packed_columns<T>(shape_.n_units);
         weights.panels.resize(std::size_t(total_depth_ * columns));
         weights.bias.resize(std::size_t(n_gates * columns));
-        for (Index block = 0; block < n_blocks(); ++block) pack_block(parameters, block, weights);
+        pack_panels(parameters, weights);
         if (!training) return;
         const Index units = shape_.n_units, stride = row_stride();
         pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_state,
@@ -134,6 +129,7 @@ public:
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.c.row(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
+            if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
             forward_phase<0>(rows, inputs, weights, tape, control);
             if constexpr (has_gated_state) forward_phase<1>(rows, inputs, weights, tape, control);
         });
@@ -208,6 +204,9 @@ public:
     }
 
 private:
+    // A single sequence has all of its inputs at hand: their products are taken for many steps at
+    // once, which spares loading W_xh at each.
+    static constexpr Index few_rows = 6, steps_ahead = 16;
     static constexpr std::array<T, panel_width<T>> zero_row_{};
 
     static Block<const T> zeros() { return {zero_row_.data(), 0, 0}; }
@@ -227,6 +226,7 @@ private:
     }
     Index row_stride() const { return n_columns_ * shape_.n_units; }
     Index packed_width() const { return packed_columns<T>(shape_.n_units); }
+    Index n_wide_blocks() const { return (shape_.n_units + V::width - 1) / panel_width<T>; }
     int vectors(Index block) const {
         return panel_vectors<T>(block * panel_width<T>, shape_.n_units);
     }
@@ -238,15 +238,23 @@ private:
         for (Index block = 0; block < n_blocks(); ++block) function(block);
     }
 
-    // Calls function(first, n_alike) for neighbouring gates that take the same operands.
+    // Neighbouring gates that take the same operands.
+    struct GateGroup {
+        int first, n_alike;
+        Index depth;         // of each one's sums
+        Index depth_before;  // of all gates before
+    };
     template <class Function>
-    static void for_each_group(const Function& function) {
+    void for_each_group(const Function& function) const {
+        Index depth_before = 0;
         for (int g = 0, next; g < n_gates; g = next) {
             next = g + 1;
             while (next < n_gates && Cell::gates[next].operand == Cell::gates[g].operand &&
                    Cell::gates[next].phase == Cell::gates[g].phase)
                 ++next;
-            function(g, next - g);
+            const Index gate_depth = depth(Cell::gates[g]);
+            function(GateGroup{g, next - g, gate_depth, depth_before});
+            depth_before += (next - g) * gate_depth;
         }
     }
 
@@ -254,26 +262,51 @@ private:
     static Index tape_row(const StepRows& rows, const Tape<T>& tape) {
         return tape.training ? rows.row : rows.begin;
     }
-    T* gate_rows(Tape<T>& tape, Index block, int gate) const {
-        const Index first = tape.training || has_gated_state ? block * panel_width<T> * n_gates : 0;
-        return tape.gates.data() + (first + gate * vectors(block) * V::width) * tape.gate_rows;
+    static Index gate_row(const StepRows& rows, const Tape<T>& tape) {
+        return tape.sums_ahead && !tape.training ? rows.t % steps_ahead : tape_row(rows, tape);
+    }
+    // Where activations stand. Many rows: for each gate and block of units its rows, one panel's
+    // width each, so that tiles read and write consecutive memory; without training one block's may
+    // give way to the next one's, unless a later phase wants them. Few rows: all units side by
+    // side.
+    void resize_gates(Tape<T>& tape, Index rows) const {
+        tape.has_few_rows = !tape.training && rows < few_rows;
+        if (tape.has_few_rows) {
+            if (tape.sums_ahead) rows = steps_ahead;
+            tape.gate_stride = packed_width();
+            tape.block_stride = panel_width<T>;
+            make_room(tape.gates, rows * n_gates * packed_width());
+        } else {
+            const bool has_all = tape.training || has_gated_state;
+            tape.gate_stride = checked_multiply(rows, has_all ? packed_width() : panel_width<T>);
+            tape.block_stride = has_all ? rows * panel_width<T> : 0;
+            make_room(tape.gates, checked_multiply(n_gates, tape.gate_stride));
+        }
+    }
+    Index gate_row_stride(const Tape<T>& tape, Index block) const {
+        return tape.has_few_rows ? n_gates * packed_width() : vectors(block) * V::width;
+    }
+    static T* gate_rows(Tape<T>& tape, Index block, int gate) {
+        return tape.gates.data() + gate * tape.gate_stride + block * tape.block_stride;
     }
 
-    void pack_block(const T* parameters, Index block, PackedWeights<T>& weights) const {
-        const Index units = units_in(block), column = block * panel_width<T>;
-        T* panel = weights.panels.data() + column * total_depth_;
-        T* bias = weights.bias.data() + column * n_gates;
+    // By gate, then block of units.
+    void pack_panels(const T* parameters, PackedWeights<T>& weights) const {
+        T *panel = weights.panels.data(), *bias = weights.bias.data();
         for (const Gate& gate : Cell::gates) {
-            const Index offset = gate.column * shape_.n_units + column;
-            if (takes_input(gate.operand))
-                panel = pack_panel(parameters + shape_.offsets.W_xh + offset, row_stride(), 1,
-                                   input_width_, units, vectors(block), panel);
-            if (gate.operand != Operand::input)
-                panel = pack_panel(parameters + shape_.offsets.W_hh + offset, row_stride(), 1,
-                                   shape_.n_units, units, vectors(block), panel);
-            const T* b = gate.recurrent_bias ? parameters + shape_.offsets.b_hn + column
-                                             : parameters + shape_.offsets.b_h + offset;
-            bias = pack_panel(b, 0, 1, 1, units, vectors(block), bias);
+            for (Index block = 0; block < n_blocks(); ++block) {
+                const Index units = units_in(block), column = block * panel_width<T>;
+                const Index offset = gate.column * shape_.n_units + column;
+                if (takes_input(gate.operand))
+                    panel = pack_panel(parameters + shape_.offsets.W_xh + offset, row_stride(), 1,
+                                       input_width_, units, vectors(block), panel);
+                if (gate.operand != Operand::input)
+                    panel = pack_panel(parameters + shape_.offsets.W_hh + offset, row_stride(), 1,
+                                       shape_.n_units, units, vectors(block), panel);
+                const T* b = gate.recurrent_bias ? parameters + shape_.offsets.b_hn + column
+                                                 : parameters + shape_.offsets.b_h + offset;
+                bias = pack_panel(b, 0, 1, 1, units, vectors(block), bias);
+            }
         }
     }
 
@@ -325,34 +358,94 @@ private:
             terms[std::size_t(n_inputs)] = {from.row(tape_row(rows, tape)), from.stride, 1,
                                             shape_.n_units};
         }
+        const auto sum_phase = [&](Range blocks) {
+            for_each_group([&](const GateGroup& group) {
+                if (Cell::gates[group.first].phase == phase)
+                    sum_gates(group, blocks, rows, terms.data(), n_inputs, weights, tape);
+            });
+        };
+        if (tape.has_few_rows) {
+            sum_phase({0, n_blocks()});
+            forward_units<phase>(rows, 0, packed_width(), tape);
+            control.poll(rows.size * multiply_adds());
+            return;
+        }
         for_each_block([&](Index block) {
-            sum_gates<phase>(rows, block, terms.data(), n_inputs, weights, tape);
-            forward_block<phase>(rows, block, tape);
+            sum_phase({block, block + 1});
+            forward_units<phase>(rows, block, vectors(block) * V::width, tape);
             control.poll(rows.size * total_depth_ * vectors(block) * V::width);
         });
     }
 
-    // z of one phase's gates; those alike share the broadcasts.
-    template <int phase>
-    void sum_gates(const StepRows& rows, Index block, const Term<T>* terms, Index n_inputs,
-                   const PackedWeights<T>& weights, Tape<T>& tape) const {
-        const Index width = vectors(block) * V::width;
-        const T* panel = weights.panels.data() + block * panel_width<T> * total_depth_;
-        const T* bias = weights.bias.data() + block * panel_width<T> * n_gates;
-        for_each_group([&](int g, int n_alike) {
-            const Gate& gate = Cell::gates[g];
-            const Index gate_depth = depth(gate);
-            if (gate.phase == phase) {
-                const Index n_terms = gate.operand == Operand::input ? n_inputs
-                                      : takes_input(gate.operand)    ? n_inputs + 1
-                                                                     : 1;
-                multiply<T>({gate.operand == Operand::state ? terms + n_inputs : terms, n_terms},
-                            rows.size, vectors(block), n_alike, {panel, width, gate_depth * width},
-                            {bias + g * width, 0, width},
-                            {gate_rows(tape, block, g) + tape_row(rows, tape) * width, width,
-                             tape.gate_rows * width});
+    // z of a group of gates, for some blocks; terms are the inputs', then the state's.
+    void sum_gates(const GateGroup& group, Range blocks, const StepRows& rows, const Term<T>* terms,
+                   Index n_inputs, const PackedWeights<T>& weights, Tape<T>& tape) const {
+        const Operand operand = Cell::gates[group.first].operand;
+        const bool has_inputs = takes_input(operand) && tape.sums_ahead;
+        const Index n_states = operand == Operand::input ? 0 : 1;
+        if (has_inputs && n_states == 0) return;
+        if (has_inputs || !takes_input(operand))
+            multiply_group(group, blocks, {terms + n_inputs, 1}, rows.size,
+                           has_inputs ? input_width_ : 0, weights, gate_row(rows, tape), tape);
+        else
+            multiply_group(group, blocks, {terms, n_inputs + n_states}, rows.size, 0, weights,
+                           gate_row(rows, tape), tape);
+    }
+
+    // Adds the terms to z, from row first_k of the weights on; without rows before, to the bias.
+    void multiply_group(const GateGroup& group, Range blocks, const Terms<T>& terms, Index n_rows,
+                        Index first_k, const PackedWeights<T>& weights, Index row,
+                        Tape<T>& tape) const {
+        const Index columns = packed_width();
+        const auto multiply_panels = [&](int g, Index block, Index n_panels, Index columns_apart,
+                                         Index z_apart) {
+            const Index width = vectors(block) * V::width, stride = gate_row_stride(tape, block);
+            const Index column = (g - group.first) * columns + block * panel_width<T>;
+            const T* panel = weights.panels.data() + columns * group.depth_before +
+                             column * group.depth + first_k * width;
+            const T* bias = weights.bias.data() + group.first * columns + column;
+            const Block<T> z{gate_rows(tape, block, g) + row * stride, stride, z_apart};
+            multiply<T>(terms, n_rows, vectors(block), n_panels,
+                        {panel, width, columns_apart * group.depth},
+                        first_k > 0 ? as_const(z) : Block<const T>{bias, 0, columns_apart}, z);
+        };
+        // Panels side by side share the broadcasts, and fill the FMA ports where rows are few:
+        // those of the blocks, or of the gates if they are more. Every other step goes from the
+        // last panel to the first: it begins with those that the step before has left in the
+        // caches.
+        const auto turn = [row](Index i, Index n) { return row % 2 == 0 ? i : n - 1 - i; };
+        constexpr Index at_once = 4;
+        const Index n_wide = std::min(blocks.end, n_wide_blocks()) - blocks.begin;
+        if (n_wide > group.n_alike) {
+            const Index n_bunches = (n_wide + at_once - 1) / at_once;
+            for (Index i = 0; i < group.n_alike * n_bunches; ++i) {
+                const Index place = turn(i, group.n_alike * n_bunches);
+                const Index first = place % n_bunches * at_once;
+                multiply_panels(group.first + int(place / n_bunches), blocks.begin + first,
+                                std::min(at_once, n_wide - first), panel_width<T>,
+                                tape.block_stride);
             }
-            panel += n_alike * gate_depth * width;
+            blocks.begin += n_wide;
+        }
+        for (Index i = 0; i < blocks.size(); ++i)
+            multiply_panels(group.first, blocks.begin + turn(i, blocks.size()), group.n_alike,
+                            columns, tape.gate_stride);
+    }
+
+    // z as far as the inputs make it, for the steps that follow step t in the order of processing.
+    void sum_inputs_ahead(Index t, Index n_steps, const Features<const T>& inputs,
+                          const PackedWeights<T>& weights, Tape<T>& tape) const {
+        const Index begin = t / steps_ahead * steps_ahead;
+        const Index end = std::min(begin + steps_ahead, n_steps);
+        if (t != (shape_.reverse ? end - 1 : begin)) return;
+        std::array<Term<T>, 2> terms;
+        for (Index part = 0; part < inputs.n_parts; ++part)
+            terms[std::size_t(part)] = {inputs[part].row(begin), inputs[part].stride, 1,
+                                        inputs[part].width};
+        for_each_group([&](const GateGroup& group) {
+            if (takes_input(Cell::gates[group.first].operand))
+                multiply_group(group, {0, n_blocks()}, {terms.data(), inputs.n_parts}, end - begin,
+                               0, weights, tape.training ? begin : 0, tape);
         });
     }
 
@@ -374,28 +467,44 @@ private:
             from_row(takes_initial_c ? tape.initial_c : tape.c, tape.training ? row : rows.begin)};
     }
 
+    template <int phase>
+    void squash_gates(const std::array<T*, n_gates>& gates, Index n_rows, Index width, Index stride,
+                      const Tape<T>& tape) const {
+        for (int g = 0, next; g < n_gates; g = next) {
+            next = g + 1;
+            if (Cell::gates[g].phase != phase) continue;
+            if (!tape.has_few_rows) {
+                squash(Cell::gates[g].squashing, gates[g], n_rows * width);
+                continue;
+            }
+            while (next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing &&
+                   Cell::gates[next].phase == phase)
+                ++next;
+            for (Index r = 0; r < n_rows; ++r)
+                squash(Cell::gates[g].squashing, gates[g] + r * stride, (next - g) * width);
+        }
+    }
+
     // Views of rows are taken out of the tape before the loops: a store might change the tape
     // itself, for all that the compiler knows.
     template <int phase>
-    void forward_block(const StepRows& rows, Index block, Tape<T>& tape) const {
+    void forward_units(const StepRows& rows, Index block, Index width, Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
         const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
         const bool has_mask = tape.has_mask, keeps_memo = tape.training;
-        const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
+        const Index first_row = tape_row(rows, tape), stride = gate_row_stride(tape, block);
         const Previous from = previous(rows, tape);
         const Rows<T> h = from_row(tape.h, rows.row), operand = from_row(tape.operand, rows.row),
                       mask = from_row(tape.mask, rows.begin), c = from_row(tape.c, first_row),
                       memo = from_row(tape.memo, first_row),
                       gated = from_row(tape.gated, first_row);
         std::array<T*, n_gates> gates;
-        for (int g = 0; g < n_gates; ++g) {
-            gates[g] = gate_rows(tape, block, g) + first_row * width;
-            if (Cell::gates[g].phase == phase)
-                squash(Cell::gates[g].squashing, gates[g], rows.size * width);
-        }
+        for (int g = 0; g < n_gates; ++g)
+            gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
+        squash_gates<phase>(gates, rows.size, width, stride, tape);
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
-                const Index unit = block * panel_width<T> + lane, at = r * width + lane;
+                const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
                 V z[n_gates];
                 for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
                 Step<V> step;
@@ -490,17 +599,17 @@ private:
         for (Index block = blocks.begin; block < blocks.end; ++block) {
             const Index width = vectors(block) * V::width;
             T* sums = sums_of(tape, block);
-            for_each_group([&](int g, int n_alike) {
-                const Index n_sums = depth(Cell::gates[g]) + 1;
-                if (takes(Cell::gates[g].operand)) {
+            for_each_group([&](const GateGroup& group) {
+                const Index n_sums = group.depth + 1;
+                if (takes(Cell::gates[group.first].operand)) {
                     const Index first = first_sum < 0 ? n_sums + first_sum : first_sum;
-                    add_outer<T>(
-                        operand, vectors(block), n_alike,
-                        {gate_rows(tape, block, g) + row * width, width, tape.gate_rows * width},
-                        {sums + first * width, width, n_sums * width});
-                    control.poll(operand.depth * operand.n_columns * n_alike * width);
+                    add_outer<T>(operand, vectors(block), group.n_alike,
+                                 {gate_rows(tape, block, group.first) + row * width, width,
+                                  tape.gate_stride},
+                                 {sums + first * width, width, n_sums * width});
+                    control.poll(operand.depth * operand.n_columns * group.n_alike * width);
                 }
-                sums += n_alike * n_sums * width;
+                sums += group.n_alike * n_sums * width;
             });
         }
     }

@@ -196,15 +196,19 @@ struct Terms {
 // How n rows are dealt out over tiles: evenly, so that no tile is left with too few rows to fill
 // the FMA ports.
 struct TileRows {
-    Index n_rows, n_tiles;
+    Index n_tiles = 1;
 
-    TileRows(Index rows, int n_vectors)
-        : n_rows(rows), n_tiles((rows + tallest(n_vectors) - 1) / tallest(n_vectors)) {}
+    TileRows(Index n_rows, int n_vectors) : size_(n_rows) {
+        if (n_rows <= tallest(n_vectors)) return;
+        n_tiles = (n_rows + tallest(n_vectors) - 1) / tallest(n_vectors);
+        size_ = n_rows / n_tiles;
+        n_taller_ = n_rows % n_tiles;
+    }
 
     static constexpr Index tallest(int n_vectors) {
         return std::min(detail::max_rows, detail::max_accumulators / n_vectors);
     }
-    Index size(Index tile) const { return n_rows / n_tiles + (tile < n_rows % n_tiles ? 1 : 0); }
+    Index size(Index tile) const { return size_ + (tile < n_taller_ ? 1 : 0); }
     Index last_size() const { return size(n_tiles - 1); }
 
     // Calls function(first row, number of rows) for each tile.
@@ -213,6 +217,9 @@ struct TileRows {
         for (Index tile = 0, row = 0; tile < n_tiles; row += size(tile), ++tile)
             function(row, size(tile));
     }
+
+private:
+    Index size_, n_taller_ = 0;
 };
 
 namespace detail {

@@ -41,7 +41,7 @@ struct RecurrenceShape {
 // Weights as the tiles read them; packed once for each update.
 template <class T>
 struct PackedWeights {
-    Array<T> panels;  // by block of units, then gate: [W_xh; W_hh], as far as the gate takes them
+    Array<T> panels;  // by gate, then block of units: [W_xh; W_hh], as far as the gate takes them
     Array<T> bias;
     Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
     Array<T> gated_transposed;
@@ -54,8 +54,9 @@ struct PackedWeights {
 template <class T>
 struct Tape {
     bool training = false;
-    Array<T> gates;  // by block, then gate: rows of one panel's width
-    Index gate_rows = 0;
+    Array<T> gates;
+    Index gate_stride = 0, block_stride = 0;  // between two gates, between blocks of units
+    bool has_few_rows = false, sums_ahead = false;
     Matrix<T> h, c, memo, gated;
     Matrix<T> operand;  // h times the recurrent dropout mask
     Matrix<T> initial_h, initial_c, initial_operand, mask;

@@ -9,6 +9,7 @@ _module = importlib.import_module(f"elman._core_{isa}")
 
 Diverged = _module.Diverged
 Network = _module.Network
+Predictor = _module.Predictor
 Trainer = _module.Trainer
 
-__all__ = ["Diverged", "Network", "Trainer", "isa"]
+__all__ = ["Diverged", "Network", "Predictor", "Trainer", "isa"]

@@ -81,6 +81,31 @@ class Network:
     ) -> tuple[Real, Real]:
         """(outputs, final_state): the head's linear outputs, in the caller's order."""
 
+class Predictor:
+    """A network with weights that are packed once, for many calls.
+
+    Any number of threads may call it at a time.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        parameters: Real,
+        *,
+        per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
+    ) -> None: ...
+    def forward(
+        self,
+        values: Real,
+        offsets: NDArray[np.int64],
+        *,
+        initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
+        n_threads: int = 1,
+    ) -> tuple[Real, Real]:
+        """(outputs, final_state), as of `Network.forward`."""
+    def __call__(self, X: Real) -> Real:
+        """Outputs for (n_timesteps, n_channels) or (n_samples, n_timesteps, n_channels)."""
+
 class Trainer:
     """Parameters, solver state and options of one fit; an epoch is one call.
 

@@ -1,0 +1,126 @@
+#include "binding/predictor.hpp"
+
+#include "binding/arrays.hpp"
+#include "binding/interrupt.hpp"
+
+namespace elman::binding {
+
+namespace {
+
+// Below about a tenth of a millisecond nobody needs to interrupt, or waits for the GIL.
+constexpr Index short_work = 5000000;
+
+class AnyPredictor {
+public:
+    AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step)
+        : network_(std::move(network)), per_step_(per_step) {
+        network_->visit([&](const auto& net) { make(net, parameters); });
+    }
+
+    bool per_step() const { return per_step_; }
+
+    template <class Function>
+    auto visit(const Function& function) const {
+        return std::visit([&](const auto& predictor) { return function(*predictor); }, predictor_);
+    }
+
+private:
+    template <class T>
+    void make(const Network<T>& network, const py::array& parameters) {
+        predictor_ = std::make_unique<Predictor<T>>(
+            network, elements<T>(parameters, "parameters", {network.n_parameters()}));
+    }
+
+    std::shared_ptr<AnyNetwork> network_;
+    bool per_step_;
+    std::variant<std::unique_ptr<Predictor<float>>, std::unique_ptr<Predictor<double>>> predictor_;
+};
+
+// One sequence (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels) of them.
+template <class T>
+py::array predict_regular(const Predictor<T>& predictor, const py::array& X, bool per_step) {
+    const NetworkOptions& options = predictor.network().options();
+    require(py::isinstance<py::array_t<T, py::array::c_style>>(X),
+            std::string("X must be a C-contiguous array of ") + dtype_name<T> + ", got " +
+                std::string(py::str(X.dtype())));
+    const py::ssize_t ndim = X.ndim();
+    require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == options.n_channels && X.size() > 0,
+            "X has shape " + shape_text(X) + ", expected (n_timesteps, " +
+                std::to_string(options.n_channels) + ") or (n_samples, n_timesteps, " +
+                std::to_string(options.n_channels) + ")");
+    const Index n = ndim == 2 ? 1 : X.shape(0), n_steps = X.shape(ndim - 2);
+    std::vector<Index> offsets(std::size_t(n) + 1);
+    for (Index i = 0; i <= n; ++i) offsets[std::size_t(i)] = i * n_steps;
+    const Sequences<T> batch{static_cast<const T*>(X.data()), options.n_channels, offsets.data(),
+                             n};
+    py::array_t<T> outputs({per_step ? n * n_steps : n, options.n_outputs});
+    T* const to = outputs.mutable_data();
+    const auto run = [&](const Control::Check& check) {
+        predictor.predict(batch, per_step, nullptr, 1, check, to, nullptr);
+    };
+    if (n * n_steps * predictor.network().multiply_adds() < short_work) {
+        run({});
+    } else {
+        const Control::Check check = interrupt_check();
+        const GilRelease release;
+        run(check);
+    }
+    return std::move(outputs);
+}
+
+}  // namespace
+
+template <class T>
+py::tuple forward(const Predictor<T>& predictor, const py::array& values, const py::array& offsets,
+                  bool per_step, const py::object& initial_state, Index n_threads) {
+    const Network<T>& network = predictor.network();
+    const Sequences<T> batch = sequences(network, values, offsets);
+    const T* const initial =
+        optional_rows<T>(initial_state, "initial_state", batch.n_sequences, network.state_size());
+    const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
+    py::array_t<T> outputs({rows, network.options().n_outputs});
+    py::array_t<T> final_state({batch.n_sequences, network.state_size()});
+    T* const to = outputs.mutable_data();
+    T* const state_to = final_state.mutable_data();
+    const Control::Check check = interrupt_check();
+    bool is_short;
+    {
+        const GilRelease release;
+        is_short = predictor.predict(batch, per_step, initial, n_threads, check, to, state_to);
+    }
+    if (is_short) warn_about_threads();
+    return py::make_tuple(outputs, final_state);
+}
+
+template py::tuple forward(const Predictor<float>&, const py::array&, const py::array&, bool,
+                           const py::object&, Index);
+template py::tuple forward(const Predictor<double>&, const py::array&, const py::array&, bool,
+                           const py::object&, Index);
+
+void register_predictor(py::module_& module) {
+    using namespace py::literals;
+    py::class_<AnyPredictor>(module, "Predictor")
+        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool>(), "network"_a,
+             "parameters"_a, py::kw_only(), "per_step"_a)
+        .def(
+            "forward",
+            [](const AnyPredictor& any, const py::array& values, const py::array& offsets,
+               const py::object& initial_state, Index n_threads) {
+                return any.visit([&](const auto& predictor) {
+                    return forward(predictor, values, offsets, any.per_step(), initial_state,
+                                   n_threads);
+                });
+            },
+            "values"_a, "offsets"_a, py::kw_only(), "initial_state"_a = py::none(),
+            "n_threads"_a = 1)
+        .def(
+            "__call__",
+            [](const AnyPredictor& any, const py::array& X) {
+                return any.visit([&](const auto& predictor) {
+                    return predict_regular(predictor, X, any.per_step());
+                });
+            },
+            "X"_a);
+}
+
+}  // namespace elman::binding
