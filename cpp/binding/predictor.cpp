@@ -12,12 +12,14 @@ constexpr Index short_work = 5000000;
 
 class AnyPredictor {
 public:
-    AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step)
-        : network_(std::move(network)), per_step_(per_step) {
+    AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step,
+                 Index n_threads)
+        : network_(std::move(network)), per_step_(per_step), n_threads_(n_threads) {
         network_->visit([&](const auto& net) { make(net, parameters); });
     }
 
     bool per_step() const { return per_step_; }
+    Index n_threads() const { return n_threads_; }
 
     template <class Function>
     auto visit(const Function& function) const {
@@ -33,32 +35,56 @@ private:
 
     std::shared_ptr<AnyNetwork> network_;
     bool per_step_;
+    Index n_threads_;
     std::variant<std::unique_ptr<Predictor<float>>, std::unique_ptr<Predictor<double>>> predictor_;
 };
 
-// One sequence (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels) of them.
 template <class T>
-py::array predict_regular(const Predictor<T>& predictor, const py::array& X, bool per_step) {
-    const NetworkOptions& options = predictor.network().options();
-    require(py::isinstance<py::array_t<T, py::array::c_style>>(X),
-            std::string("X must be a C-contiguous array of ") + dtype_name<T> + ", got " +
-                std::string(py::str(X.dtype())));
-    const py::ssize_t ndim = X.ndim();
-    require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == options.n_channels && X.size() > 0,
-            "X has shape " + shape_text(X) + ", expected (n_timesteps, " +
-                std::to_string(options.n_channels) + ") or (n_samples, n_timesteps, " +
-                std::to_string(options.n_channels) + ")");
-    const Index n = ndim == 2 ? 1 : X.shape(0), n_steps = X.shape(ndim - 2);
-    std::vector<Index> offsets(std::size_t(n) + 1);
-    for (Index i = 0; i <= n; ++i) offsets[std::size_t(i)] = i * n_steps;
-    const Sequences<T> batch{static_cast<const T*>(X.data()), options.n_channels, offsets.data(),
-                             n};
-    py::array_t<T> outputs({per_step ? n * n_steps : n, options.n_outputs});
+bool all_finite(const T* values, Index n) {
+    // A sum of differences from itself is NaN as soon as one value is not a finite number.
+    T sum = 0;
+    for (Index i = 0; i < n; ++i) sum += values[i] - values[i];
+    return sum == T(0);
+}
+
+// Sequences of one length: (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels).
+template <class T>
+struct Regular {
+    const T* values;
+    Index n_samples, n_timesteps;
+
+    Regular(const py::array& X, Index n_channels) {
+        require(py::isinstance<py::array_t<T, py::array::c_style>>(X),
+                std::string("X must be a C-contiguous array of ") + dtype_name<T> + ", got " +
+                    std::string(py::str(X.dtype())));
+        const py::ssize_t ndim = X.ndim();
+        const std::string channels = std::to_string(n_channels);
+        require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == n_channels && X.size() > 0,
+                "X has shape " + shape_text(X) + ", expected (n_timesteps, " + channels +
+                    ") or (n_samples, n_timesteps, " + channels + ")");
+        values = static_cast<const T*>(X.data());
+        n_samples = ndim == 2 ? 1 : X.shape(0);
+        n_timesteps = X.shape(ndim - 2);
+        require(all_finite(values, X.size()), "X has NaN or infinity, expected finite numbers");
+    }
+    Index n_steps() const { return n_samples * n_timesteps; }
+};
+
+template <class T>
+py::array predict_regular(const Predictor<T>& predictor, const py::array& X, bool per_step,
+                          Index n_threads) {
+    const Network<T>& network = predictor.network();
+    const Regular<T> x(X, network.options().n_channels);
+    std::vector<Index> offsets(std::size_t(x.n_samples) + 1);
+    for (Index i = 0; i <= x.n_samples; ++i) offsets[std::size_t(i)] = i * x.n_timesteps;
+    const Sequences<T> sequences{x.values, network.options().n_channels, offsets.data(),
+                                 x.n_samples};
+    py::array_t<T> outputs({per_step ? x.n_steps() : x.n_samples, network.options().n_outputs});
     T* const to = outputs.mutable_data();
     const auto run = [&](const Control::Check& check) {
-        predictor.predict(batch, per_step, nullptr, 1, check, to, nullptr);
+        predictor.predict(sequences, per_step, nullptr, n_threads, check, to, nullptr);
     };
-    if (n * n_steps * predictor.network().multiply_adds() < short_work) {
+    if (x.n_steps() * network.multiply_adds() < short_work) {
         run({});
     } else {
         const Control::Check check = interrupt_check();
@@ -100,24 +126,23 @@ template py::tuple forward(const Predictor<double>&, const py::array&, const py:
 void register_predictor(py::module_& module) {
     using namespace py::literals;
     py::class_<AnyPredictor>(module, "Predictor")
-        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool>(), "network"_a,
-             "parameters"_a, py::kw_only(), "per_step"_a)
+        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool, Index>(), "network"_a,
+             "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1)
         .def(
             "forward",
             [](const AnyPredictor& any, const py::array& values, const py::array& offsets,
-               const py::object& initial_state, Index n_threads) {
+               const py::object& initial_state) {
                 return any.visit([&](const auto& predictor) {
                     return forward(predictor, values, offsets, any.per_step(), initial_state,
-                                   n_threads);
+                                   any.n_threads());
                 });
             },
-            "values"_a, "offsets"_a, py::kw_only(), "initial_state"_a = py::none(),
-            "n_threads"_a = 1)
+            "values"_a, "offsets"_a, py::kw_only(), "initial_state"_a = py::none())
         .def(
             "__call__",
             [](const AnyPredictor& any, const py::array& X) {
                 return any.visit([&](const auto& predictor) {
-                    return predict_regular(predictor, X, any.per_step());
+                    return predict_regular(predictor, X, any.per_step(), any.n_threads());
                 });
             },
             "X"_a);

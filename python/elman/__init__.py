@@ -12,10 +12,19 @@ from elman._regressor import RNNRegressor
 
 __version__ = "0.1.0.dev0"
 
-__all__ = ["DivergenceError", "RNNClassifier", "RNNRegressor", "datasets", "show_versions"]
+__all__ = [
+    "DivergenceError",
+    "RNNClassifier",
+    "RNNRegressor",
+    "compile",
+    "datasets",
+    "show_versions",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "compile":
+        return importlib.import_module("elman._compile").compile
     if name == "datasets":
         return importlib.import_module("elman.datasets")
     if name == "show_versions":

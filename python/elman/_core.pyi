@@ -93,6 +93,7 @@ class Predictor:
         parameters: Real,
         *,
         per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
+        n_threads: int = 1,
     ) -> None: ...
     def forward(
         self,
@@ -100,11 +101,13 @@ class Predictor:
         offsets: NDArray[np.int64],
         *,
         initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
-        n_threads: int = 1,
     ) -> tuple[Real, Real]:
         """(outputs, final_state), as of `Network.forward`."""
     def __call__(self, X: Real) -> Real:
-        """Outputs for (n_timesteps, n_channels) or (n_samples, n_timesteps, n_channels)."""
+        """Outputs for (n_timesteps, n_channels) or (n_samples, n_timesteps, n_channels).
+
+        Raises ValueError for another shape or dtype, NaN or infinity.
+        """
 
 class Trainer:
     """Parameters, solver state and options of one fit; an epoch is one call.
