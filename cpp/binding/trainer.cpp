@@ -135,8 +135,8 @@ TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
                                Index total_steps, double alpha, std::optional<double> clip_norm,
                                double momentum, bool nesterovs_momentum, double beta_1,
                                double beta_2, double epsilon, double dropout,
-                               double recurrent_dropout, Index bptt_steps, std::uint64_t seed,
-                               Index n_threads) {
+                               double recurrent_dropout, Index bptt_steps, bool checkpoint,
+                               std::uint64_t seed, Index n_threads) {
     TrainerOptions options;
     options.loss = loss;
     options.loss_parameter = loss_parameter;
@@ -152,6 +152,7 @@ TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
     options.dropout = dropout;
     options.recurrent_dropout = recurrent_dropout;
     options.bptt_steps = bptt_steps;
+    options.checkpoint = checkpoint;
     options.seed = seed;
     options.n_threads = n_threads;
     return options;
@@ -187,21 +188,22 @@ void register_trainer(py::module_& module) {
                          Index warmup_steps, Index total_steps, double alpha,
                          std::optional<double> clip_norm, double momentum, bool nesterovs_momentum,
                          double beta_1, double beta_2, double epsilon, double dropout,
-                         double recurrent_dropout, Index bptt_steps, std::uint64_t seed,
-                         Index n_threads) {
+                         double recurrent_dropout, Index bptt_steps, bool checkpoint,
+                         std::uint64_t seed, Index n_threads) {
                  return std::make_unique<AnyTrainer>(
                      std::move(network), parameters,
                      trainer_options(loss, loss_parameter, solver, learning_rate, schedule, power_t,
                                      warmup_steps, total_steps, alpha, clip_norm, momentum,
                                      nesterovs_momentum, beta_1, beta_2, epsilon, dropout,
-                                     recurrent_dropout, bptt_steps, seed, n_threads));
+                                     recurrent_dropout, bptt_steps, checkpoint, seed, n_threads));
              }),
              "network"_a, "parameters"_a, py::kw_only(), "loss"_a, "loss_parameter"_a = 1.0,
              "solver"_a = "adam", "learning_rate"_a = 0.001, "schedule"_a = "constant",
              "power_t"_a = 0.5, "warmup_steps"_a = 0, "total_steps"_a = 0, "alpha"_a = 0.0,
              "clip_norm"_a = py::none(), "momentum"_a = 0.9, "nesterovs_momentum"_a = true,
              "beta_1"_a = 0.9, "beta_2"_a = 0.999, "epsilon"_a = 1e-8, "dropout"_a = 0.0,
-             "recurrent_dropout"_a = 0.0, "bptt_steps"_a = 0, "seed"_a = 0, "n_threads"_a = 1)
+             "recurrent_dropout"_a = 0.0, "bptt_steps"_a = 0, "checkpoint"_a = false, "seed"_a = 0,
+             "n_threads"_a = 1)
         .def_property(
             "learning_rate",
             [](const AnyTrainer& any) {

@@ -8,6 +8,9 @@
 //     sequence 2   x x
 //
 // Row first[t] + s of every per-step matrix holds step t of sequence s.
+//
+// A segment is a mini-batch of the steps [first_step, first_step + n_steps) of another one; those
+// sequences that go on behind it are the first of its sequences.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +32,11 @@ struct Range {
 struct Batch {
     std::vector<Index> source;  // where sequence s stands in the caller's order
     std::vector<Index> length;
-    std::vector<Index> first;  // n_steps + 1 entries
+    std::vector<Index> first;   // n_steps + 1 entries
+    std::vector<Index> behind;  // steps of sequence s that follow those of the segment
+    Index first_step = 0;
+    Index n_continuing = 0;  // sequences with steps behind the segment
+    Index n_whole = 0;       // sequences of the whole mini-batch
 
     Index n_sequences() const { return Index(source.size()); }
     Index n_steps() const { return Index(first.size()) - 1; }
@@ -47,11 +54,26 @@ struct Batch {
             std::stable_sort(source.begin(), source.end(), longer);
         length.resize(source.size());
         std::transform(source.begin(), source.end(), length.begin(), steps);
-        first.assign(std::size_t(length.empty() ? 0 : length.front()) + 1, 0);
-        for (Index t = 0, n_active = n_sequences(); t < n_steps(); ++t) {
-            while (length[std::size_t(n_active) - 1] <= t) --n_active;
-            first[std::size_t(t) + 1] = first[std::size_t(t)] + n_active;
+        behind.assign(source.size(), 0);
+        first_step = n_continuing = 0;
+        n_whole = n_members;
+        count_rows();
+    }
+
+    // Steps [begin, end) of a whole mini-batch.
+    void assign_segment(const Batch& whole, Index begin, Index end) {
+        const std::size_t n = std::size_t(whole.active(begin));
+        source.assign(whole.source.begin(), whole.source.begin() + std::ptrdiff_t(n));
+        length.resize(n);
+        behind.resize(n);
+        first_step = begin;
+        n_whole = whole.n_whole;
+        n_continuing = end < whole.n_steps() ? whole.active(end) : 0;
+        for (std::size_t s = 0; s < n; ++s) {
+            length[s] = std::min(whole.length[s], end) - begin;
+            behind[s] = whole.length[s] - begin - length[s];
         }
+        count_rows();
     }
 
     // Sequences [begin, end) for each of n_shards threads, alike in their number of steps.
@@ -66,6 +88,15 @@ struct Batch {
             if (s > begin) ranges.push_back({begin, s});
         }
         return ranges;
+    }
+
+private:
+    void count_rows() {
+        first.assign(std::size_t(length.empty() ? 0 : length.front()) + 1, 0);
+        for (Index t = 0, n_active = n_sequences(); t < n_steps(); ++t) {
+            while (length[std::size_t(n_active) - 1] <= t) --n_active;
+            first[std::size_t(t) + 1] = first[std::size_t(t)] + n_active;
+        }
     }
 };
 

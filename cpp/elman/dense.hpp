@@ -63,27 +63,38 @@ public:
                             {dh[part].row(first_row), dh[part].stride, panel_width<T>});
     }
 
-    void gradient(Index n_rows, const Features<const T>& h, const Rows<const T>& dy, T* gradient,
+    // Rows first_row to first_row + n_rows, from the last to the first if backwards.
+    void gradient(Index first_row, Index n_rows, bool backwards, Pass pass,
+                  const Features<const T>& h, const Rows<const T>& dy, T* gradient,
                   Control& control) const {
         static constexpr T one = T(1);
         Array<T> sums(std::size_t(input_width_ + 1) * std::size_t(panel_width<T>));
         for (Index column = 0; column < n_outputs_; column += panel_width<T>) {
             const int n_vectors = panel_vectors<T>(column, n_outputs_);
             const Index width = n_vectors * Vec<T>::width;
-            const Block<const T> panel{dy.data + column, dy.stride, 0};
+            const Rows<const T> dy_rows = in_order(dy, first_row, n_rows, backwards);
+            const Block<const T> panel{dy_rows.data + column, dy_rows.stride, 0};
             const auto add = [&](const Term<T>& term, Index n_sums, T* sum) {
                 multiply<T>({&term, 1}, n_sums, n_vectors, 1, panel, {sum, width, 0},
                             {sum, width, 0});
                 control.poll(n_rows * n_sums * width);
             };
+            const Index n_columns = std::min(panel_width<T>, n_outputs_ - column);
             std::fill(sums.begin(), sums.end(), T(0));
+            if (!pass.begins) {
+                for (Index k = 0; k < input_width_; ++k)
+                    std::copy_n(gradient + W_offset_ + k * n_outputs_ + column, n_columns,
+                                sums.data() + k * width);
+                std::copy_n(gradient + b_offset_ + column, n_columns,
+                            sums.data() + input_width_ * width);
+            }
             T* sum = sums.data();
             for (Index part = 0; part < h.n_parts; ++part) {
-                add({h[part].data, 1, h[part].stride, n_rows}, h[part].width, sum);
-                sum += h[part].width * width;
+                const Rows<const T> rows = in_order(h[part], first_row, n_rows, backwards);
+                add({rows.data, 1, rows.stride, n_rows}, rows.width, sum);
+                sum += rows.width * width;
             }
             add({&one, 0, 0, n_rows}, 1, sum);
-            const Index n_columns = std::min(panel_width<T>, n_outputs_ - column);
             for (Index k = 0; k < input_width_; ++k)
                 std::copy_n(sums.data() + k * width, n_columns,
                             gradient + W_offset_ + k * n_outputs_ + column);
@@ -92,6 +103,11 @@ public:
     }
 
 private:
+    static Rows<const T> in_order(const Rows<const T>& rows, Index first, Index n, bool backwards) {
+        return backwards ? rows.reversed(first, n)
+                         : Rows<const T>{rows.row(first), rows.stride, rows.width};
+    }
+
     static void pack_all(const T* b, Index row_stride, Index column_stride, Index depth,
                          Index n_columns, T* panel) {
         for (Index column = 0; column < n_columns; column += panel_width<T>)

@@ -11,7 +11,8 @@
 //     dz_t        = cell'(dL/dh_t)
 //     dL/dh_{t-1} = dz_t W_hh^T + the cell's direct path,     dL/dx_t = dz_t W_xh^T
 //
-// and the weights' gradient afterwards, over all rows of all steps in their order:
+// and the weights' gradient afterwards, over all rows of all steps from the last to the first, the
+// order in which segments of the steps come by (see Trainer):
 //
 //     dW_xh = sum_t x_t^T dz_t,   dW_hh = sum_t h_{t-1}^T dz_t,   db = sum_t dz_t
 //
@@ -51,8 +52,9 @@ public:
     virtual void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
                           Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
                           bool accumulate, Tape<T>& tape, Control& control) const = 0;
+    // Adds up, from zero on if it begins, and writes the gradient once it ends.
     virtual void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
-                          const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
+                          const std::vector<Run>& runs, Pass pass, Tape<T>& tape, T* gradient,
                           Control& control) const = 0;
 };
 
@@ -97,9 +99,9 @@ public:
             tape.mask.resize(n, units);
         }
         if (!tape.training) return;
-        tape.dh.resize(n, units);
-        tape.recurrent.resize(n, units);
-        if constexpr (Cell::has_cell_state) tape.dc.resize(n, units);
+        tape.dh.resize(batch.n_whole, units);
+        tape.recurrent.resize(batch.n_whole, units);
+        if constexpr (Cell::has_cell_state) tape.dc.resize(batch.n_whole, units);
         tape.gradient.resize(std::size_t((total_depth_ + n_gates) * packed_columns<T>(units)));
     }
 
@@ -141,7 +143,7 @@ public:
         const std::vector<Term<T>> to_state = gate_terms(tape, takes_state);
         const std::vector<Term<T>> to_gated = gate_terms(tape, takes_gated_state);
         const std::vector<Term<T>> to_input = gate_terms(tape, takes_input);
-        for (Index s = shard.begin; s < shard.end; ++s)
+        for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
         for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
             const Terms<T> state_terms = rows_of(to_state, tape_row(rows, tape));
@@ -169,36 +171,40 @@ public:
     }
 
     void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
-                  const std::vector<Run>& runs, Tape<T>& tape, T* gradient,
+                  const std::vector<Run>& runs, Pass pass, Tape<T>& tape, T* gradient,
                   Control& control) const override {
-        for (Index block = blocks.begin; block < blocks.end; ++block)
-            std::fill_n(sums_of(tape, block), (total_depth_ + n_gates) * vectors(block) * V::width,
-                        T(0));
+        if (pass.begins)
+            for (Index block = blocks.begin; block < blocks.end; ++block)
+                std::fill_n(sums_of(tape, block),
+                            (total_depth_ + n_gates) * vectors(block) * V::width, T(0));
         TransposedRows<T> operand;
         constexpr Index longest = 128;
-        for (Index row = 0; row < batch.n_rows(); row += longest) {
-            const Index n_rows = std::min(longest, batch.n_rows() - row);
+        for (Index end = batch.n_rows(); end > 0; end -= longest) {
+            const Index row = std::max<Index>(end - longest, 0), n_rows = end - row;
             Index first_sum = 0;
             for (Index part = 0; part < inputs.n_parts; ++part) {
-                operand.pack(inputs[part], row, n_rows, part + 1 == inputs.n_parts);
+                operand.pack(inputs[part].reversed(row, n_rows), n_rows,
+                             part + 1 == inputs.n_parts);
                 add_products(blocks, takes_input, first_sum, operand, row, tape, control);
                 first_sum += inputs[part].width;
             }
             if constexpr (Cell::has_recurrent_bias) {
-                operand.pack({}, 0, n_rows, true);
+                operand.pack({}, n_rows, true);
                 add_products(blocks, takes_no_input, 0, operand, row, tape, control);
             }
         }
-        for (const Run& run : runs) {
-            const Rows<T> states = run.starts ? tape.initial_products_with() : tape.products_with();
-            operand.pack(states, run.operand_row, run.size, false);
-            add_products(blocks, takes_state, -shape_.n_units, operand, run.row, tape, control);
+        for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+            const Rows<T> states =
+                run->starts ? tape.initial_products_with() : tape.products_with();
+            operand.pack(states.reversed(run->operand_row, run->size), run->size, false);
+            add_products(blocks, takes_state, -shape_.n_units, operand, run->row, tape, control);
             if constexpr (has_gated_state) {
-                operand.pack(tape.gated.rows(), run.row, run.size, false);
-                add_products(blocks, takes_gated_state, -shape_.n_units, operand, run.row, tape,
+                operand.pack(tape.gated.rows().reversed(run->row, run->size), run->size, false);
+                add_products(blocks, takes_gated_state, -shape_.n_units, operand, run->row, tape,
                              control);
             }
         }
+        if (!pass.ends) return;
         for (Index block = blocks.begin; block < blocks.end; ++block)
             unpack(block, sums_of(tape, block), gradient);
     }
@@ -576,8 +582,9 @@ private:
 
     void truncate(const Batch& batch, const StepRows& rows, Index bptt_steps, Tape<T>& tape) const {
         for (Index s = rows.begin; s < rows.begin + rows.size; ++s) {
+            const std::size_t i = std::size_t(s);
             const Index to_end =
-                shape_.reverse ? rows.t + 1 : batch.length[std::size_t(s)] - rows.t;
+                shape_.reverse ? rows.t + 1 : batch.length[i] + batch.behind[i] - rows.t;
             if (to_end % bptt_steps != 0) continue;
             std::fill_n(tape.dh.row(s), packed_width(), T(0));
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
@@ -603,10 +610,11 @@ private:
                 const Index n_sums = group.depth + 1;
                 if (takes(Cell::gates[group.first].operand)) {
                     const Index first = first_sum < 0 ? n_sums + first_sum : first_sum;
-                    add_outer<T>(operand, vectors(block), group.n_alike,
-                                 {gate_rows(tape, block, group.first) + row * width, width,
-                                  tape.gate_stride},
-                                 {sums + first * width, width, n_sums * width});
+                    add_outer<T>(
+                        operand, vectors(block), group.n_alike,
+                        {gate_rows(tape, block, group.first) + (row + operand.depth - 1) * width,
+                         -width, tape.gate_stride},
+                        {sums + first * width, width, n_sums * width});
                     control.poll(operand.depth * operand.n_columns * group.n_alike * width);
                 }
                 sums += group.n_alike * n_sums * width;

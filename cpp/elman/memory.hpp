@@ -80,6 +80,8 @@ struct Rows {
     Index width = 0;
 
     T* row(Index r) const { return data + r * stride; }
+    // Rows first + n - 1 down to first.
+    Rows reversed(Index first, Index n) const { return {row(first + n - 1), -stride, width}; }
     operator Rows<const T>() const { return {data, stride, width}; }
 };
 

@@ -81,6 +81,7 @@ struct Workspace {
     ByDirection<Matrix<T>> dh;              // dL/d(a layer's output), at each step
     std::array<Matrix<T>, 2> last, dlast;   // the top layer's last states, and their gradient
     Matrix<T> outputs, doutputs;
+    bool states_by_place = false;  // rows of states are in the order of the batch, not the caller's
 };
 
 template <class T>
@@ -261,7 +262,7 @@ public:
         for (Index l = 0; l < n_layers(); ++l) n += n_directions(l) * n_parts;
         return n;
     }
-    void gradient(Index task, Index n_parts, Workspace<T>& workspace, T* gradient,
+    void gradient(Index task, Index n_parts, Pass pass, Workspace<T>& workspace, T* gradient,
                   Control& control) const {
         for (Index l = 0; l < n_layers(); ++l) {
             for (Index d = 0; d < n_directions(l); ++d, task -= n_parts) {
@@ -269,14 +270,16 @@ public:
                 const Index n_blocks = direction(l, d).n_blocks();
                 direction(l, d).gradient(
                     {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
-                    layer_inputs(workspace, l), workspace.runs[std::size_t(d)],
+                    layer_inputs(workspace, l), workspace.runs[std::size_t(d)], pass,
                     at(workspace.tapes, l, d), gradient, control);
                 return;
             }
         }
-        const Index rows =
-            workspace.per_step ? workspace.batch.n_rows() : workspace.batch.n_sequences();
-        head_->gradient(rows, head_inputs(workspace), workspace.doutputs.rows(), gradient, control);
+        const Batch& batch = workspace.batch;
+        const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
+                                              : Range{batch.n_continuing, batch.n_sequences()};
+        head_->gradient(rows.begin, rows.size(), workspace.per_step, pass, head_inputs(workspace),
+                        workspace.doutputs.rows(), gradient, control);
     }
 
     // States after the last step in the order of processing, for the sequences of the batch.
@@ -352,7 +355,8 @@ private:
 
     template <class U>
     U* state_row(const Workspace<T>& workspace, U* states, Index s) const {
-        return states + workspace.batch.source[std::size_t(s)] * state_size_;
+        const Index row = workspace.states_by_place ? s : workspace.batch.source[std::size_t(s)];
+        return states + row * state_size_;
     }
     static Index last_row(const Batch& batch, Index s, Index d) {
         return d == 0 ? batch.last_row(s) : batch.row(0, s);
@@ -382,7 +386,7 @@ private:
     static void gather(const Sequences<T>& sequences, Range shard, Workspace<T>& workspace) {
         const Batch& batch = workspace.batch;
         for (Index s = shard.begin; s < shard.end; ++s) {
-            const T* from = sequences.step(batch.source[std::size_t(s)], 0);
+            const T* from = sequences.step(batch.source[std::size_t(s)], batch.first_step);
             for (Index t = 0; t < batch.length[std::size_t(s)]; ++t, from += sequences.n_channels)
                 std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
         }
@@ -430,8 +434,9 @@ private:
     template <class Function>
     static void for_each_output(const Workspace<T>& workspace, Range shard,
                                 const Function& function) {
+        const Range ended{std::max(shard.begin, workspace.batch.n_continuing), shard.end};
         if (!workspace.per_step)
-            function(shard.begin, shard.size());
+            function(ended.begin, ended.size());
         else
             for_each_step(workspace.batch, shard, false, false,
                           [&](const StepRows& rows) { function(rows.row, rows.size); });
@@ -446,7 +451,8 @@ private:
                 for (Index r = 0; r < rows.size; ++r) {
                     T* const mask = at(workspace.masks, l, d).row(rows.row + r);
                     dropout_mask(workspace.dropout.output_key(l), rows.begin + r,
-                                 rows.t * width + d * units, units, workspace.dropout.output, mask);
+                                 (workspace.batch.first_step + rows.t) * width + d * units, units,
+                                 workspace.dropout.output, mask);
                     multiply_rows(at(workspace.tapes, l, d).h.row(rows.row + r), mask, units,
                                   at(workspace.dropped, l, d).row(rows.row + r));
                 }
@@ -464,7 +470,8 @@ private:
                 std::copy_n(at(workspace.tapes, l, d).h.row(last_row(workspace.batch, s, d)), units,
                             to);
                 if (!has_dropout(workspace, l)) continue;
-                const Index t = d == 0 ? workspace.batch.length[std::size_t(s)] - 1 : 0;
+                const Index t = workspace.batch.first_step +
+                                (d == 0 ? workspace.batch.length[std::size_t(s)] - 1 : 0);
                 T* const mask = at(workspace.masks, l, d).row(s);
                 dropout_mask(workspace.dropout.output_key(l), s, t * width + d * units, units,
                              workspace.dropout.output, mask);
@@ -501,7 +508,7 @@ private:
     void start_gradients(Workspace<T>& workspace, Index l, Index d, Range shard) const {
         Tape<T>& tape = at(workspace.tapes, l, d);
         const Index units = options_.hidden_layer_sizes[std::size_t(l)];
-        for (Index s = shard.begin; s < shard.end; ++s) {
+        for (Index s = std::max(shard.begin, workspace.batch.n_continuing); s < shard.end; ++s) {
             if (has_every_step(workspace, l))
                 std::fill_n(tape.dh.row(s), units, T(0));
             else

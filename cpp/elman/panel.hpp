@@ -196,9 +196,9 @@ struct Terms {
 // How n rows are dealt out over tiles: evenly, so that no tile is left with too few rows to fill
 // the FMA ports.
 struct TileRows {
-    Index n_tiles = 1;
+    Index n_tiles;
 
-    TileRows(Index n_rows, int n_vectors) : size_(n_rows) {
+    TileRows(Index n_rows, int n_vectors) : n_tiles(n_rows > 0 ? 1 : 0), size_(n_rows) {
         if (n_rows <= tallest(n_vectors)) return;
         n_tiles = (n_rows + tallest(n_vectors) - 1) / tallest(n_vectors);
         size_ = n_rows / n_tiles;
@@ -303,21 +303,21 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
     }
 }
 
-// Some rows of x, and if asked for a column of ones behind them, transposed for add_outer: by tile
+// The rows of x, and if asked for a column of ones behind them, transposed for add_outer: by tile
 // of columns, then row by row the columns of that tile.
 template <class T>
 struct TransposedRows {
     Array<T> packed;
     Index n_columns = 0, depth = 0;
 
-    void pack(const Rows<const T>& x, Index first_row, Index n_rows, bool with_ones) {
+    void pack(const Rows<const T>& x, Index n_rows, bool with_ones) {
         depth = n_rows;
         n_columns = x.width + (with_ones ? 1 : 0);
         make_room(packed, depth * n_columns);
         // Whole registers: what they carry too much is overwritten by what follows, or falls into
         // the slack behind an array.
         TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
-            const T* from = x.row(first_row) + column;
+            const T* from = x.data + column;
             T* to = packed.data() + column * depth;
             const Index n_copied = std::min(n, x.width - column);
             for (Index k = 0; k < depth; ++k, from += x.stride, to += n)

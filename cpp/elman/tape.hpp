@@ -62,7 +62,8 @@ struct Tape {
     Matrix<T> initial_h, initial_c, initial_operand, mask;
     bool has_mask = false;
 
-    // One row a sequence: what step t + 1 sent back to h directly, through the product with the
+    // One row a sequence of the whole mini-batch, since what flows back from a segment to the one
+    // before it stays here: what step t + 1 sent back to h directly, through the product with the
     // recurrent weights (before the mask), and to c.
     Matrix<T> dh, recurrent, dc;
     Array<T> gradient;  // of the weights, panel by panel
@@ -71,6 +72,11 @@ struct Tape {
     Rows<T> initial_products_with() const {
         return has_mask ? initial_operand.rows() : initial_h.rows();
     }
+};
+
+// Of the gradient of a mini-batch, which may come in several segments.
+struct Pass {
+    bool begins = true, ends = true;
 };
 
 // Consecutive rows whose recurrent operand and dz both lie one after the other.

@@ -10,7 +10,11 @@
 //     2  pieces of the gradient dealt out to threads, each summed over all rows in one order
 //     3  norm, clipping, update; weights packed for the next
 //
-// and since no sum is ever split over threads, their number does not change a bit.
+// With checkpoints (Chen et al., 2016) the tapes hold sqrt(T) steps: a first pass keeps the states
+// between segments of the steps, then each segment, from the last to the first, runs forwards again
+// and backwards. Gradients are summed from the last row to the first either way: same bits.
+//
+// And since no sum is ever split over threads, their number does not change a bit.
 #pragma once
 
 #include <cmath>
@@ -34,6 +38,7 @@ struct TrainerOptions {
     double dropout = 0.0;
     double recurrent_dropout = 0.0;
     Index bptt_steps = 0;
+    bool checkpoint = false;
     std::uint64_t seed = 0;
     Index n_threads = 1;
 };
@@ -76,6 +81,10 @@ public:
           n_moments_(solver_moments<T>(options_.solver)),
           moments_(parameters_.size() * std::size_t(n_moments_)) {
         options_.schedule.check();
+        const std::vector<bool>& bidirectional = network.options().bidirectional;
+        if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+            throw std::invalid_argument(
+                "elman: checkpoints need layers of one direction: a reverse one starts at the end");
         if (loss_.n_targets(network.options().n_outputs) == 0)
             throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
                                         std::to_string(network.options().n_outputs) + " outputs");
@@ -150,9 +159,9 @@ private:
     }
 
     // Below some 20 microseconds of work each, handing out a mini-batch costs more than it brings.
-    Index shards_of(const Team& team) const {
+    Index shards_of(const Batch& batch, const Team& team) const {
         constexpr Index worth_a_shard = 400000;
-        const Index work = 3 * workspace_.batch.n_rows() * network_.multiply_adds();
+        const Index work = 3 * batch.n_rows() * network_.multiply_adds();
         return std::clamp<Index>(work / worth_a_shard, 1, team.n_threads());
     }
 
@@ -180,67 +189,116 @@ private:
     }
 
     void gather(const Examples<T>& examples, const Index* members, Index n_members) {
-        Batch& batch = workspace_.batch;
-        batch.assign(members, n_members, examples.sequences.offsets);
+        batch_.assign(members, n_members, examples.sequences.offsets);
+        for (Workspace<T>* workspace : {&workspace_, &ahead_}) {
+            workspace->states_by_place = true;
+            workspace->dropout = {options_.dropout, options_.recurrent_dropout,
+                                  random_bits(options_.seed, std::uint64_t(n_updates_))};
+        }
         workspace_.training = true;
         workspace_.per_step = examples.per_step;
-        workspace_.dropout = {options_.dropout, options_.recurrent_dropout,
-                              random_bits(options_.seed, std::uint64_t(n_updates_))};
-        network_.prepare(workspace_, nullptr);
-        losses_.resize(std::size_t(examples.per_step ? batch.n_rows() : batch.n_sequences()));
+        losses_.resize(std::size_t(examples.per_step ? batch_.n_rows() : batch_.n_sequences()));
         total_weight_ = 0.0;
-        for_each_target(examples, {0, batch.n_sequences()}, [&](Index, Index target) {
-            total_weight_ += double(examples.weight(target));
-        });
+        for_each_target(
+            examples, batch_, {0, batch_.n_sequences()},
+            [&](Index, Index target, Index) { total_weight_ += double(examples.weight(target)); });
     }
 
-    // Calls function(row of the outputs, row of the targets).
+    // Calls function(row of the outputs, row of the targets, row of the whole mini-batch).
     template <class Function>
-    void for_each_target(const Examples<T>& examples, Range shard, const Function& function) const {
-        const Batch& batch = workspace_.batch;
+    void for_each_target(const Examples<T>& examples, const Batch& batch, Range shard,
+                         const Function& function) const {
+        if (!examples.per_step) {
+            for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
+                function(s, batch.source[std::size_t(s)], s);
+            return;
+        }
         for (Index s = shard.begin; s < shard.end; ++s) {
-            const Index source = batch.source[std::size_t(s)];
-            const Index n = examples.per_step ? batch.length[std::size_t(s)] : 1;
-            for (Index t = 0; t < n; ++t)
-                function(examples.per_step ? batch.row(t, s) : s, examples.target_row(source, t));
+            for (Index t = 0; t < batch.length[std::size_t(s)]; ++t) {
+                const Index step = batch.first_step + t;
+                function(batch.row(t, s), examples.target_row(batch.source[std::size_t(s)], step),
+                         batch_.row(step, s));
+            }
         }
     }
 
     // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
     double differentiate(const Examples<T>& examples, Team& team) {
         network_.pack(parameters_.data(), true, weights_);
-        const std::vector<Range> shards = workspace_.batch.shards(shards_of(team));
-        team.run(Index(shards.size()), [&](Index i, Control& control) {
-            const Range shard = shards[std::size_t(i)];
-            network_.forward(examples.sequences, weights_, shard, workspace_, control);
-            differentiate_loss(examples, shard);
-            network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
-        });
-        const Index n_parts = shards_of(team);
-        team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
-            network_.gradient(task, n_parts, workspace_, gradient_.data(), control);
-        });
+        const Index n_steps = batch_.n_steps();
+        const Index longest = options_.checkpoint ? segment_steps(n_steps) : n_steps;
+        const Index n_segments = (n_steps + longest - 1) / longest;
+        run_ahead(examples, longest, n_segments, team);
+        for (Index i = n_segments - 1; i >= 0; --i) {
+            workspace_.batch.assign_segment(batch_, i * longest,
+                                            std::min((i + 1) * longest, n_steps));
+            network_.prepare(workspace_, i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
+            differentiate_segment(examples, {i + 1 == n_segments, i == 0}, team);
+        }
         double loss = 0.0;
         for (const double row : losses_) loss += row;
         return loss / total_weight_ + penalize(team);
     }
 
+    // Tapes of sqrt(T) steps, and as many checkpoints of the states.
+    static Index segment_steps(Index n_steps) {
+        constexpr Index shortest = 16;
+        return std::max(shortest, Index(std::ceil(std::sqrt(double(n_steps)))));
+    }
+
+    // Forwards through all segments but the last, keeping the states between them only.
+    void run_ahead(const Examples<T>& examples, Index longest, Index n_segments, Team& team) {
+        checkpoints_.resize(std::size_t(n_segments));
+        for (Index i = 0; i + 1 < n_segments; ++i) {
+            Batch& batch = ahead_.batch;
+            batch.assign_segment(batch_, i * longest, (i + 1) * longest);
+            network_.prepare(ahead_, i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
+            Array<T>& states = checkpoints_[std::size_t(i) + 1];
+            make_room(states, batch.n_sequences() * network_.state_size());
+            for_each_shard(batch, team, [&](Range shard, Control& control) {
+                network_.forward(examples.sequences, weights_, shard, ahead_, control);
+                network_.final_states(ahead_, shard, states.data());
+            });
+        }
+    }
+
+    void differentiate_segment(const Examples<T>& examples, Pass pass, Team& team) {
+        for_each_shard(workspace_.batch, team, [&](Range shard, Control& control) {
+            network_.forward(examples.sequences, weights_, shard, workspace_, control);
+            differentiate_loss(examples, shard);
+            network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
+        });
+        const Index n_parts = shards_of(workspace_.batch, team);
+        team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
+            network_.gradient(task, n_parts, pass, workspace_, gradient_.data(), control);
+        });
+    }
+
+    template <class Function>
+    void for_each_shard(const Batch& batch, Team& team, const Function& function) {
+        const std::vector<Range> shards = batch.shards(shards_of(batch, team));
+        team.run(Index(shards.size()),
+                 [&](Index i, Control& control) { function(shards[std::size_t(i)], control); });
+    }
+
     // A row of weight zero is left out altogether, whatever its target is.
     void differentiate_loss(const Examples<T>& examples, Range shard) {
         const Index n_outputs = network_.options().n_outputs;
-        for_each_target(examples, shard, [&](Index row, Index target) {
-            const T weight = examples.weight(target);
-            T* const da = workspace_.doutputs.row(row);
-            losses_[std::size_t(row)] = 0.0;
-            if (!(weight > T(0))) {
-                std::fill_n(da, n_outputs, T(0));
-                return;
-            }
-            const T* const y = examples.targets + target * examples.n_targets;
-            const T share = T(double(weight) / total_weight_);
-            losses_[std::size_t(row)] =
-                double(weight) * loss_.row(workspace_.outputs.row(row), y, n_outputs, share, da);
-        });
+        for_each_target(examples, workspace_.batch, shard,
+                        [&](Index row, Index target, Index whole) {
+                            const T weight = examples.weight(target);
+                            T* const da = workspace_.doutputs.row(row);
+                            losses_[std::size_t(whole)] = 0.0;
+                            if (!(weight > T(0))) {
+                                std::fill_n(da, n_outputs, T(0));
+                                return;
+                            }
+                            const T* const y = examples.targets + target * examples.n_targets;
+                            const T share = T(double(weight) / total_weight_);
+                            losses_[std::size_t(whole)] =
+                                double(weight) *
+                                loss_.row(workspace_.outputs.row(row), y, n_outputs, share, da);
+                        });
     }
 
     // Adds the penalty's gradient and returns the penalty; sums the squares of the gradient.
@@ -306,7 +364,9 @@ private:
     std::vector<Piece> pieces_;
     std::vector<PieceSums> piece_sums_;
     NetworkWeights<T> weights_;
-    Workspace<T> workspace_;
+    Batch batch_;
+    Workspace<T> workspace_, ahead_;
+    std::vector<Array<T>> checkpoints_;  // states before each segment
     std::vector<double> losses_;
     double total_weight_ = 0.0;
     double squared_norm_ = 0.0;

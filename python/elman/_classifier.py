@@ -115,6 +115,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Share of the state that is dropped, the same one at each step of a sequence.
     bptt_steps : int or None, default=None
         Steps after which backpropagation through time is cut; None never cuts.
+    bptt_memory : {"full", "checkpoint"}, default="full"
+        What backpropagation through time keeps of T steps: everything, or with "checkpoint" the
+        states between segments of sqrt(T) steps, and one segment at a time computed again. That
+        takes the memory of some 2 sqrt(T) steps and about 1.3 times as long, and gives the same
+        bits. For layers of one direction.
     loss_steps : int or None, default=None
         Number of steps at the end of each sequence that count; None counts all.
     n_jobs : int or None, default=None
@@ -225,6 +230,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         bptt_steps: int | None = None,
+        bptt_memory: str = "full",
         loss_steps: int | None = None,
         n_jobs: int | None = None,
         verbose: bool | int = False,
@@ -265,6 +271,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
         self.bptt_steps = bptt_steps
+        self.bptt_memory = bptt_memory
         self.loss_steps = loss_steps
         self.n_jobs = n_jobs
         self.verbose = verbose

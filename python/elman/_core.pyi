@@ -155,6 +155,7 @@ class Trainer:
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         bptt_steps: int = 0,  # 0: exact BPTT
+        checkpoint: bool = False,  # tapes of sqrt(n_timesteps) steps, two passes forwards
         seed: int = 0,  # of the dropout masks
         n_threads: int = 1,
     ) -> None: ...

@@ -137,6 +137,7 @@ RULES: dict[str, Rule] = {
     "dropout": PROBABILITY,
     "recurrent_dropout": PROBABILITY,
     "bptt_steps": or_none(COUNT),
+    "bptt_memory": one_of("full", "checkpoint"),
     "loss_steps": or_none(COUNT),
     "early_stopping": BOOLEAN,
     "validation_fraction": number(0, 1, "()"),
@@ -189,6 +190,9 @@ def check_parameters(
         got = f"{len(directions)} values"
         expected = f"{n_layers}, one for each layer"
         raise InvalidParameterError(problem(caller, "bidirectional", got, expected))
+    if parameters["bptt_memory"] == "checkpoint" and np.any(directions):
+        expected = "'full' with a bidirectional layer, whose reverse half starts at the end"
+        raise InvalidParameterError(problem(caller, "bptt_memory", "'checkpoint'", expected))
     if parameters["input"] == "vector" and parameters["output"] == "vector":
         expected = "'auto' or 'sequence' with input='vector'"
         raise InvalidParameterError(problem(caller, "output", "'vector'", expected))

@@ -190,6 +190,7 @@ class Training:
             dropout=options["dropout"],
             recurrent_dropout=options["recurrent_dropout"],
             bptt_steps=options["bptt_steps"] or 0,
+            checkpoint=options["bptt_memory"] == "checkpoint",
             seed=self.state.dropout_seed,
             n_threads=self.n_threads,
         )

@@ -343,6 +343,7 @@ PARAMETER_CASES = [
     bad_parameter(31, "dropout", 1.0),
     bad_parameter(31, "recurrent_dropout", -0.1),
     bad_parameter(31, "bptt_steps", 0),
+    bad_parameter(31, "bptt_memory", "half"),
     bad_parameter(31, "loss_steps", -1),
     bad_parameter(31, "validation_fraction", 1.0),
     bad_parameter(31, "validation_split", "first"),
