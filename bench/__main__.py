@@ -61,16 +61,20 @@ def parse():
 
 
 def measure(workload, n_threads, n_rounds):
-    """Two rows, of training and of inference: milliseconds a mini-batch for each peer."""
+    """Rows of training and inference, milliseconds a mini-batch, and of one sequence alone."""
     weights = initial_weights(workload)
     peers = [peer(workload, weights, n_threads) for peer in installed_peers()]
     check_equal({peer.name: peer.predict(1) for peer in peers})
+    check_equal({peer.name: peer.predict_one(1) for peer in peers})
     sgemm = Sgemm(n_threads)
     kinds = {
-        "training": ({peer.name: peer.train for peer in peers}, workload.training_flops),
-        "inference": ({peer.name: peer.predict for peer in peers}, workload.forward_flops),
+        "training": ("train", workload.training_flops),
+        "inference": ("predict", workload.forward_flops),
     }
-    for what, (functions, flops) in kinds.items():
+    if n_threads == 1:
+        kinds["one"] = ("predict_one", workload.sequence_flops)
+    for what, (method, flops) in kinds.items():
+        functions = {peer.name: getattr(peer, method) for peer in peers if getattr(peer, method)}
         times = in_turn({**functions, sgemm.name: sgemm.multiply}, n_rounds)
         yield {
             "workload": workload.name,

@@ -34,6 +34,10 @@ class Workload:
     def training_flops(self):
         return 3 * self.forward_flops
 
+    @property
+    def sequence_flops(self):
+        return self.forward_flops // self.batch_size
+
     def data(self):
         """X (batch, steps, channels) and y (batch, 1) in float32."""
         rng = np.random.default_rng(0)

@@ -5,6 +5,9 @@ threads, and offers
 
     train(n_batches)     that many mini-batches: forward, BPTT and Adam, on the same data again
     predict(n_batches)   (batch_size, 1), the outputs after the last step, computed that often
+    predict_one(n_calls) the same for the first sequence alone
+
+A peer for inference only has no ``train``: it is None.
 
 Each is at its best: see the file of each.
 """
@@ -12,7 +15,11 @@ Each is at its best: see the file of each.
 import importlib
 import importlib.util
 
-MODULES = {"torch": "bench.peers.torch_peer", "jax": "bench.peers.jax_peer"}
+MODULES = {
+    "torch": "bench.peers.torch_peer",
+    "jax": "bench.peers.jax_peer",
+    "onnxruntime": "bench.peers.onnx_peer",
+}
 
 
 def installed_peers():

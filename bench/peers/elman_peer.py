@@ -1,4 +1,4 @@
-"""elman's own core, called as the estimators call it."""
+"""elman's own core, called as the estimators and `elman.compile` call it."""
 
 import math
 
@@ -34,15 +34,14 @@ class ElmanPeer:
     name = "elman"
 
     def __init__(self, workload, weights, n_threads):
-        self.batch_size, self.n_threads = workload.batch_size, n_threads
-        self.network = network_of(workload)
-        self.parameters = np.concatenate([array.ravel() for array in weights.values()])
-        self.trainer = _core.Trainer(
-            self.network, self.parameters, loss="squared", n_threads=n_threads
-        )
-        x, self.y = workload.data()
-        self.values = x.reshape(-1, workload.n_channels)
-        self.offsets = np.arange(len(x) + 1, dtype=np.int64) * workload.n_timesteps
+        self.batch_size = workload.batch_size
+        network = network_of(workload)
+        parameters = np.concatenate([array.ravel() for array in weights.values()])
+        self.trainer = _core.Trainer(network, parameters, loss="squared", n_threads=n_threads)
+        self.predictor = _core.Predictor(network, parameters, per_step=False, n_threads=n_threads)
+        self.x, self.y = workload.data()
+        self.values = self.x.reshape(-1, workload.n_channels)
+        self.offsets = np.arange(len(self.x) + 1, dtype=np.int64) * workload.n_timesteps
 
     def train(self, n_batches):
         order = np.tile(np.arange(self.batch_size), n_batches)
@@ -58,9 +57,12 @@ class ElmanPeer:
 
     def predict(self, n_batches):
         for _ in range(n_batches):
-            outputs, _ = self.network.forward(
-                self.parameters, self.values, self.offsets, per_step=False, n_threads=self.n_threads
-            )
+            outputs = self.predictor(self.x)
+        return outputs
+
+    def predict_one(self, n_calls):
+        for _ in range(n_calls):
+            outputs = self.predictor(self.x[0])
         return outputs
 
     def close(self):

@@ -29,6 +29,9 @@ class Peer:
     def predict(self, n_batches):
         return self._ask(("predict", n_batches))
 
+    def predict_one(self, n_calls):
+        return self._ask(("predict_one", n_calls))
+
     def close(self):
         self.pipe.send(("end", None))
         self.process.join()
@@ -70,8 +73,14 @@ class JaxModel:
         self.state = jax.block_until_ready(self.epoch(self.state, n_batches))
 
     def predict(self, n_batches):
-        for _ in range(n_batches):
-            outputs = self.forward(self.weights).block_until_ready()
+        return self._predict(self.x, n_batches)
+
+    def predict_one(self, n_calls):
+        return self._predict(self.x[:, :1], n_calls)
+
+    def _predict(self, x, n_calls):
+        for _ in range(n_calls):
+            outputs = self.forward(self.weights, x).block_until_ready()
         return np.asarray(outputs)
 
     def _epoch(self, state, n_batches):
@@ -84,7 +93,9 @@ class JaxModel:
         import jax
 
         weights, m, v, t = state
-        gradient = jax.grad(lambda w: ((self._forward(w) - self.y) ** 2).mean() / 2)(weights)
+        gradient = jax.grad(lambda w: ((self._forward(w, self.x) - self.y) ** 2).mean() / 2)(
+            weights
+        )
         tree = jax.tree_util.tree_map
         t = t + 1
         m = tree(lambda a, g: 0.9 * a + 0.1 * g, m, gradient)
@@ -93,17 +104,17 @@ class JaxModel:
         weights = tree(lambda w, a, b: w - rate * a / (jax.numpy.sqrt(b) + 1e-8), weights, m, v)
         return weights, m, v, t
 
-    def _forward(self, weights):
+    def _forward(self, weights, x):
         import jax
 
-        h = self.x
+        h = x
         for k in range(self.workload.n_layers):
             p = {
                 name.rsplit(".", 1)[1]: array
                 for name, array in weights.items()
                 if name.startswith(f"layers.{k}.")
             }
-            zero = jax.numpy.zeros((self.workload.batch_size, self.workload.n_units))
+            zero = jax.numpy.zeros((x.shape[1], self.workload.n_units))
             step = functools.partial(STEPS[self.workload.cell], p)
             _, h = jax.lax.scan(step, (zero, zero), h)
         return h[-1] @ weights["head.W"] + weights["head.b"]

@@ -38,22 +38,28 @@ class Peer:
             self.head.weight.copy_(torch.from_numpy(weights["head.W"].T.copy()))
             self.head.bias.copy_(torch.from_numpy(weights["head.b"].copy()))
 
-    def _forward(self):
-        return self.head(self.layers(self.x)[0][:, -1])
+    def _forward(self, x):
+        return self.head(self.layers(x)[0][:, -1])
 
     def train(self, n_batches):
         torch.set_num_threads(self.n_threads)
         for _ in range(n_batches):
             self.optimizer.zero_grad()
-            loss = ((self._forward() - self.y) ** 2).mean() / 2
+            loss = ((self._forward(self.x) - self.y) ** 2).mean() / 2
             loss.backward()
             self.optimizer.step()
 
     def predict(self, n_batches):
+        return self._predict(self.x, n_batches)
+
+    def predict_one(self, n_calls):
+        return self._predict(self.x[:1], n_calls)
+
+    def _predict(self, x, n_calls):
         torch.set_num_threads(self.n_threads)
         with torch.inference_mode():
-            for _ in range(n_batches):
-                outputs = self._forward()
+            for _ in range(n_calls):
+                outputs = self._forward(x)
         return outputs.numpy()
 
     def close(self):

@@ -116,6 +116,14 @@ public:
     Index state_size() const { return state_size_; }
     Index n_layers() const { return Index(options_.hidden_layer_sizes.size()); }
 
+    // Numbers that enter and leave the layers at one step of one sequence.
+    Index n_features() const {
+        Index sum = options_.n_channels;
+        for (Index l = 0; l < n_layers(); ++l)
+            sum += n_directions(l) * options_.hidden_layer_sizes[std::size_t(l)];
+        return sum;
+    }
+
     // Of one step of one sequence, forwards.
     Index multiply_adds() const {
         Index sum = head_ ? head_->multiply_adds() : 0;

@@ -1,5 +1,5 @@
-// Outputs of many sequences: chunks of rows, each on one thread, in a memory that does not grow
-// with their number.
+// Outputs of many sequences: chunks of them, each on one thread and in segments of its steps, in a
+// memory that grows with neither and stays in the second-level cache.
 #pragma once
 
 #include <memory>
@@ -9,25 +9,34 @@
 
 namespace elman {
 
+// What the prediction of a chunk needs.
+template <class T>
+struct ChunkWorkspace {
+    Workspace<T> segment;
+    Batch chunk;
+    std::vector<Index> members;
+    Array<T> states;  // by place in the chunk
+};
+
 // Workspaces handed from chunk to chunk.
 template <class T>
 class WorkspacePool {
 public:
-    std::unique_ptr<Workspace<T>> take() {
+    std::unique_ptr<ChunkWorkspace<T>> take() {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (free_.empty()) return std::make_unique<Workspace<T>>();
+        if (free_.empty()) return std::make_unique<ChunkWorkspace<T>>();
         auto workspace = std::move(free_.back());
         free_.pop_back();
         return workspace;
     }
-    void give_back(std::unique_ptr<Workspace<T>> workspace) {
+    void give_back(std::unique_ptr<ChunkWorkspace<T>> workspace) {
         const std::lock_guard<std::mutex> lock(mutex_);
         free_.push_back(std::move(workspace));
     }
 
 private:
     std::mutex mutex_;
-    std::vector<std::unique_ptr<Workspace<T>>> free_;
+    std::vector<std::unique_ptr<ChunkWorkspace<T>>> free_;
 };
 
 // Threads that the work of a whole call is worth: starting one costs some 50 microseconds.
@@ -57,42 +66,82 @@ public:
         Team team(std::min(worthwhile_threads(n_threads, work), n), check);
         const Index rows = std::min(chunk_rows, (n + team.n_threads() - 1) / team.n_threads());
         team.run((n + rows - 1) / rows, [&](Index chunk, Control& control) {
-            std::unique_ptr<Workspace<T>> workspace = pool_.take();
-            workspace->per_step = per_step;
+            std::unique_ptr<ChunkWorkspace<T>> workspace = pool_.take();
             const Range members{chunk * rows, std::min((chunk + 1) * rows, n)};
-            forward(sequences, members, initial_state, *workspace, control);
-            if (final_states != nullptr)
-                network_.final_states(*workspace, {0, members.size()}, final_states);
-            scatter(*workspace, sequences, outputs);
+            gather(sequences, members, initial_state, *workspace);
+            forward(sequences, per_step, *workspace, outputs, control);
+            if (final_states != nullptr) scatter_states(*workspace, final_states);
             pool_.give_back(std::move(workspace));
         });
         return team.is_short();
     }
 
 private:
-    void forward(const Sequences<T>& sequences, Range members, const T* initial_state,
-                 Workspace<T>& workspace, Control& control) const {
-        std::vector<Index> numbers(std::size_t(members.size()));
-        std::iota(numbers.begin(), numbers.end(), members.begin);
-        workspace.batch.assign(numbers.data(), members.size(), sequences.offsets);
-        network_.prepare(workspace, initial_state);
-        network_.forward(sequences, weights_, {0, members.size()}, workspace, control);
+    void gather(const Sequences<T>& sequences, Range members, const T* initial_state,
+                ChunkWorkspace<T>& workspace) const {
+        workspace.members.resize(std::size_t(members.size()));
+        std::iota(workspace.members.begin(), workspace.members.end(), members.begin);
+        workspace.chunk.assign(workspace.members.data(), members.size(), sequences.offsets);
+        const Index size = network_.state_size();
+        make_room(workspace.states, members.size() * size);
+        for (Index s = 0; s < members.size(); ++s) {
+            T* const to = workspace.states.data() + s * size;
+            if (initial_state == nullptr)
+                std::fill_n(to, size, T(0));
+            else
+                std::copy_n(initial_state + workspace.chunk.source[std::size_t(s)] * size, size,
+                            to);
+        }
     }
 
-    // From the order of the batch to the caller's.
-    void scatter(const Workspace<T>& workspace, const Sequences<T>& sequences, T* outputs) const {
+    void forward(const Sequences<T>& sequences, bool per_step, ChunkWorkspace<T>& workspace,
+                 T* outputs, Control& control) const {
+        const Batch& chunk = workspace.chunk;
+        Workspace<T>& segment = workspace.segment;
+        segment.per_step = per_step;
+        segment.states_by_place = true;
+        const Index longest = segment_steps(chunk);
+        for (Index begin = 0; begin < chunk.n_steps(); begin += longest) {
+            segment.batch.assign_segment(chunk, begin, std::min(begin + longest, chunk.n_steps()));
+            const Range all{0, segment.batch.n_sequences()};
+            network_.prepare(segment, workspace.states.data());
+            network_.forward(sequences, weights_, all, segment, control);
+            network_.final_states(segment, all, workspace.states.data());
+            scatter(segment, sequences, outputs);
+        }
+    }
+
+    // A reverse layer starts at the end, and wants all steps at once.
+    Index segment_steps(const Batch& chunk) const {
+        constexpr Index cached_bytes = 256 * 1024, shortest = 16;
+        const std::vector<bool>& bidirectional = network_.options().bidirectional;
+        if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+            return chunk.n_steps();
+        const Index of_a_step = chunk.n_sequences() * network_.n_features() * Index(sizeof(T));
+        return std::max(cached_bytes / of_a_step, shortest);
+    }
+
+    // From the order of the batch to the caller's: the sequences that have ended, or every step.
+    void scatter(const Workspace<T>& segment, const Sequences<T>& sequences, T* outputs) const {
         const Index n_outputs = network_.options().n_outputs;
-        const Batch& batch = workspace.batch;
-        for (Index s = 0; s < batch.n_sequences(); ++s) {
+        const Batch& batch = segment.batch;
+        for (Index s = segment.per_step ? 0 : batch.n_continuing; s < batch.n_sequences(); ++s) {
             const Index source = batch.source[std::size_t(s)];
-            if (!workspace.per_step) {
-                std::copy_n(workspace.outputs.row(s), n_outputs, outputs + source * n_outputs);
+            if (!segment.per_step) {
+                std::copy_n(segment.outputs.row(s), n_outputs, outputs + source * n_outputs);
                 continue;
             }
+            T* to = outputs + (sequences.offsets[source] + batch.first_step) * n_outputs;
             for (Index t = 0; t < batch.length[std::size_t(s)]; ++t)
-                std::copy_n(workspace.outputs.row(batch.row(t, s)), n_outputs,
-                            outputs + (sequences.offsets[source] + t) * n_outputs);
+                to = std::copy_n(segment.outputs.row(batch.row(t, s)), n_outputs, to);
         }
+    }
+
+    void scatter_states(const ChunkWorkspace<T>& workspace, T* final_states) const {
+        const Index size = network_.state_size();
+        for (Index s = 0; s < workspace.chunk.n_sequences(); ++s)
+            std::copy_n(workspace.states.data() + s * size, size,
+                        final_states + workspace.chunk.source[std::size_t(s)] * size);
     }
 
     const Network<T>& network_;
