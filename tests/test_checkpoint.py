@@ -36,7 +36,7 @@ def problem_of(cell, lengths, per_step, head=True):
     return problem
 
 
-def train(problem, checkpoint, n_threads=1, **options):
+def train(problem, checkpoint, n_threads=1, batch_size=5, **options):
     trainer = problem.core_trainer(n_threads, "float32", checkpoint=checkpoint, **options)
     values, offsets, targets, weights = problem.examples
     order = np.arange(len(problem.lengths))
@@ -46,7 +46,7 @@ def train(problem, checkpoint, n_threads=1, **options):
         targets.astype(np.float32),
         weights.astype(np.float32),
     )
-    losses = [trainer.epoch(*examples, order, batch_size=5, per_step=problem.per_step)]
+    losses = [trainer.epoch(*examples, order, batch_size=batch_size, per_step=problem.per_step)]
     losses.append(
         trainer.epoch(*examples, order[::-1].copy(), batch_size=3, per_step=problem.per_step)
     )

@@ -41,10 +41,10 @@ private:
 
 template <class T>
 bool all_finite(const T* values, Index n) {
-    // A sum of differences from itself is NaN as soon as one value is not a finite number.
-    T sum = 0;
-    for (Index i = 0; i < n; ++i) sum += values[i] - values[i];
-    return sum == T(0);
+    bool are_finite = true;
+    for (Index i = 0; i < n; ++i)
+        are_finite &= std::abs(values[i]) <= std::numeric_limits<T>::max();
+    return are_finite;
 }
 
 // Sequences of one length: (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels).

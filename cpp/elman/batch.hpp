@@ -37,6 +37,7 @@ struct Batch {
     Index first_step = 0;
     Index n_continuing = 0;  // sequences with steps behind the segment
     Index n_whole = 0;       // sequences of the whole mini-batch
+    bool is_regular = true;  // whether the whole mini-batch has one length
 
     Index n_sequences() const { return Index(source.size()); }
     Index n_steps() const { return Index(first.size()) - 1; }
@@ -57,6 +58,7 @@ struct Batch {
         behind.assign(source.size(), 0);
         first_step = n_continuing = 0;
         n_whole = n_members;
+        is_regular = length.empty() || length.front() == length.back();
         count_rows();
     }
 
@@ -68,6 +70,7 @@ struct Batch {
         behind.resize(n);
         first_step = begin;
         n_whole = whole.n_whole;
+        is_regular = whole.is_regular;
         n_continuing = end < whole.n_steps() ? whole.active(end) : 0;
         for (std::size_t s = 0; s < n; ++s) {
             length[s] = std::min(whole.length[s], end) - begin;
@@ -76,14 +79,17 @@ struct Batch {
         count_rows();
     }
 
-    // Sequences [begin, end) for each of n_shards threads, alike in their number of steps.
-    std::vector<Range> shards(Index n_shards) const {
+    // Sequences [begin, end) for each of n_shards threads, alike in their number of steps; they
+    // begin at multiples of side_by_side.
+    std::vector<Range> shards(Index n_shards, Index side_by_side) const {
         std::vector<Range> ranges;
         Index s = 0, steps = 0;
         for (Index shard = 0; shard < n_shards; ++shard) {
             const Index begin = s;
             const Index goal = n_rows() * (shard + 1) / n_shards;
-            for (; s < n_sequences() && (steps < goal || shard + 1 == n_shards); ++s)
+            for (; s < n_sequences() &&
+                   (steps < goal || s % side_by_side != 0 || shard + 1 == n_shards);
+                 ++s)
                 steps += length[std::size_t(s)];
             if (s > begin) ranges.push_back({begin, s});
         }

@@ -33,7 +33,7 @@
 
 namespace elman {
 
-// What the network knows of a direction; RecurrenceOf<Cell> is the only implementation.
+// What the network knows of a direction; RecurrenceOf<Cell> implements it.
 template <class T>
 class Recurrence {
 public:
@@ -41,6 +41,8 @@ public:
 
     virtual bool has_cell_state() const = 0;
     virtual Index n_blocks() const = 0;
+    // Sequences that one thread has to take together.
+    virtual Index sequences_side_by_side() const { return 1; }
     virtual Index multiply_adds() const = 0;  // of one row, forwards
     virtual void resize(Tape<T>& tape, const Batch& batch) const = 0;
     virtual void pack(const T* parameters, bool training, PackedWeights<T>& weights) const = 0;
@@ -59,7 +61,7 @@ public:
 };
 
 template <class Cell, class T>
-class RecurrenceOf final : public Recurrence<T> {
+class RecurrenceOf : public Recurrence<T> {
 public:
     using V = Vec<T>;
     static constexpr int n_gates = Cell::n_gates;
@@ -209,7 +211,7 @@ public:
             unpack(block, sums_of(tape, block), gradient);
     }
 
-private:
+protected:
     // A single sequence has all of its inputs at hand: their products are taken for many steps at
     // once, which spares loading W_xh at each.
     static constexpr Index few_rows = 6, steps_ahead = 16;

@@ -116,6 +116,13 @@ public:
     Index state_size() const { return state_size_; }
     Index n_layers() const { return Index(options_.hidden_layer_sizes.size()); }
 
+    Index sequences_side_by_side() const {
+        Index n = 1;
+        for (const auto& directions : layers_)
+            for (const auto& direction : directions)
+                n = std::max(n, direction->sequences_side_by_side());
+        return n;
+    }
     // Numbers that enter and leave the layers at one step of one sequence.
     Index n_features() const {
         Index sum = options_.n_channels;
@@ -185,6 +192,7 @@ public:
                 Tape<T>& tape = at(workspace.tapes, l, d);
                 tape.training = workspace.training;
                 tape.has_mask = dropout.recurrent > 0.0;
+                tape.every_step = every_step;
                 direction(l, d).resize(tape, batch);
                 if (has_dropout(workspace, l)) {
                     const Index rows = every_step ? batch.n_rows() : batch.n_sequences();
@@ -395,8 +403,12 @@ private:
         const Batch& batch = workspace.batch;
         for (Index s = shard.begin; s < shard.end; ++s) {
             const T* from = sequences.step(batch.source[std::size_t(s)], batch.first_step);
-            for (Index t = 0; t < batch.length[std::size_t(s)]; ++t, from += sequences.n_channels)
-                std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
+            const Index n_steps = batch.length[std::size_t(s)];
+            if (sequences.n_channels == 1)
+                for (Index t = 0; t < n_steps; ++t) *workspace.x.row(batch.row(t, s)) = from[t];
+            else
+                for (Index t = 0; t < n_steps; ++t, from += sequences.n_channels)
+                    std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
         }
     }
 

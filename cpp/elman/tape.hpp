@@ -46,6 +46,18 @@ struct PackedWeights {
     Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
     Array<T> gated_transposed;
     std::array<Array<T>, 2> input_transposed;
+    Array<T> flat;  // as they came, for layers of few units
+};
+
+// The tape of a layer of few units, a sequence a lane (lanes.hpp): by step in the order of
+// processing, then gate, unit and lane. h and c begin with the initial state.
+template <class T>
+struct Lanes {
+    bool active = false;
+    Index stride = 0;
+    Array<T> x, h, c, memo, z;
+    Array<T> dh, recurrent, dc;  // by unit and lane
+    Array<T> sums;               // of the gradient, lane by lane
 };
 
 // Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
@@ -67,6 +79,8 @@ struct Tape {
     // recurrent weights (before the mask), and to c.
     Matrix<T> dh, recurrent, dc;
     Array<T> gradient;  // of the weights, panel by panel
+    Lanes<T> lanes;
+    bool every_step = true;  // whether h is wanted of every step, or of the last
 
     Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
     Rows<T> initial_products_with() const {

@@ -276,7 +276,8 @@ private:
 
     template <class Function>
     void for_each_shard(const Batch& batch, Team& team, const Function& function) {
-        const std::vector<Range> shards = batch.shards(shards_of(batch, team));
+        const std::vector<Range> shards =
+            batch.shards(shards_of(batch, team), network_.sequences_side_by_side());
         team.run(Index(shards.size()),
                  [&](Index i, Control& control) { function(shards[std::size_t(i)], control); });
     }

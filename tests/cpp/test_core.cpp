@@ -110,13 +110,23 @@ const std::vector<CellOptions> cells = {{"simple", "tanh", true},     {"simple",
                                         {"simple", "identity", true}, {"gru", "tanh", true},
                                         {"gru", "tanh", false},       {"lstm", "tanh", true}};
 
-void test_gradients(const CellOptions& cell, bool bidirectional, bool per_step, double dropout) {
+// Layers of few units on sequences of one length go another way than others.
+struct Shape {
+    std::vector<Index> hidden_layer_sizes, lengths;
+};
+const std::vector<Shape> shapes = {{{9, 18}, {5, 1, 7, 3, 7}}, {{2, 4}, std::vector<Index>(9, 6)}};
+
+void test_gradients(const CellOptions& cell, const Shape& shape, bool bidirectional, bool per_step,
+                    double dropout) {
     Team alone(1, {});
-    const Network<double> network({cell, {9, 18}, {bidirectional, bidirectional}, 2, 3, true});
-    const Problem problem({5, 1, 7, 3, 7}, 2, 3, per_step);
+    const Network<double> network(
+        {cell, shape.hidden_layer_sizes, {bidirectional, bidirectional}, 2, 3, true});
+    const Problem problem(shape.lengths, 2, 3, per_step);
     const Examples<double> examples = problem.examples(2, 3);
     Array<double> weights(std::size_t(network.n_parameters()));
     network.initialize(7, weights.data(), alone.control());
+    // Without biases a relu whose inputs are all off stands on its kink.
+    for (std::size_t i = 0; i < weights.size(); ++i) weights[i] += 0.1 * random_normal(7, i);
     TrainerOptions options;
     options.loss = "squared";
     options.alpha = 0.1;
@@ -169,6 +179,41 @@ void test_threads(const CellOptions& cell) {
         CHECK(std::memcmp(expected.data(), trainer.parameters().data(),
                           expected.size() * sizeof(double)) == 0);
     }
+}
+
+// The bits of a mini-batch with and without checkpoints, and of prediction in segments.
+void test_segments(const CellOptions& cell, const Shape& shape) {
+    Team alone(1, {});
+    const Network<double> network({cell, shape.hidden_layer_sizes, {false, false}, 2, 1, true});
+    std::vector<Index> lengths = shape.lengths;
+    for (Index& length : lengths) length *= 300;
+    const Problem problem(lengths, 2, 1, true);
+    const Examples<double> examples = problem.examples(2, 1);
+    Array<double> weights(std::size_t(network.n_parameters()));
+    network.initialize(8, weights.data(), alone.control());
+    for (double& weight : weights) weight *= 0.3;
+    Array<double> expected;
+    for (const bool checkpoint : {false, true}) {
+        TrainerOptions options;
+        options.loss = "squared";
+        options.n_threads = 2;
+        options.checkpoint = checkpoint;
+        Trainer<double> trainer(network, weights.data(), options);
+        const double* gradient = nullptr;
+        trainer.loss_and_gradient(examples, {}, &gradient);
+        if (!checkpoint) expected.assign(gradient, gradient + network.n_parameters());
+        CHECK(std::memcmp(expected.data(), gradient, expected.size() * sizeof(double)) == 0);
+    }
+    const Predictor<double> predictor(network, weights.data());
+    std::vector<double> together(std::size_t(problem.offsets.back())), alone_outputs(together);
+    predictor.predict(examples.sequences, true, nullptr, 2, {}, together.data(), nullptr);
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+        const Index first = problem.offsets[i], offsets[] = {0, lengths[i]};
+        predictor.predict({problem.values.data() + 2 * first, 2, offsets, 1}, true, nullptr, 1, {},
+                          alone_outputs.data() + first, nullptr);
+    }
+    CHECK(std::memcmp(together.data(), alone_outputs.data(), together.size() * sizeof(double)) ==
+          0);
 }
 
 void test_interruption() {
@@ -227,10 +272,13 @@ int main() {
     test_products<float>();
     test_products<double>();
     for (const CellOptions& cell : cells) {
-        for (const bool bidirectional : {false, true})
-            for (const bool per_step : {false, true})
-                for (const double dropout : {0.0, 0.3})
-                    test_gradients(cell, bidirectional, per_step, dropout);
+        for (const Shape& shape : shapes) {
+            for (const bool bidirectional : {false, true})
+                for (const bool per_step : {false, true})
+                    for (const double dropout : {0.0, 0.3})
+                        test_gradients(cell, shape, bidirectional, per_step, dropout);
+            test_segments(cell, shape);
+        }
         test_threads(cell);
     }
     test_interruption();
