@@ -73,8 +73,9 @@ template <class T>
 std::unique_ptr<Recurrence<T>> make_recurrence(const CellOptions& options, RecurrenceShape shape) {
     return with_cell(options, [&](auto type) -> std::unique_ptr<Recurrence<T>> {
         using Cell = typename decltype(type)::type;
-        if (shape.n_units <= SmallRecurrenceOf<Cell, T>::max_units)
-            return std::make_unique<SmallRecurrenceOf<Cell, T>>(std::move(shape));
+        if constexpr (Cell::n_phases == 1)
+            if (shape.n_units <= SmallRecurrenceOf<Cell, T>::max_units)
+                return std::make_unique<SmallRecurrenceOf<Cell, T>>(std::move(shape));
         return std::make_unique<RecurrenceOf<Cell, T>>(std::move(shape));
     });
 }

@@ -19,6 +19,8 @@ namespace elman {
 
 template <class Cell, class T>
 class SmallRecurrenceOf final : public RecurrenceOf<Cell, T> {
+    static_assert(Cell::n_phases == 1);
+
 public:
     using Base = RecurrenceOf<Cell, T>;
     using V = Vec<T>;
@@ -36,8 +38,7 @@ public:
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
         Lanes<T>& lanes = tape.lanes;
-        lanes.active = batch.is_regular && batch.n_sequences() >= n_lanes / 2 && !tape.has_mask &&
-                       Cell::n_phases == 1;
+        lanes.active = batch.is_regular && batch.n_sequences() >= n_lanes / 2 && !tape.has_mask;
         Base::resize(tape, batch);
         if (!lanes.active) return;
         const Index n_steps = batch.n_steps();

@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -400,8 +401,9 @@ def _generator(random_state: Any, before: Model | None, is_partial: bool) -> np.
         return copy.deepcopy(before.training.random_state)
     if random_state is None:
         return np.random.RandomState(check_random_state(None).randint(_LARGEST_SEED))
-    generator: np.random.RandomState = copy.deepcopy(check_random_state(random_state))
-    return generator
+    generator: np.random.RandomState = check_random_state(random_state)
+    is_fresh = isinstance(random_state, Integral)  # others are somebody's
+    return generator if is_fresh else copy.deepcopy(generator)
 
 
 def _start(

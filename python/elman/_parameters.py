@@ -35,7 +35,7 @@ def _is_integer(value: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    return bool(is_real and np.isfinite(float(value)))
+    return bool(is_real and math.isfinite(value))
 
 
 def _is_boolean(value: Any) -> bool:
@@ -53,6 +53,8 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_random_state(value: Any) -> bool:
+    if _is_integer(value):  # to make a generator of it takes a tenth of a millisecond
+        return bool(0 <= value < 2**32)
     try:
         check_random_state(value)
     except ValueError:
