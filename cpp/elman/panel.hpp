@@ -249,8 +249,9 @@ void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_pa
 }  // namespace detail
 
 // out = start + sum over the terms of A times n_panels panels, for n_rows rows. Where k runs deep
-// and there are several tiles of rows, k is cut into slices that keep a panel's slice in the
-// first-level cache; between slices the sums wait in out, which costs no bit.
+// and there are several tiles of rows, k is cut into slices that keep a slice of a panel in the
+// first-level cache and that of A in the second; between slices the sums wait in out, which costs
+// no bit.
 template <class T>
 void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
               const Block<const T>& panel, const Block<const T>& start, const Block<T>& out) {
@@ -260,28 +261,24 @@ void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
         return;
     }
     std::array<Term<T>, max_terms> slice;
-    for (Index p = 0; p < n_panels; ++p) {
-        Block<const T> b{panel.data + p * panel.panel_stride, panel.row_stride, 0};
-        const Block<T> sums{out.data + p * out.panel_stride, out.row_stride, 0};
-        Block<const T> from{start.data + p * start.panel_stride, start.row_stride, 0};
-        for (Index s = 0, used = 0; s < a.n_terms;) {
-            Index n_terms = 0, depth = 0;
-            while (s < a.n_terms && n_terms < max_terms && depth < max_depth) {
-                Term<T>& part = slice[std::size_t(n_terms++)] = a.terms[s];
-                part.data += used * part.k_stride;
-                part.depth = std::min(part.depth - used, max_depth - depth);
-                depth += part.depth;
-                used += part.depth;
-                if (used == a.terms[s].depth) {
-                    ++s;
-                    used = 0;
-                }
+    Block<const T> b = panel, from = start;
+    for (Index s = 0, used = 0; s < a.n_terms;) {
+        Index n_terms = 0, depth = 0;
+        while (s < a.n_terms && n_terms < max_terms && depth < max_depth) {
+            Term<T>& part = slice[std::size_t(n_terms++)] = a.terms[s];
+            part.data += used * part.k_stride;
+            part.depth = std::min(part.depth - used, max_depth - depth);
+            depth += part.depth;
+            used += part.depth;
+            if (used == a.terms[s].depth) {
+                ++s;
+                used = 0;
             }
-            detail::multiply_shallow<T>({slice.data(), n_terms, a.first_row}, n_rows, n_vectors, 1,
-                                        b, from, sums);
-            b.data += depth * panel.row_stride;
-            from = {sums.data, sums.row_stride, 0};
         }
+        detail::multiply_shallow<T>({slice.data(), n_terms, a.first_row}, n_rows, n_vectors,
+                                    n_panels, b, from, out);
+        b.data += depth * panel.row_stride;
+        from = {out.data, out.row_stride, out.panel_stride};
     }
 }
 
