@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <type_traits>
 
 #include "elman/core.hpp"
 
@@ -22,8 +23,15 @@ constexpr const char* dtype_of(const Network<T>&) {
     return dtype_name<T>;
 }
 
-inline void require(bool holds, const std::string& message) {
-    if (!holds) throw py::value_error(message);
+// message is a text, or a function that makes one: calls of a microsecond do not pay for texts
+// that nobody reads.
+template <class Message>
+void require(bool holds, const Message& message) {
+    if (holds) return;
+    if constexpr (std::is_invocable_v<Message>)
+        throw py::value_error(message());
+    else
+        throw py::value_error(message);
 }
 
 inline std::string shape_text(const py::array& array) {
@@ -34,22 +42,32 @@ inline std::string shape_text(const py::array& array) {
     return text + ")";
 }
 
+template <class T>
+void require_dtype(const py::array& array, const char* name) {
+    require(py::isinstance<py::array_t<T, py::array::c_style>>(array), [&] {
+        return std::string(name) + " must be a C-contiguous array of " + dtype_name<T> + ", got " +
+               std::string(py::str(array.dtype()));
+    });
+}
+
 // The elements of a C-contiguous array of T with the given shape; -1 stands for any length.
 template <class T>
 const T* elements(const py::array& array, const char* name, std::initializer_list<Index> shape) {
-    require(py::isinstance<py::array_t<T, py::array::c_style>>(array),
-            std::string(name) + " must be a C-contiguous array of " + dtype_name<T> + ", got " +
-                std::string(py::str(array.dtype())));
+    require_dtype<T>(array, name);
     bool fits = array.ndim() == py::ssize_t(shape.size());
-    std::string wanted;
     py::ssize_t d = 0;
     for (const Index length : shape) {
         fits = fits && (length < 0 || array.shape(d) == length);
-        wanted +=
-            (d++ > 0 ? ", " : "") + (length < 0 ? std::string("any") : std::to_string(length));
+        ++d;
     }
-    require(fits,
-            std::string(name) + " has shape " + shape_text(array) + ", expected (" + wanted + ")");
+    require(fits, [&] {
+        std::string wanted;
+        for (const Index length : shape)
+            wanted += (wanted.empty() ? "" : ", ") +
+                      (length < 0 ? std::string("any") : std::to_string(length));
+        return std::string(name) + " has shape " + shape_text(array) + ", expected (" + wanted +
+               ")";
+    });
     return static_cast<const T*>(array.data());
 }
 
@@ -64,8 +82,9 @@ Sequences<T> sequences(const Network<T>& network, const py::array& values,
     require(begin[0] == 0 && begin[n] == values.shape(0),
             "offsets must run from 0 to the number of rows of values");
     for (Index i = 0; i < n; ++i)
-        require(begin[i] < begin[i + 1],
-                "sequence " + std::to_string(i) + " has no steps, expected at least 1");
+        require(begin[i] < begin[i + 1], [i] {
+            return "sequence " + std::to_string(i) + " has no steps, expected at least 1";
+        });
     return {data, n_channels, begin, n};
 }
 

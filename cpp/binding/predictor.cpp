@@ -54,14 +54,13 @@ struct Regular {
     Index n_samples, n_timesteps;
 
     Regular(const py::array& X, Index n_channels) {
-        require(py::isinstance<py::array_t<T, py::array::c_style>>(X),
-                std::string("X must be a C-contiguous array of ") + dtype_name<T> + ", got " +
-                    std::string(py::str(X.dtype())));
+        require_dtype<T>(X, "X");
         const py::ssize_t ndim = X.ndim();
-        const std::string channels = std::to_string(n_channels);
-        require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == n_channels && X.size() > 0,
-                "X has shape " + shape_text(X) + ", expected (n_timesteps, " + channels +
-                    ") or (n_samples, n_timesteps, " + channels + ")");
+        require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == n_channels && X.size() > 0, [&] {
+            const std::string channels = std::to_string(n_channels);
+            return "X has shape " + shape_text(X) + ", expected (n_timesteps, " + channels +
+                   ") or (n_samples, n_timesteps, " + channels + ")";
+        });
         values = static_cast<const T*>(X.data());
         n_samples = ndim == 2 ? 1 : X.shape(0);
         n_timesteps = X.shape(ndim - 2);

@@ -60,15 +60,17 @@ Examples<T> examples(const Trainer<T>& trainer, const py::array& values, const p
     const T* const y = elements<T>(targets, "targets", {rows, n_targets});
     if (trainer.loss().has_classes())
         for (Index row = 0; row < rows; ++row)
-            require(y[row] >= T(0) && y[row] < T(n_outputs) && y[row] == T(Index(y[row])),
-                    "target " + std::to_string(row) + " is not a class number below " +
-                        std::to_string(n_outputs));
+            require(y[row] >= T(0) && y[row] < T(n_outputs) && y[row] == T(Index(y[row])), [&] {
+                return "target " + std::to_string(row) + " is not a class number below " +
+                       std::to_string(n_outputs);
+            });
     const T* w = nullptr;
     if (!weights.is_none()) {
         w = elements<T>(py::cast<py::array>(weights), "weights", {rows});
         for (Index row = 0; row < rows; ++row)
-            require(w[row] >= T(0) && std::isfinite(w[row]),
-                    "weight " + std::to_string(row) + " is negative or not finite");
+            require(w[row] >= T(0) && std::isfinite(w[row]), [row] {
+                return "weight " + std::to_string(row) + " is negative or not finite";
+            });
     }
     return {batch, y, n_targets, w, per_step};
 }
@@ -80,9 +82,10 @@ double epoch(Trainer<T>& trainer, const AnyTrainer& any, const Examples<T>& data
     const Index n = order.shape(0);
     require(batch_size >= 1, "batch_size must be at least 1, got " + std::to_string(batch_size));
     for (Index i = 0; i < n; ++i)
-        require(members[i] >= 0 && members[i] < data.sequences.n_sequences,
-                "order names sequence " + std::to_string(members[i]) + " of " +
-                    std::to_string(data.sequences.n_sequences));
+        require(members[i] >= 0 && members[i] < data.sequences.n_sequences, [&] {
+            return "order names sequence " + std::to_string(members[i]) + " of " +
+                   std::to_string(data.sequences.n_sequences);
+        });
     const Control::Check check = interrupt_check();
     const double loss =
         any.exclusively([&] { return trainer.epoch(data, members, n, batch_size, check); });
