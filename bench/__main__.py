@@ -3,46 +3,34 @@
 import argparse
 import json
 import os
-import statistics
 
-import numpy as np
+from bench import batches, fits, footprint, picture, report, small
+from bench.limits import Copy
+from bench.measure import in_turn
+from bench.workloads import SHAPES, SWEEPS, WORKLOADS
 
-from bench import document
-from bench.limits import Sgemm
-from bench.measure import in_turn, spread
-from bench.peers import installed_peers
-from bench.peers.elman_peer import initial_weights
-from bench.report import fit_text, row_text, warnings_of
-from bench.workloads import WORKLOADS
-
-QUICK = ["simple1", "geron", "geron_gru", "geron_lstm", "lstm64", "rnn512"]
-TOLERANCE = 1e-5
+QUICK = ["simple1", "geron", "lstm64", "rnn512"]
+SECTIONS = ["workloads", "shapes", "small", "footprint", "sweeps", "fits"]
 
 
 def main():
     arguments = parse()
-    rows, fits = [], []
-    for n_threads in arguments.threads:
-        for name in arguments.workloads:
-            for row in measure(WORKLOADS[name], n_threads, arguments.rounds):
-                rows.append(row)
-                print(row_text(row), flush=True)
-    for warning in warnings_of(rows):
-        print(warning)
-    if arguments.document:
-        for fit in document.fits():
-            fits.append(fit)
-            print(fit_text(fit), flush=True)
+    figures = {"bandwidth": {}, "rows": [], "sweeps": []}
+    for section in arguments.sections:
+        figures |= RUN[section](arguments, figures) or {}
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
-            json.dump({"rows": rows, "fits": fits}, file, indent=1)
+            json.dump(figures, file, indent=1)
+    if arguments.picture:
+        picture.draw(figures, arguments.picture)
 
 
 def parse():
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     n_cores = len(os.sched_getaffinity(0))
-    parser.add_argument("--quick", action="store_true", help="fewer workloads and rounds")
-    parser.add_argument("--workloads", type=lambda text: text.split(","))
+    parser.add_argument("--quick", action="store_true", help="some workloads, in two minutes")
+    parser.add_argument("--sections", type=names_in("section", SECTIONS))
+    parser.add_argument("--workloads", type=names_in("workload", WORKLOADS))
     parser.add_argument(
         "--threads",
         type=lambda text: [int(n) for n in text.split(",")],
@@ -50,64 +38,102 @@ def parse():
     )
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", help="a file for all figures")
-    parser.add_argument("--document", action="store_true", help="the whole fit beside Keras")
+    parser.add_argument("--picture", help="a file for the sweeps and the roofline, e.g. PNG")
     arguments = parser.parse_args()
+    arguments.sections = arguments.sections or (["workloads"] if arguments.quick else SECTIONS)
     arguments.workloads = arguments.workloads or (QUICK if arguments.quick else list(WORKLOADS))
-    arguments.rounds = arguments.rounds or (5 if arguments.quick else 9)
-    unknown = set(arguments.workloads) - WORKLOADS.keys()
-    if unknown:
-        parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
+    arguments.rounds = arguments.rounds or (3 if arguments.quick else 9)
     return arguments
 
 
-def measure(workload, n_threads, n_rounds):
-    """Rows of training and inference, milliseconds a mini-batch, and of one sequence alone."""
-    weights = initial_weights(workload)
-    peers = [peer(workload, weights, n_threads) for peer in installed_peers()]
-    check_equal({peer.name: peer.predict(1) for peer in peers})
-    check_equal({peer.name: peer.predict_one(1) for peer in peers})
-    sgemm = Sgemm(n_threads)
-    kinds = {
-        "training": ("train", workload.training_flops),
-        "inference": ("predict", workload.forward_flops),
-    }
-    if n_threads == 1:
-        kinds["one"] = ("predict_one", workload.sequence_flops)
-    for what, (method, flops) in kinds.items():
-        functions = {peer.name: getattr(peer, method) for peer in peers if getattr(peer, method)}
-        times = in_turn({**functions, sgemm.name: sgemm.multiply}, n_rounds)
-        yield {
-            "workload": workload.name,
-            "what": what,
-            "n_threads": n_threads,
-            **figures(times, flops, sgemm),
-        }
-    for peer in peers:
-        peer.close()
+def names_in(what, known):
+    """An argument's parser: names with commas between them, all of them known."""
+
+    def parse_names(text):
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"no {what} {name}; there are {', '.join(known)}")
+        return names
+
+    return parse_names
 
 
-def figures(times, flops, sgemm):
-    """Times, and ratios taken within each round."""
-    limit, own = times.pop(sgemm.name), times["elman"]
-    ratios = {name: t.over(own) for name, t in times.items() if name != "elman"}
-    return {
-        "ms": {name: 1e3 * t.median for name, t in times.items()},
-        "spread": {name: t.spread for name, t in times.items()},
-        "ratio": {name: statistics.median(r) for name, r in ratios.items()},
-        "ratio_spread": {name: spread(r) for name, r in ratios.items()},
-        "share_of_sgemm": flops / sgemm.flops * statistics.median(limit.over(own)),
-        "sgemm_gflops": sgemm.flops / limit.median / 1e9,
-    }
+def run_workloads(arguments, figures):
+    for n_threads in arguments.threads:
+        copy = Copy(n_threads)
+        seconds = in_turn({copy.name: copy.copy}, arguments.rounds)[copy.name].median
+        figures["bandwidth"][str(n_threads)] = copy.n_bytes / seconds / 1e9
+        print(f"copying memory, n={n_threads}: {copy.n_bytes / seconds / 1e9:.1f} GB/s")
+        for name in arguments.workloads:
+            run_rows(batches.measure(WORKLOADS[name], n_threads, arguments.rounds), figures["rows"])
+    print(report.table(figures["rows"]))
+    for warning in report.warnings_of(figures["rows"]):
+        print(warning)
 
 
-def check_equal(predictions):
-    """Refuse to compare what does not compute the same."""
-    expected = predictions["elman"]
-    for name, prediction in predictions.items():
-        if not np.allclose(prediction, expected, rtol=TOLERANCE, atol=TOLERANCE):
-            worst = np.abs(prediction - expected).max()
-            raise SystemExit(f"{name} computes something else than elman: differs by {worst:g}")
+def run_shapes(arguments, figures):
+    for workload in SHAPES.values():
+        rows = batches.measure(workload, 1, arguments.rounds, ("training", "inference"))
+        run_rows(rows, figures["rows"])
+    ragged = list(
+        batches.ragged_over_regular(SHAPES["ragged"], SHAPES["as_regular"], arguments.rounds)
+    )
+    for row in ragged:
+        print(
+            f"a real step, ragged over regular, {row['what']}: "
+            f"{row['ratio']:.2f} ±{row['spread']:.0%}"
+        )
+    return {"ragged_over_regular": ragged}
 
+
+def run_sweeps(arguments, figures):
+    for sweep, workloads in SWEEPS.items():
+        for size, workload in workloads.items():
+            # A round of a long mini-batch lasts seconds by itself.
+            rounds = 2 if workload.n_steps > 100_000 else 3
+            for row in batches.measure(workload, 1, rounds, ("training",), 0.02):
+                figures["sweeps"].append({"sweep": sweep, "size": size, **row})
+                print(report.row_text(row), flush=True)
+
+
+def run_small(arguments, figures):
+    times = small.small_times(arguments.rounds)
+    for name, microseconds in times.items():
+        print(f"{microseconds:9.1f} us  {name}")
+    return {"small": times}
+
+
+def run_footprint(arguments, figures):
+    imports, sizes = footprint.import_times(arguments.rounds), footprint.sizes()
+    memory = list(footprint.training_memory())
+    for line in report.footprint_lines(imports, sizes, memory):
+        print(line)
+    return {"import_ms": imports, "megabytes": sizes, "training_memory": memory}
+
+
+def run_fits(arguments, figures):
+    rows = []
+    for fit in fits.fits():
+        rows.append(fit)
+        print(report.fit_text(fit), flush=True)
+    return {"fits": rows}
+
+
+def run_rows(rows, collected):
+    for row in rows:
+        collected.append(row)
+        print(report.row_text(row), flush=True)
+
+
+RUN = {
+    "workloads": run_workloads,
+    "shapes": run_shapes,
+    "sweeps": run_sweeps,
+    "small": run_small,
+    "footprint": run_footprint,
+    "fits": run_fits,
+}
 
 if __name__ == "__main__":
     main()

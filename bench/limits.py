@@ -1,4 +1,6 @@
-"""What the machine can do at most, in the same run: multiplying matrices."""
+"""What the machine can do at most, in the same run: multiplying matrices, moving memory."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -23,3 +25,27 @@ class Sgemm:
         with self.controller.limit(limits=self.n_threads, user_api="blas"):
             for _ in range(n_calls):
                 np.matmul(self.a, self.a, out=self.out)
+
+
+class Copy:
+    """NumPy's copy of an array that no cache holds, a part of it on each thread."""
+
+    name = "copy"
+    n_elements = 1 << 25
+    # Read once, written once.
+    n_bytes = 2 * 4 * n_elements
+
+    def __init__(self, n_threads):
+        self.pool = ThreadPoolExecutor(n_threads)
+        source = np.ones(self.n_elements, np.float32)
+        self.parts = list(
+            zip(
+                np.array_split(np.zeros_like(source), n_threads),
+                np.array_split(source, n_threads),
+                strict=True,
+            )
+        )
+
+    def copy(self, n_calls):
+        for _ in range(n_calls):
+            list(self.pool.map(lambda part: np.copyto(*part), self.parts))

@@ -12,10 +12,53 @@ def row_text(row):
         for name, ratio in row["ratio"].items()
     )
     return (
-        f"{row['workload']:<10} {row['what']:<9} n={row['n_threads']}  "
+        f"{row['workload']:<14} {row['what']:<9} n={row['n_threads']}  "
         f"elman {row['ms']['elman']:9.3f} ms ±{row['spread']['elman']:3.0%}  {peers}  "
         f"{row['share_of_sgemm']:4.0%} of sgemm ({row['sgemm_gflops']:.0f} GF)"
     )
+
+
+def table(rows):
+    """Time of the best peer over elman's: a line a workload, a column a kind and threads."""
+    columns = sorted({(row["n_threads"], row["what"]) for row in rows}, key=column_order)
+    best = {
+        (row["workload"], row["n_threads"], row["what"]): min(row["ratio"].items(), key=second)
+        for row in rows
+        if row["ratio"]
+    }
+    lines = ["best peer / elman".ljust(18) + "".join(f"{f'{k} n={n}':>18}" for n, k in columns)]
+    for name in dict.fromkeys(row["workload"] for row in rows):
+        cells = [best.get((name, *column)) for column in columns]
+        texts = [f"{cell[1]:.2f} {cell[0]}" if cell else "" for cell in cells]
+        lines.append(name.ljust(18) + "".join(text.rjust(18) for text in texts))
+    return "\n".join(lines)
+
+
+def column_order(column):
+    n_threads, what = column
+    return n_threads, ["training", "inference", "one"].index(what)
+
+
+def second(pair):
+    return pair[1]
+
+
+def footprint_lines(imports, sizes, memory):
+    """What each package weighs, and each training."""
+    for name, milliseconds in imports.items():
+        size = sizes.get(name, {})
+        texts = [f"import {milliseconds:7.0f} ms beyond scikit-learn's base"]
+        if size:
+            texts.append(f"{size['on_disk']:7.1f} MB on disk")
+        if "wheel" in size:
+            texts.append(f"{size['wheel']:.1f} MB as a wheel")
+        yield f"{name:<12} {', '.join(texts)}"
+    for row in memory:
+        peaks = ", ".join(f"{name} {peak:.0f} MB" for name, peak in row["megabytes"].items())
+        yield (
+            f"training memory, {row['cell']} {row['n_layers']} x {row['n_units']}, "
+            f"{row['batch_size']} sequences of {row['n_timesteps']} steps: {peaks}"
+        )
 
 
 def fit_text(fit):

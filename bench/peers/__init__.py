@@ -7,7 +7,8 @@ threads, and offers
     predict(n_batches)   (batch_size, 1), the outputs after the last step, computed that often
     predict_one(n_calls) the same for the first sequence alone
 
-A peer for inference only has no ``train``: it is None.
+A peer for inference only has no ``train``: it is None. ``takes(workload)`` tells, of the class,
+whether it can do the same work: one that would have to compute padding cannot.
 
 Each is at its best: see the file of each.
 """
@@ -20,6 +21,11 @@ MODULES = {
     "jax": "bench.peers.jax_peer",
     "onnxruntime": "bench.peers.onnx_peer",
 }
+
+
+def peers_for(workload):
+    """The classes of the installed peers that can do the work, elman's first."""
+    return [peer for peer in installed_peers() if peer.takes(workload)]
 
 
 def installed_peers():

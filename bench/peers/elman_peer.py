@@ -13,7 +13,7 @@ def network_of(workload):
         activation="tanh",
         reset_after=True,
         hidden_layer_sizes=workload.hidden_layer_sizes,
-        bidirectional=[False] * workload.n_layers,
+        bidirectional=[workload.bidirectional] * workload.n_layers,
         n_channels=workload.n_channels,
         n_outputs=1,
         head=True,
@@ -33,6 +33,10 @@ def initial_weights(workload):
 class ElmanPeer:
     name = "elman"
 
+    @staticmethod
+    def takes(workload):
+        return True
+
     def __init__(self, workload, weights, n_threads):
         self.batch_size = workload.batch_size
         network = network_of(workload)
@@ -40,8 +44,10 @@ class ElmanPeer:
         self.trainer = _core.Trainer(network, parameters, loss="squared", n_threads=n_threads)
         self.predictor = _core.Predictor(network, parameters, per_step=False, n_threads=n_threads)
         self.x, self.y = workload.data()
-        self.values = self.x.reshape(-1, workload.n_channels)
-        self.offsets = np.arange(len(self.x) + 1, dtype=np.int64) * workload.n_timesteps
+        self.is_regular = workload.lengths is None
+        lengths = workload.lengths or [workload.n_timesteps] * workload.batch_size
+        self.values = np.concatenate([x[:n] for x, n in zip(self.x, lengths, strict=True)])
+        self.offsets = np.cumsum([0, *lengths], dtype=np.int64)
 
     def train(self, n_batches):
         order = np.tile(np.arange(self.batch_size), n_batches)
@@ -57,7 +63,10 @@ class ElmanPeer:
 
     def predict(self, n_batches):
         for _ in range(n_batches):
-            outputs = self.predictor(self.x)
+            if self.is_regular:
+                outputs = self.predictor(self.x)
+            else:
+                outputs, _ = self.predictor.forward(self.values, self.offsets)
         return outputs
 
     def predict_one(self, n_calls):

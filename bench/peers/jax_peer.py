@@ -11,9 +11,16 @@ import os
 
 import numpy as np
 
+DIRECTIONS = [("", False), ("reverse.", True)]
+PARAMETERS = ("W_xh", "W_hh", "b_h", "b_hn")
+
 
 class Peer:
     name = "jax"
+
+    @staticmethod
+    def takes(workload):
+        return workload.lengths is None
 
     def __init__(self, workload, weights, n_threads):
         context = multiprocessing.get_context("spawn")
@@ -109,15 +116,22 @@ class JaxModel:
 
         h = x
         for k in range(self.workload.n_layers):
-            p = {
-                name.rsplit(".", 1)[1]: array
-                for name, array in weights.items()
-                if name.startswith(f"layers.{k}.")
-            }
-            zero = jax.numpy.zeros((x.shape[1], self.workload.n_units))
-            step = functools.partial(STEPS[self.workload.cell], p)
-            _, h = jax.lax.scan(step, (zero, zero), h)
-        return h[-1] @ weights["head.W"] + weights["head.b"]
+            directions = [
+                self._layer(weights, f"layers.{k}.{name}", h, is_reverse)
+                for name, is_reverse in DIRECTIONS[: self.workload.n_directions]
+            ]
+            h = jax.numpy.concatenate(directions, axis=-1)
+        # Forwards the last step is the last one; backwards it is the first.
+        ends = [directions[0][-1], *(states[0] for states in directions[1:])]
+        return jax.numpy.concatenate(ends, axis=-1) @ weights["head.W"] + weights["head.b"]
+
+    def _layer(self, weights, prefix, x, is_reverse):
+        import jax
+
+        p = {name: weights[prefix + name] for name in PARAMETERS if prefix + name in weights}
+        zero = jax.numpy.zeros((x.shape[1], self.workload.n_units))
+        step = functools.partial(STEPS[self.workload.cell], p)
+        return jax.lax.scan(step, (zero, zero), x, reverse=is_reverse)[1]
 
 
 def simple_step(p, state, x):

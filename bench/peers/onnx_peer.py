@@ -15,6 +15,10 @@ class Peer:
     name = "onnx"
     train = None
 
+    @staticmethod
+    def takes(workload):
+        return workload.lengths is None and not workload.bidirectional
+
     def __init__(self, workload, weights, n_threads):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = n_threads

@@ -1,4 +1,4 @@
-"""The whole fit of the study note's example, as a user would write it: elman, and Keras on JAX.
+"""The whole fit of the study note's example, as a user would write it: elman, Keras and skorch.
 
 7,000 series of 50 steps, 20 epochs of Adam in mini-batches of 32: SimpleRNN(1), and the deep RNN
 of two layers of 20 units with a dense head.
@@ -61,6 +61,34 @@ def keras_fit(sizes, head, X, y, seed):
     return lambda X: model.predict(X, verbose=0)
 
 
+def skorch_fit(sizes, head, X, y, seed):
+    import skorch
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = torch.nn.RNN(X.shape[2], sizes[0], len(sizes), batch_first=True)
+            self.head = torch.nn.Linear(sizes[-1], 1) if head else torch.nn.Identity()
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    torch.manual_seed(seed)
+    model = skorch.NeuralNetRegressor(
+        Network,
+        optimizer=torch.optim.Adam,
+        lr=0.001,
+        batch_size=BATCH_SIZE,
+        max_epochs=EPOCHS,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    model.fit(X, y.reshape(-1, 1))
+    return lambda X: model.predict(X)
+
+
 def fits():
     """Seconds and validation errors of the whole fits of each peer, in turn for each seed."""
     peers = installed_peers()
@@ -87,6 +115,10 @@ def fits():
 def installed_peers():
     """Fits by name; what they need is imported here, outside of what is timed."""
     peers = {"elman": elman_fit}
+    if importlib.util.find_spec("skorch") and importlib.util.find_spec("torch"):
+        importlib.import_module("skorch")
+        importlib.import_module("torch")
+        peers["skorch"] = skorch_fit
     if importlib.util.find_spec("keras") and importlib.util.find_spec("jax"):
         os.environ.setdefault("KERAS_BACKEND", "jax")
         importlib.import_module("keras")
