@@ -115,5 +115,8 @@ def training_memory():
 
 def output_of(code):
     """The number that a Python process prints last."""
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
     return float(done.stdout.split()[-1])

@@ -16,7 +16,7 @@ def small_times(n_rounds):
     X = np.random.default_rng(0).normal(size=(100, 10))
     y = X.sum(axis=1)
     rnn = elman.RNNRegressor(cell="simple", hidden_layer_sizes=(20,), max_iter=1, random_state=0)
-    mlp = MLPRegressor((20,), max_iter=1, random_state=0)
+    mlp = MLPRegressor(hidden_layer_sizes=(20,), max_iter=1, random_state=0)
     one_step = X[0, :1, None].copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

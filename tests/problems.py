@@ -15,6 +15,8 @@ CELLS = [
     ("gru", "tanh", True),
     ("gru", "tanh", False),
     ("lstm", "tanh", True),
+    ("min_gru", "tanh", True),
+    ("min_lstm", "tanh", True),
 ]
 # What grows without bound, step by step, would overflow in the exponentials of these losses.
 BOUNDED_CELLS = [cell for cell in CELLS if cell[1] == "tanh"]

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pytest
 from elman import DivergenceError, RNNClassifier, RNNRegressor
+from elman._parameters import InvalidParameterError
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
@@ -47,10 +48,21 @@ def same_weights(a, b):
     return all(np.array_equal(a.weights_[name], b.weights_[name]) for name in a.weights_)
 
 
-@pytest.mark.parametrize("cell", ["simple", "gru", "lstm"])
-def test_regressor_learns_a_sum(cell):
-    model = regressor(cell=cell, learning_rate_init=0.02, max_iter=100, hidden_layer_sizes=16)
+@pytest.mark.parametrize(
+    ("cell", "max_iter"),
+    [("simple", 100), ("gru", 100), ("lstm", 100), ("min_gru", 300), ("min_lstm", 300)],
+)
+def test_regressor_learns_a_sum(cell, max_iter):
+    model = regressor(cell=cell, learning_rate_init=0.02, max_iter=max_iter, hidden_layer_sizes=16)
     assert model.fit(X, Y).score(X, Y) > 0.95
+
+
+@pytest.mark.parametrize("cell", ["min_gru", "min_lstm"])
+def test_minimal_cells_have_no_recurrent_weights_to_drop(cell):
+    model = regressor(cell=cell, max_iter=2).fit(X, Y)
+    assert set(model.weights_) == {"layers.0.W_xh", "layers.0.b_h", "head.W", "head.b"}
+    with pytest.raises(InvalidParameterError, match=f"0 with cell='{cell}'"):
+        model.set_params(recurrent_dropout=0.2).fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", ["adam", "adamw", "nadam", "rmsprop", "sgd", "lbfgs"])

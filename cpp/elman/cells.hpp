@@ -7,13 +7,15 @@
 
 #include "elman/cell/gru.hpp"
 #include "elman/cell/lstm.hpp"
+#include "elman/cell/min_gru.hpp"
+#include "elman/cell/min_lstm.hpp"
 #include "elman/cell/simple.hpp"
 #include "elman/lanes.hpp"
 
 namespace elman {
 
 struct CellOptions {
-    std::string cell;        // "simple", "gru", "lstm"
+    std::string cell;        // "simple", "gru", "lstm", "min_gru", "min_lstm"
     std::string activation;  // of the simple cell: "tanh", "relu", "identity"
     bool reset_after;        // of the GRU
 };
@@ -21,6 +23,7 @@ struct CellOptions {
 // What the parameters of a cell look like, beside n_inputs and n_units.
 struct CellLayout {
     Index n_columns;  // of n_units each, in W_xh, W_hh and b_h
+    bool has_recurrent_weights;
     bool has_recurrent_bias;
     bool has_cell_state;
     Index forget_column;  // whose bias starts at one; -1 without one
@@ -48,6 +51,8 @@ auto with_cell(const CellOptions& options, const Function& function) {
     if (options.cell == "lstm") return function(CellType<Lstm>());
     if (options.cell == "gru" && options.reset_after) return function(CellType<GruResetAfter>());
     if (options.cell == "gru") return function(CellType<GruResetBefore>());
+    if (options.cell == "min_gru") return function(CellType<MinGru>());
+    if (options.cell == "min_lstm") return function(CellType<MinLstm>());
     if (options.cell == "simple" && options.activation == "tanh")
         return function(CellType<Simple<Tanh>>());
     if (options.cell == "simple" && options.activation == "relu")
@@ -61,8 +66,8 @@ auto with_cell(const CellOptions& options, const Function& function) {
 inline CellLayout cell_layout(const CellOptions& options) {
     return with_cell(options, [](auto type) {
         using Cell = typename decltype(type)::type;
-        CellLayout layout{0, Cell::has_recurrent_bias, Cell::has_cell_state,
-                          detail::ForgetColumn<Cell>::value};
+        CellLayout layout{0, has_recurrent_weights<Cell>, Cell::has_recurrent_bias,
+                          Cell::has_cell_state, detail::ForgetColumn<Cell>::value};
         for (const Gate& gate : Cell::gates)
             layout.n_columns = std::max<Index>(layout.n_columns, gate.column + 1);
         return layout;

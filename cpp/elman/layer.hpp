@@ -114,8 +114,9 @@ public:
         pack_panels(parameters, weights);
         if (!training) return;
         const Index units = shape_.n_units, stride = row_stride();
-        pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_state,
-                        weights.state_transposed);
+        if constexpr (has_recurrent_weights<Cell>)
+            pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_state,
+                            weights.state_transposed);
         if constexpr (has_gated_state)
             pack_transposed(parameters + shape_.offsets.W_hh, stride, units, takes_gated_state,
                             weights.gated_transposed);
@@ -148,7 +149,6 @@ public:
         for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
         for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
-            const Terms<T> state_terms = rows_of(to_state, tape_row(rows, tape));
             const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
             for_each_block(
                 [&](Index block) { backward_block<Cell::n_phases - 1>(rows, block, dy, tape); });
@@ -158,9 +158,12 @@ public:
                                 block_of(tape.recurrent.rows(), rows.begin));
                 for_each_block([&](Index block) { backward_block<0>(rows, block, dy, tape); });
             }
-            const Block<T> recurrent = block_of(tape.recurrent.rows(), rows.begin);
-            multiply_all<T>(state_terms, rows.size, shape_.n_units, weights.state_transposed.data(),
-                            has_gated_state ? as_const(recurrent) : zeros(), recurrent);
+            if constexpr (has_recurrent_weights<Cell>) {
+                const Block<T> recurrent = block_of(tape.recurrent.rows(), rows.begin);
+                multiply_all<T>(rows_of(to_state, tape_row(rows, tape)), rows.size, shape_.n_units,
+                                weights.state_transposed.data(),
+                                has_gated_state ? as_const(recurrent) : zeros(), recurrent);
+            }
             if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             for (Index part = 0; part < dx.n_parts; ++part) {
                 const Block<T> out = block_of(dx[part], rows.row);
@@ -195,7 +198,7 @@ public:
                 add_products(blocks, takes_no_input, 0, operand, row, tape, control);
             }
         }
-        for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+        for (auto run = runs.rbegin(); has_recurrent_weights<Cell> && run != runs.rend(); ++run) {
             const Rows<T> states =
                 run->starts ? tape.initial_products_with() : tape.products_with();
             operand.pack(states.reversed(run->operand_row, run->size), run->size, false);

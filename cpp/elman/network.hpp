@@ -348,7 +348,8 @@ private:
         const Index columns = layout_.n_columns * units;
         ParameterOffsets offsets{};
         offsets.W_xh = add_parameter(prefix + "W_xh", {total(widths), columns});
-        offsets.W_hh = add_parameter(prefix + "W_hh", {units, columns});
+        offsets.W_hh =
+            layout_.has_recurrent_weights ? add_parameter(prefix + "W_hh", {units, columns}) : -1;
         offsets.b_h = add_parameter(prefix + "b_h", {columns});
         offsets.b_hn = layout_.has_recurrent_bias ? add_parameter(prefix + "b_hn", {units}) : -1;
         add_state(prefix + "h", units, false);

@@ -72,6 +72,10 @@ inline Vec<T> clamp(const Vec<T>& x, T low, T high) {
 }
 
 template <class T>
+inline Vec<T> min(const Vec<T>& a, const Vec<T>& b) {
+    return Vec<T>(Eigen::internal::pmin(a.packet, b.packet));
+}
+template <class T>
 inline Vec<T> max(const Vec<T>& a, const Vec<T>& b) {
     return Vec<T>(Eigen::internal::pmax(a.packet, b.packet));
 }

@@ -26,7 +26,8 @@ struct Features {
     }
 };
 
-// Where the arrays of one direction begin in the flat parameter vector; b_hn is -1 without one.
+// Where the arrays of one direction begin in the flat parameter vector; -1 for one that its cell
+// does not have.
 struct ParameterOffsets {
     Index W_xh, W_hh, b_h, b_hn;
 };

@@ -32,7 +32,7 @@ class Network:
         self,
         *,
         dtype: str,  # "float32", "float64"
-        cell: str,  # "simple", "gru", "lstm"
+        cell: str,  # "simple", "gru", "lstm", "min_gru", "min_lstm"
         activation: str,  # of the simple cell: "tanh", "relu", "identity"
         reset_after: bool,  # of the GRU
         hidden_layer_sizes: Sequence[int],
@@ -54,7 +54,8 @@ class Network:
         """(name, shape, offset in the flat array) of each parameter, in order.
 
         "layers.0.W_xh" (n_inputs, n_gates * n_units), "layers.0.W_hh"
-        (n_units, n_gates * n_units), "layers.0.b_h" (n_gates * n_units,), for the
+        (n_units, n_gates * n_units) unless the cell is "min_gru" or "min_lstm",
+        "layers.0.b_h" (n_gates * n_units,), for the
         reset-after GRU "layers.0.b_hn" (n_units,), for a bidirectional layer the same
         under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
         """

@@ -91,8 +91,11 @@ COUNT = Rule(_is_size, "an integer of at least 1")
 BOOLEAN = Rule(_is_boolean, "True or False")
 PROBABILITY = number(0, 1)
 
+# Recurrent dropout stands between a state and the weights that it is multiplied with.
+CELLS_WITHOUT_RECURRENT_WEIGHTS = ("min_gru", "min_lstm")
+
 RULES: dict[str, Rule] = {
-    "cell": one_of("simple", "gru", "lstm"),
+    "cell": one_of("simple", "gru", "lstm", "min_gru", "min_lstm"),
     "hidden_layer_sizes": Rule(
         lambda value: _is_size(value) or _is_sequence_of(_is_size, value),
         "an integer of at least 1, or a sequence of them",
@@ -195,6 +198,13 @@ def check_parameters(
     if parameters["bptt_memory"] == "checkpoint" and np.any(directions):
         expected = "'full' with a bidirectional layer, whose reverse half starts at the end"
         raise InvalidParameterError(problem(caller, "bptt_memory", "'checkpoint'", expected))
+    if (
+        parameters["recurrent_dropout"] > 0
+        and parameters["cell"] in CELLS_WITHOUT_RECURRENT_WEIGHTS
+    ):
+        got = abbreviated(parameters["recurrent_dropout"])
+        expected = f"0 with cell={parameters['cell']!r}, which has no recurrent weights"
+        raise InvalidParameterError(problem(caller, "recurrent_dropout", got, expected))
     if parameters["input"] == "vector" and parameters["output"] == "vector":
         expected = "'auto' or 'sequence' with input='vector'"
         raise InvalidParameterError(problem(caller, "output", "'vector'", expected))

@@ -23,9 +23,10 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
 
     Parameters
     ----------
-    cell : {"gru", "lstm", "simple"}, default="gru"
-        The recurrent cell: gated recurrent unit [1]_, long short-term memory [2]_, or the
-        simple cell of Elman [3]_.
+    cell : {"gru", "lstm", "simple", "min_gru", "min_lstm"}, default="gru"
+        The recurrent cell: gated recurrent unit [1]_, long short-term memory [2]_, the simple
+        cell of Elman [3]_, or the minimal forms of the first two [4]_, whose gates look at the
+        input alone: they have no W_hh.
     hidden_layer_sizes : int or array-like of shape (n_layers,), default=(32,)
         Number of units of each recurrent layer.
     activation : {"tanh", "relu", "identity"}, default="tanh"
@@ -176,6 +177,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     .. [2] Hochreiter, S. and Schmidhuber, J. "Long short-term memory." Neural Computation 9(8),
        1997.
     .. [3] Elman, J. L. "Finding structure in time." Cognitive Science 14(2), 1990.
+    .. [4] Feng, L. et al. "Were RNNs all we needed?" arXiv:2410.01201, 2024.
 
     Examples
     --------

@@ -49,7 +49,7 @@ class Network:
         columns = self.the_cell.n_columns * n_units
         self.parameters += [
             (prefix + "W_xh", (n_inputs, columns)),
-            (prefix + "W_hh", (n_units, columns)),
+            *[(prefix + "W_hh", (n_units, columns))] * self.the_cell.has_recurrent_weights,
             (prefix + "b_h", (columns,)),
         ]
         if self.the_cell.has_recurrent_bias:

@@ -50,6 +50,16 @@ struct Gate {
     bool recurrent_bias = false;  // its bias is b_hn, not b_h
 };
 
+// Whether any gate takes a state: otherwise there is no W_hh.
+template <class Cell>
+constexpr bool takes_any_state() {
+    for (const Gate& gate : Cell::gates)
+        if (gate.operand != Operand::input) return true;
+    return false;
+}
+template <class Cell>
+inline constexpr bool has_recurrent_weights = takes_any_state<Cell>();
+
 // One unit's step: h_previous enters products as h_operand (recurrent dropout stands between).
 // memo is what the cell wants back in its backward step, gated what its second phase multiplies.
 template <class V>

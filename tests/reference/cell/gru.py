@@ -13,6 +13,7 @@ from reference.functions import sigmoid
 
 class ResetAfter:
     n_columns, has_cell_state, has_recurrent_bias, forget_column = 3, False, True, None
+    has_recurrent_weights = True
 
     def forward(self, p, x, h_previous, mask, c_previous=None):
         operand = mask * h_previous
@@ -38,6 +39,7 @@ class ResetAfter:
 
 class ResetBefore:
     n_columns, has_cell_state, has_recurrent_bias, forget_column = 3, False, False, None
+    has_recurrent_weights = True
 
     def forward(self, p, x, h_previous, mask, c_previous=None):
         operand = mask * h_previous

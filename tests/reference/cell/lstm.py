@@ -13,6 +13,7 @@ from reference.functions import sigmoid
 
 class Lstm:
     n_columns, has_cell_state, has_recurrent_bias, forget_column = 4, True, False, 1
+    has_recurrent_weights = True
 
     def forward(self, p, x, h_previous, mask, c_previous):
         operand = mask * h_previous

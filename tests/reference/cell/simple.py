@@ -14,6 +14,7 @@ ACTIVATIONS = {
 
 class Simple:
     n_columns, has_cell_state, has_recurrent_bias, forget_column = 1, False, False, None
+    has_recurrent_weights = True
 
     def __init__(self, activation):
         self.phi, self.phi_derivative = ACTIVATIONS[activation]
