@@ -6,7 +6,7 @@ from problems import CELLS, Problem
 from test_checkpoint import train
 from test_gradient import compare
 
-# What the core takes side by side: 4 units at most, and at least 8 sequences.
+# What the core takes side by side: few units of few weights, and at least 8 sequences.
 N_SEQUENCES = [8, 16, 33]
 
 

@@ -79,7 +79,7 @@ std::unique_ptr<Recurrence<T>> make_recurrence(const CellOptions& options, Recur
     return with_cell(options, [&](auto type) -> std::unique_ptr<Recurrence<T>> {
         using Cell = typename decltype(type)::type;
         if constexpr (Cell::n_phases == 1)
-            if (shape.n_units <= SmallRecurrenceOf<Cell, T>::max_units)
+            if (SmallRecurrenceOf<Cell, T>::suits(shape))
                 return std::make_unique<SmallRecurrenceOf<Cell, T>>(std::move(shape));
         return std::make_unique<RecurrenceOf<Cell, T>>(std::move(shape));
     });
