@@ -41,6 +41,14 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
 
     _doc_link_module = "elman"
     _rules: ClassVar[dict[str, Rule]] = RULES
+    _parameter_names: ClassVar[tuple[str, ...]]  # of each class, from its first fit on
+
+    def _settings(self) -> dict[str, Any]:
+        """Return `get_params`, whose look at the signature would cost a short fit a fifth."""
+        names = vars(type(self)).get("_parameter_names")
+        if names is None:
+            names = type(self)._parameter_names = tuple(type(self)._get_param_names())
+        return {name: getattr(self, name) for name in names}
 
     def _make_task(
         self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
@@ -74,7 +82,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     ) -> BaseRNN:
         caller = f"{type(self).__name__}.{method}"
         with exclusively(self, caller):
-            settings = self.get_params(deep=False)
+            settings = self._settings()
             check_parameters(settings, caller, self._rules)
             is_partial = method == "partial_fit"
             _check_validation(settings, validation, is_partial, caller)
@@ -167,7 +175,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         factors = self._class_weights(data, samples, task, settings, caller)
         if factors is not None:
             data = data.times(factors)
-        order = np.intersect1d(samples, data.weighted_samples())
+        order = np.intersect1d(samples, data.weighted_samples(), assume_unique=True)
         if len(order) == 0:
             got = "weights that are all zero together with class_weight"
             raise ValueError(problem(caller, "sample_weight", got, "a positive one"))
