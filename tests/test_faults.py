@@ -173,10 +173,10 @@ def fitting_in_background(model):
 
 
 def test_77_parameters_change_and_copies_are_made_during_a_fit():
-    expected = model_of(max_iter=300, n_iter_no_change=300).fit(X, Y).predict(X)
+    expected = model_of(max_iter=3000, n_iter_no_change=3000).fit(X, Y).predict(X)
     model = model_of(max_iter=3).fit(X, Y)
     old = model.predict(X)
-    model.set_params(max_iter=300, n_iter_no_change=300)
+    model.set_params(max_iter=3000, n_iter_no_change=3000)
     thread = fitting_in_background(model)
     assert thread.is_alive()
     copied = pickle.loads(pickle.dumps(model)), copy.deepcopy(model)
