@@ -10,7 +10,7 @@ from bench.measure import in_turn
 from bench.workloads import SHAPES, SWEEPS, WORKLOADS
 
 QUICK = ["simple1", "geron", "lstm64", "rnn512"]
-SECTIONS = ["workloads", "shapes", "small", "footprint", "sweeps", "fits"]
+BATCH_KINDS = ("training", "inference")
 
 
 def main():
@@ -29,7 +29,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     n_cores = len(os.sched_getaffinity(0))
     parser.add_argument("--quick", action="store_true", help="some workloads, in two minutes")
-    parser.add_argument("--sections", type=names_in("section", SECTIONS))
+    parser.add_argument("--sections", type=names_in("section", RUN))
     parser.add_argument("--workloads", type=names_in("workload", WORKLOADS))
     parser.add_argument(
         "--threads",
@@ -40,7 +40,7 @@ def parse():
     parser.add_argument("--json", help="a file for all figures")
     parser.add_argument("--picture", help="a file for the sweeps and the roofline, e.g. PNG")
     arguments = parser.parse_args()
-    arguments.sections = arguments.sections or (["workloads"] if arguments.quick else SECTIONS)
+    arguments.sections = arguments.sections or (["workloads"] if arguments.quick else list(RUN))
     arguments.workloads = arguments.workloads or (QUICK if arguments.quick else list(WORKLOADS))
     arguments.rounds = arguments.rounds or (3 if arguments.quick else 9)
     return arguments
@@ -65,8 +65,11 @@ def run_workloads(arguments, figures):
         seconds = in_turn({copy.name: copy.copy}, arguments.rounds)[copy.name].median
         figures["bandwidth"][str(n_threads)] = copy.n_bytes / seconds / 1e9
         print(f"copying memory, n={n_threads}: {copy.n_bytes / seconds / 1e9:.1f} GB/s")
+        # One sequence is one thread's.
+        kinds = BATCH_KINDS if n_threads > 1 else tuple(batches.KINDS)
         for name in arguments.workloads:
-            run_rows(batches.measure(WORKLOADS[name], n_threads, arguments.rounds), figures["rows"])
+            rows = batches.measure(WORKLOADS[name], n_threads, arguments.rounds, kinds)
+            run_rows(rows, figures["rows"])
     print(report.table(figures["rows"]))
     for warning in report.warnings_of(figures["rows"]):
         print(warning)
@@ -74,7 +77,7 @@ def run_workloads(arguments, figures):
 
 def run_shapes(arguments, figures):
     for workload in SHAPES.values():
-        rows = batches.measure(workload, 1, arguments.rounds, ("training", "inference"))
+        rows = batches.measure(workload, 1, arguments.rounds, BATCH_KINDS)
         run_rows(rows, figures["rows"])
     ragged = list(
         batches.ragged_over_regular(SHAPES["ragged"], SHAPES["as_regular"], arguments.rounds)
@@ -92,9 +95,8 @@ def run_sweeps(arguments, figures):
         for size, workload in workloads.items():
             # A round of a long mini-batch lasts seconds by itself.
             rounds = 2 if workload.n_steps > 100_000 else 3
-            for row in batches.measure(workload, 1, rounds, ("training",), 0.02):
-                figures["sweeps"].append({"sweep": sweep, "size": size, **row})
-                print(report.row_text(row), flush=True)
+            rows = batches.measure(workload, 1, rounds, ("training",), 0.02)
+            run_rows(({"sweep": sweep, "size": size, **row} for row in rows), figures["sweeps"])
 
 
 def run_small(arguments, figures):
@@ -129,9 +131,9 @@ def run_rows(rows, collected):
 RUN = {
     "workloads": run_workloads,
     "shapes": run_shapes,
-    "sweeps": run_sweeps,
     "small": run_small,
     "footprint": run_footprint,
+    "sweeps": run_sweeps,
     "fits": run_fits,
 }
 

@@ -45,8 +45,9 @@ def draw_roofline(axis, figures):
         x = [row["flops"] / row["bytes_moved"] for row in of_kind]
         y = [row["flops"] / row["ms"]["elman"] / 1e6 for row in of_kind]
         axis.loglog(x, y, marker, linestyle="none", label=what)
-        # Inference lies where training does.
-        for row, at_x, at_y in zip(of_kind, x, y, strict=True) if what != "inference" else ():
+        if what == "inference":  # lies where training does
+            continue
+        for row, at_x, at_y in zip(of_kind, x, y, strict=True):
             axis.annotate(
                 row["workload"], (at_x, at_y), fontsize=7, xytext=(4, 2), textcoords="offset points"
             )

@@ -1,6 +1,7 @@
 """Figures as lines of text."""
 
 from collections import defaultdict
+from operator import itemgetter
 
 LEAST_SCALING = 0.8
 
@@ -20,9 +21,11 @@ def row_text(row):
 
 def table(rows):
     """Time of the best peer over elman's: a line a workload, a column a kind and threads."""
-    columns = sorted({(row["n_threads"], row["what"]) for row in rows}, key=column_order)
+    columns = list(dict.fromkeys((row["n_threads"], row["what"]) for row in rows))
     best = {
-        (row["workload"], row["n_threads"], row["what"]): min(row["ratio"].items(), key=second)
+        (row["workload"], row["n_threads"], row["what"]): min(
+            row["ratio"].items(), key=itemgetter(1)
+        )
         for row in rows
         if row["ratio"]
     }
@@ -32,15 +35,6 @@ def table(rows):
         texts = [f"{cell[1]:.2f} {cell[0]}" if cell else "" for cell in cells]
         lines.append(name.ljust(18) + "".join(text.rjust(18) for text in texts))
     return "\n".join(lines)
-
-
-def column_order(column):
-    n_threads, what = column
-    return n_threads, ["training", "inference", "one"].index(what)
-
-
-def second(pair):
-    return pair[1]
 
 
 def footprint_lines(imports, sizes, memory):

@@ -28,14 +28,12 @@ public:
 
     using Base::Base;
 
-    // Every weight is loaded again for each register of sequences, and more of them than this take
-    // longer than the idle lanes of RecurrenceOf do (bench: training of each cell at widths 1 to
-    // 4).
+    // Every weight is loaded again for each register of sequences, and more of them than this took
+    // longer than the idle lanes of RecurrenceOf (training of each cell at widths 1 to 4).
     static bool suits(const RecurrenceShape& shape) {
         constexpr Index max_units = 4, max_weights = 72;
-        Index n_operands = shape.n_units;
-        for (const Index width : shape.input_widths) n_operands += width;
-        return shape.n_units <= max_units && n_gates * shape.n_units * n_operands <= max_weights;
+        const Index weights = n_gates * shape.n_units * (shape.input_width() + shape.n_units);
+        return shape.n_units <= max_units && weights <= max_weights;
     }
 
     Index sequences_side_by_side() const override { return n_lanes; }

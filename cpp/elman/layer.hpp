@@ -70,7 +70,7 @@ public:
     explicit RecurrenceOf(RecurrenceShape shape) : shape_(std::move(shape)) {
         for (const Gate& gate : Cell::gates)
             n_columns_ = std::max<Index>(n_columns_, gate.column + 1);
-        for (const Index width : shape_.input_widths) input_width_ += width;
+        input_width_ = shape_.input_width();
         for (const Gate& gate : Cell::gates) total_depth_ += depth(gate);
     }
 
@@ -233,7 +233,7 @@ protected:
 
     Index depth(const Gate& gate) const {
         return (takes_input(gate.operand) ? input_width_ : 0) +
-               (gate.operand != Operand::input ? shape_.n_units : 0);
+               (takes_any_state(gate.operand) ? shape_.n_units : 0);
     }
     Index row_stride() const { return n_columns_ * shape_.n_units; }
     Index packed_width() const { return packed_columns<T>(shape_.n_units); }
@@ -311,7 +311,7 @@ protected:
                 if (takes_input(gate.operand))
                     panel = pack_panel(parameters + shape_.offsets.W_xh + offset, row_stride(), 1,
                                        input_width_, units, vectors(block), panel);
-                if (gate.operand != Operand::input)
+                if (takes_any_state(gate.operand))
                     panel = pack_panel(parameters + shape_.offsets.W_hh + offset, row_stride(), 1,
                                        shape_.n_units, units, vectors(block), panel);
                 const T* b = gate.recurrent_bias ? parameters + shape_.offsets.b_hn + column
@@ -393,7 +393,7 @@ protected:
                    Index n_inputs, const PackedWeights<T>& weights, Tape<T>& tape) const {
         const Operand operand = Cell::gates[group.first].operand;
         const bool has_inputs = takes_input(operand) && tape.sums_ahead;
-        const Index n_states = operand == Operand::input ? 0 : 1;
+        const Index n_states = takes_any_state(operand) ? 1 : 0;
         if (has_inputs && n_states == 0) return;
         if (has_inputs || !takes_input(operand))
             multiply_group(group, blocks, {terms + n_inputs, 1}, rows.size,
@@ -639,7 +639,7 @@ protected:
                 copy_rows(input_width_, gradient + shape_.offsets.W_xh + offset);
             copy_rows(1, gate.recurrent_bias ? gradient + shape_.offsets.b_hn + column
                                              : gradient + shape_.offsets.b_h + offset);
-            if (gate.operand != Operand::input)
+            if (takes_any_state(gate.operand))
                 copy_rows(shape_.n_units, gradient + shape_.offsets.W_hh + offset);
         }
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <vector>
 
 #include "elman/batch.hpp"
@@ -37,6 +38,10 @@ struct RecurrenceShape {
     Index n_units;
     bool reverse;
     ParameterOffsets offsets;
+
+    Index input_width() const {
+        return std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
+    }
 };
 
 // Weights as the tiles read them; packed once for each update.

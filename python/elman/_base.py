@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import threading
 import warnings
 from collections.abc import Callable
@@ -41,14 +42,13 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
 
     _doc_link_module = "elman"
     _rules: ClassVar[dict[str, Rule]] = RULES
-    _parameter_names: ClassVar[tuple[str, ...]]  # of each class, from its first fit on
 
-    def _settings(self) -> dict[str, Any]:
-        """Return `get_params`, whose look at the signature would cost a short fit a fifth."""
-        names = vars(type(self)).get("_parameter_names")
-        if names is None:
-            names = type(self)._parameter_names = tuple(type(self)._get_param_names())
-        return {name: getattr(self, name) for name in names}
+    # To look at the signature again for each `get_params` would cost a short fit a fifth.
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        names: list[str] = super()._get_param_names()
+        return names
 
     def _make_task(
         self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
@@ -82,7 +82,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     ) -> BaseRNN:
         caller = f"{type(self).__name__}.{method}"
         with exclusively(self, caller):
-            settings = self._settings()
+            settings = self.get_params(deep=False)
             check_parameters(settings, caller, self._rules)
             is_partial = method == "partial_fit"
             _check_validation(settings, validation, is_partial, caller)

@@ -47,11 +47,10 @@ class Network:
 
     def _add_direction(self, prefix, n_inputs, n_units):
         columns = self.the_cell.n_columns * n_units
-        self.parameters += [
-            (prefix + "W_xh", (n_inputs, columns)),
-            *[(prefix + "W_hh", (n_units, columns))] * self.the_cell.has_recurrent_weights,
-            (prefix + "b_h", (columns,)),
-        ]
+        self.parameters.append((prefix + "W_xh", (n_inputs, columns)))
+        if self.the_cell.has_recurrent_weights:
+            self.parameters.append((prefix + "W_hh", (n_units, columns)))
+        self.parameters.append((prefix + "b_h", (columns,)))
         if self.the_cell.has_recurrent_bias:
             self.parameters.append((prefix + "b_hn", (n_units,)))
         self.states.append((prefix + "h", n_units))

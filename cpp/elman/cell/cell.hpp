@@ -28,6 +28,7 @@ inline constexpr bool takes_state(Operand operand) {
 inline constexpr bool takes_gated_state(Operand operand) {
     return operand == Operand::input_and_gated_state;
 }
+inline constexpr bool takes_any_state(Operand operand) { return operand != Operand::input; }
 
 // The layer squashes a gate's sums of many rows at once: unlike one unit's step from z to h_t, in
 // which each operation waits for the last, they are independent and fill the FMA ports.
@@ -52,13 +53,13 @@ struct Gate {
 
 // Whether any gate takes a state: otherwise there is no W_hh.
 template <class Cell>
-constexpr bool takes_any_state() {
+constexpr bool any_gate_takes_a_state() {
     for (const Gate& gate : Cell::gates)
-        if (gate.operand != Operand::input) return true;
+        if (takes_any_state(gate.operand)) return true;
     return false;
 }
 template <class Cell>
-inline constexpr bool has_recurrent_weights = takes_any_state<Cell>();
+inline constexpr bool has_recurrent_weights = any_gate_takes_a_state<Cell>();
 
 // One unit's step: h_previous enters products as h_operand (recurrent dropout stands between).
 // memo is what the cell wants back in its backward step, gated what its second phase multiplies.
