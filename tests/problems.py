@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from elman import _core
 from hypothesis import strategies as st
+from reference import embedding
 from reference.network import Network
 from reference.trainer import Trainer
 
@@ -43,6 +44,7 @@ class Problem:
     lengths: list
     per_step: bool
     loss: str = "squared"
+    features: int = 0  # at most so many tokens a step; 0 is just one
 
     def __post_init__(self):
         rng = np.random.default_rng(self.seed)
@@ -50,11 +52,22 @@ class Problem:
         self.parameters = self.reference.initialize(self.seed)
         self.parameters += 0.1 * rng.normal(size=len(self.parameters))
         self.offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
-        self.values = rng.normal(size=(self.offsets[-1], self.options["n_channels"]))
+        self.values = self._values(rng, int(self.offsets[-1]))
         n_rows = int(self.offsets[-1]) if self.per_step else len(self.lengths)
         self.targets = self._targets(rng, n_rows, self.reference.n_outputs)
         self.weights = rng.uniform(0, 2, n_rows)
         self.initial_state = rng.normal(size=(len(self.lengths), self.reference.state_size))
+
+    def _values(self, rng, n_steps):
+        n_tokens = self.options.get("n_tokens", 0)
+        if not n_tokens:
+            return rng.normal(size=(n_steps, self.options["n_channels"]))
+        if not self.features:
+            return rng.integers(0, n_tokens, n_steps).astype(np.int32)
+        counts = rng.integers(0, self.features + 1, n_steps)
+        first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        ids = rng.integers(0, n_tokens, first[-1]).astype(np.int32)
+        return first, ids, rng.normal(size=first[-1])
 
     def _targets(self, rng, n_rows, n_outputs):
         if self.loss == "poisson":
@@ -101,7 +114,7 @@ class Problem:
     def reference_forward(self, initial_state=None):
         outputs, states = [], []
         for i in range(len(self.lengths)):
-            x = self.values[self.offsets[i] : self.offsets[i + 1]]
+            x = embedding.steps_of(self.values, self.offsets[i], self.offsets[i + 1])
             initial = None if initial_state is None else initial_state[i]
             y, final, _ = self.reference.forward(self.parameters, x, self.per_step, initial)
             outputs.append(y)
@@ -135,9 +148,31 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
         "n_channels": draw(st.integers(1, 9)),
         "n_outputs": n_outputs,
         "head": head,
+        "n_tokens": draw(st.sampled_from([0, 0, 1, 7, 50])),
     }
     lengths = draw(st.lists(st.integers(1, max_steps), min_size=1, max_size=9))
-    return Problem(options, draw(st.integers(0, 2**31)), lengths, draw(st.booleans()), loss)
+    seed, per_step = draw(st.integers(0, 2**31)), draw(st.booleans())
+    return Problem(options, seed, lengths, per_step, loss, draw(st.sampled_from([0, 1, 4])))
+
+
+def steps_between(values, begin, end):
+    """Some steps of what the core takes: rows of numbers, tokens, or (first, ids, values)."""
+    if not isinstance(values, tuple):
+        return values[begin:end]
+    first, ids, amounts = values
+    some = slice(first[begin], first[end])
+    return first[begin : end + 1] - first[begin], ids[some], amounts[some]
+
+
+def n_steps_of(values):
+    return len(values[0]) - 1 if isinstance(values, tuple) else len(values)
+
+
+def cast_values(values, dtype):
+    """The same in the core's dtype; tokens are numbers of their own."""
+    if isinstance(values, tuple):
+        return *values[:2], values[2].astype(dtype)
+    return values if values.dtype == np.int32 else values.astype(dtype)
 
 
 def relative_error(got, expected):

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from problems import BOUNDED_CELLS, CELLS, Problem, problems, relative_error
+from problems import (
+    BOUNDED_CELLS,
+    CELLS,
+    Problem,
+    cast_values,
+    n_steps_of,
+    problems,
+    relative_error,
+    steps_between,
+)
 
 
 @given(problem=problems())
@@ -35,7 +44,7 @@ def test_float32(problem):
     expected, _ = problem.reference_forward()
     got, final = problem.core("float32").forward(
         problem.parameters.astype(np.float32),
-        problem.values.astype(np.float32),
+        cast_values(problem.values, np.float32),
         problem.offsets,
         per_step=problem.per_step,
     )
@@ -58,16 +67,16 @@ def test_states_carry_over(problem):
     """A sequence in two pieces, with the state handed on, is the sequence in one."""
     assume(not any(problem.options["bidirectional"]))
     core = problem.core()
-    x = problem.values
-    whole, final = core.forward(problem.parameters, x, np.array([0, len(x)]), per_step=True)
-    half = (len(x) + 1) // 2
+    x, n = problem.values, n_steps_of(problem.values)
+    whole, final = core.forward(problem.parameters, x, np.array([0, n]), per_step=True)
+    half = (n + 1) // 2
     outputs, state = [], None
-    for part in (x[:half], x[half:]):
-        if len(part):
+    for begin, end in ((0, half), (half, n)):
+        if begin < end:
             y, state = core.forward(
                 problem.parameters,
-                part,
-                np.array([0, len(part)]),
+                steps_between(x, begin, end),
+                np.array([0, end - begin]),
                 per_step=True,
                 initial_state=state,
             )

@@ -11,7 +11,9 @@ from reference.solver import Adam, Sgd
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
 
 
-def small_problem(cell, per_step, loss="squared", bidirectional=(False, True), seed=3):
+def small_problem(
+    cell, per_step, loss="squared", bidirectional=(False, True), seed=3, n_tokens=0, features=0
+):
     name, activation, reset_after = cell
     options = {
         "cell": name,
@@ -22,8 +24,9 @@ def small_problem(cell, per_step, loss="squared", bidirectional=(False, True), s
         "n_channels": 2,
         "n_outputs": 1 if loss == "binary" else 4,
         "head": True,
+        "n_tokens": n_tokens,
     }
-    return Problem(options, seed, [4, 1, 3], per_step, loss)
+    return Problem(options, seed, [4, 1, 3], per_step, loss, features)
 
 
 def worst_difference(problem, **options):
@@ -52,6 +55,14 @@ def test_gradient_of_each_cell(cell, per_step):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_gradient_of_each_loss(loss):
     assert worst_difference(small_problem(CELLS[5], True, loss)) < 1e-6
+
+
+@pytest.mark.parametrize("features", [0, 3])
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_the_embedding(cell, features):
+    problem = small_problem(cell, False, n_tokens=6, features=features)
+    options = {"token_dropout": 0.3, "embedding_dropout": 0.2, "alpha": 0.3}
+    assert worst_difference(problem, **options) < 1e-7
 
 
 @pytest.mark.parametrize("cell", CELLS)

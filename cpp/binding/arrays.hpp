@@ -17,6 +17,8 @@ template <class T>
 inline constexpr const char* dtype_name = sizeof(T) == 4 ? "float32" : "float64";
 template <>
 inline constexpr const char* dtype_name<Index> = "int64";
+template <>
+inline constexpr const char* dtype_name<std::int32_t> = "int32";
 
 template <class T>
 constexpr const char* dtype_of(const Network<T>&) {
@@ -71,21 +73,71 @@ const T* elements(const py::array& array, const char* name, std::initializer_lis
     return static_cast<const T*>(array.data());
 }
 
+inline py::array as_array(const py::handle& object, const char* name) {
+    require(py::isinstance<py::array>(object), [&] {
+        return std::string(name) + " must be an array, got " +
+               std::string(py::str(py::type::of(object)));
+    });
+    return py::reinterpret_borrow<py::array>(object);
+}
+
+inline void require_tokens(const std::int32_t* ids, Index n, Index n_tokens) {
+    for (Index k = 0; k < n; ++k)
+        require(ids[k] >= 0 && ids[k] < n_tokens, [&] {
+            return "token " + std::to_string(ids[k]) + " is out of range, expected 0 to " +
+                   std::to_string(n_tokens - 1);
+        });
+}
+
+// One token a step: an array of ids. Several: (first, ids, values), as scipy's CSR has them.
 template <class T>
-Sequences<T> sequences(const Network<T>& network, const py::array& values,
+TokenSteps<T> token_steps(const py::object& values, Index n_tokens, Index& n_steps) {
+    if (!py::isinstance<py::tuple>(values)) {
+        const py::array array = as_array(values, "values");
+        const std::int32_t* const ids = elements<std::int32_t>(array, "values", {-1});
+        n_steps = array.shape(0);
+        require_tokens(ids, n_steps, n_tokens);
+        return {ids, nullptr, nullptr};
+    }
+    const auto parts = py::reinterpret_borrow<py::tuple>(values);
+    require(parts.size() == 3, "values of several tokens a step must be (first, ids, values)");
+    const py::array firsts = as_array(parts[0], "first"), ids = as_array(parts[1], "ids"),
+                    amounts = as_array(parts[2], "values");
+    const Index* const first = elements<Index>(firsts, "first", {-1});
+    n_steps = firsts.shape(0) - 1;
+    require(n_steps >= 0 && first[0] == 0 && first[n_steps] == ids.shape(0),
+            "first must run from 0 to the number of ids");
+    for (Index i = 0; i < n_steps; ++i)
+        require(first[i] <= first[i + 1], "first must not decrease");
+    const std::int32_t* const all = elements<std::int32_t>(ids, "ids", {-1});
+    require_tokens(all, ids.shape(0), n_tokens);
+    return {all, first, elements<T>(amounts, "values", {ids.shape(0)})};
+}
+
+template <class T>
+Sequences<T> sequences(const Network<T>& network, const py::object& values,
                        const py::array& offsets) {
-    const Index n_channels = network.options().n_channels;
-    const T* const data = elements<T>(values, "values", {-1, n_channels});
+    Sequences<T> result{nullptr, network.options().n_channels, nullptr, 0};
+    Index n_steps = 0;
+    if (network.embedding()) {
+        result.tokens = token_steps<T>(values, network.options().n_tokens, n_steps);
+    } else {
+        const py::array array = as_array(values, "values");
+        result.values = elements<T>(array, "values", {-1, result.n_channels});
+        n_steps = array.shape(0);
+    }
     const Index* const begin = elements<Index>(offsets, "offsets", {-1});
     const Index n = offsets.shape(0) - 1;
     require(n >= 1, "offsets must name at least one sequence");
-    require(begin[0] == 0 && begin[n] == values.shape(0),
+    require(begin[0] == 0 && begin[n] == n_steps,
             "offsets must run from 0 to the number of rows of values");
     for (Index i = 0; i < n; ++i)
         require(begin[i] < begin[i + 1], [i] {
             return "sequence " + std::to_string(i) + " has no steps, expected at least 1";
         });
-    return {data, n_channels, begin, n};
+    result.offsets = begin;
+    result.n_sequences = n;
+    return result;
 }
 
 // One element for each row, or null for None.

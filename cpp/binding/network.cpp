@@ -12,7 +12,7 @@ namespace {
 
 template <class T>
 py::tuple forward_once(const Network<T>& network, const py::array& parameters,
-                       const py::array& values, const py::array& offsets, bool per_step,
+                       const py::object& values, const py::array& offsets, bool per_step,
                        const py::object& initial_state, Index n_threads) {
     const Predictor<T> predictor(network,
                                  elements<T>(parameters, "parameters", {network.n_parameters()}));
@@ -59,16 +59,18 @@ void register_network(py::module_& module) {
                          const std::string& activation, bool reset_after,
                          const std::vector<Index>& hidden_layer_sizes,
                          const std::vector<bool>& bidirectional, Index n_channels, Index n_outputs,
-                         bool head) {
+                         bool head, Index n_tokens) {
                  return AnyNetwork(dtype, {{cell, activation, reset_after},
                                            hidden_layer_sizes,
                                            bidirectional,
                                            n_channels,
                                            n_outputs,
-                                           head});
+                                           head,
+                                           n_tokens});
              }),
              py::kw_only(), "dtype"_a, "cell"_a, "activation"_a, "reset_after"_a,
-             "hidden_layer_sizes"_a, "bidirectional"_a, "n_channels"_a, "n_outputs"_a, "head"_a)
+             "hidden_layer_sizes"_a, "bidirectional"_a, "n_channels"_a, "n_outputs"_a, "head"_a,
+             "n_tokens"_a = 0)
         .def_property_readonly("dtype",
                                [](const AnyNetwork& any) {
                                    return any.visit([](const auto& network) {
@@ -79,6 +81,11 @@ void register_network(py::module_& module) {
             "n_channels",
             [](const AnyNetwork& any) {
                 return any.visit([](const auto& n) { return n.options().n_channels; });
+            })
+        .def_property_readonly(
+            "n_tokens",
+            [](const AnyNetwork& any) {
+                return any.visit([](const auto& n) { return n.options().n_tokens; });
             })
         .def_property_readonly(
             "n_outputs",
@@ -103,7 +110,7 @@ void register_network(py::module_& module) {
             "seed"_a)
         .def(
             "forward",
-            [](const AnyNetwork& any, const py::array& parameters, const py::array& values,
+            [](const AnyNetwork& any, const py::array& parameters, const py::object& values,
                const py::array& offsets, bool per_step, const py::object& initial_state,
                Index n_threads) {
                 return any.visit([&](const auto& network) {

@@ -14,7 +14,10 @@ class AnyPredictor {
 public:
     AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step,
                  Index n_threads)
-        : network_(std::move(network)), per_step_(per_step), n_threads_(n_threads) {
+        : network_(std::move(network)),
+          parameters_(parameters),
+          per_step_(per_step),
+          n_threads_(n_threads) {
         network_->visit([&](const auto& net) { make(net, parameters); });
     }
 
@@ -34,6 +37,7 @@ private:
     }
 
     std::shared_ptr<AnyNetwork> network_;
+    py::array parameters_;
     bool per_step_;
     Index n_threads_;
     std::variant<std::unique_ptr<Predictor<float>>, std::unique_ptr<Predictor<double>>> predictor_;
@@ -47,43 +51,53 @@ bool all_finite(const T* values, Index n) {
     return are_finite;
 }
 
-// Sequences of one length: (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels).
+// Sequences of one length: (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels);
+// tokens have no axis of channels.
 template <class T>
 struct Regular {
-    const T* values;
-    Index n_samples, n_timesteps;
+    Sequences<T> sequences;
+    std::vector<Index> offsets;
 
-    Regular(const py::array& X, Index n_channels) {
-        require_dtype<T>(X, "X");
-        const py::ssize_t ndim = X.ndim();
-        require((ndim == 2 || ndim == 3) && X.shape(ndim - 1) == n_channels && X.size() > 0, [&] {
-            const std::string channels = std::to_string(n_channels);
-            return "X has shape " + shape_text(X) + ", expected (n_timesteps, " + channels +
-                   ") or (n_samples, n_timesteps, " + channels + ")";
+    Regular(const Network<T>& network, const py::array& X) {
+        const bool has_tokens = network.embedding().has_value();
+        const Index n_channels = network.options().n_channels;
+        const py::ssize_t axes = has_tokens ? 0 : 1, ndim = X.ndim() - axes;
+        const bool fits = has_tokens || (X.ndim() > 0 && X.shape(X.ndim() - 1) == n_channels);
+        require((ndim == 1 || ndim == 2) && fits && X.size() > 0, [&] {
+            const std::string channel =
+                has_tokens ? std::string() : ", " + std::to_string(n_channels);
+            return "X has shape " + shape_text(X) + ", expected (n_timesteps" +
+                   (has_tokens ? "," : channel) + ") or (n_samples, n_timesteps" + channel + ")";
         });
-        values = static_cast<const T*>(X.data());
-        n_samples = ndim == 2 ? 1 : X.shape(0);
-        n_timesteps = X.shape(ndim - 2);
-        require(all_finite(values, X.size()), "X has NaN or infinity, expected finite numbers");
+        const Index n_samples = ndim == 1 ? 1 : X.shape(0), n_timesteps = X.shape(ndim - 1);
+        for (Index i = 0; i <= n_samples; ++i) offsets.push_back(i * n_timesteps);
+        sequences = {nullptr, n_channels, offsets.data(), n_samples};
+        if (has_tokens) {
+            require_dtype<std::int32_t>(X, "X");
+            sequences.tokens.ids = static_cast<const std::int32_t*>(X.data());
+            require_tokens(sequences.tokens.ids, X.size(), network.options().n_tokens);
+        } else {
+            require_dtype<T>(X, "X");
+            sequences.values = static_cast<const T*>(X.data());
+            require(all_finite(sequences.values, X.size()),
+                    "X has NaN or infinity, expected finite numbers");
+        }
     }
-    Index n_steps() const { return n_samples * n_timesteps; }
 };
 
 template <class T>
 py::array predict_regular(const Predictor<T>& predictor, const py::array& X, bool per_step,
                           Index n_threads) {
     const Network<T>& network = predictor.network();
-    const Regular<T> x(X, network.options().n_channels);
-    std::vector<Index> offsets(std::size_t(x.n_samples) + 1);
-    for (Index i = 0; i <= x.n_samples; ++i) offsets[std::size_t(i)] = i * x.n_timesteps;
-    const Sequences<T> sequences{x.values, network.options().n_channels, offsets.data(),
-                                 x.n_samples};
-    py::array_t<T> outputs({per_step ? x.n_steps() : x.n_samples, network.options().n_outputs});
+    const Regular<T> x(network, X);
+    const Index n_steps = x.sequences.n_steps();
+    py::array_t<T> outputs(
+        {per_step ? n_steps : x.sequences.n_sequences, network.options().n_outputs});
     T* const to = outputs.mutable_data();
     const auto run = [&](const Control::Check& check) {
-        predictor.predict(sequences, per_step, nullptr, n_threads, check, to, nullptr);
+        predictor.predict(x.sequences, per_step, nullptr, n_threads, check, to, nullptr);
     };
-    if (x.n_steps() * network.multiply_adds() < short_work) {
+    if (n_steps * network.multiply_adds() < short_work) {
         run({});
     } else {
         const Control::Check check = interrupt_check();
@@ -96,7 +110,7 @@ py::array predict_regular(const Predictor<T>& predictor, const py::array& X, boo
 }  // namespace
 
 template <class T>
-py::tuple forward(const Predictor<T>& predictor, const py::array& values, const py::array& offsets,
+py::tuple forward(const Predictor<T>& predictor, const py::object& values, const py::array& offsets,
                   bool per_step, const py::object& initial_state, Index n_threads) {
     const Network<T>& network = predictor.network();
     const Sequences<T> batch = sequences(network, values, offsets);
@@ -117,9 +131,9 @@ py::tuple forward(const Predictor<T>& predictor, const py::array& values, const 
     return py::make_tuple(outputs, final_state);
 }
 
-template py::tuple forward(const Predictor<float>&, const py::array&, const py::array&, bool,
+template py::tuple forward(const Predictor<float>&, const py::object&, const py::array&, bool,
                            const py::object&, Index);
-template py::tuple forward(const Predictor<double>&, const py::array&, const py::array&, bool,
+template py::tuple forward(const Predictor<double>&, const py::object&, const py::array&, bool,
                            const py::object&, Index);
 
 void register_predictor(py::module_& module) {
@@ -129,7 +143,7 @@ void register_predictor(py::module_& module) {
              "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1)
         .def(
             "forward",
-            [](const AnyPredictor& any, const py::array& values, const py::array& offsets,
+            [](const AnyPredictor& any, const py::object& values, const py::array& offsets,
                const py::object& initial_state) {
                 return any.visit([&](const auto& predictor) {
                     return forward(predictor, values, offsets, any.per_step(), initial_state,

@@ -9,7 +9,7 @@ namespace elman::binding {
 
 // Outputs and final states of a ragged batch.
 template <class T>
-pybind11::tuple forward(const Predictor<T>& predictor, const pybind11::array& values,
+pybind11::tuple forward(const Predictor<T>& predictor, const pybind11::object& values,
                         const pybind11::array& offsets, bool per_step,
                         const pybind11::object& initial_state, Index n_threads);
 

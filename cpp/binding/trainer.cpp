@@ -51,7 +51,7 @@ private:
 };
 
 template <class T>
-Examples<T> examples(const Trainer<T>& trainer, const py::array& values, const py::array& offsets,
+Examples<T> examples(const Trainer<T>& trainer, const py::object& values, const py::array& offsets,
                      const py::array& targets, const py::object& weights, bool per_step) {
     const Sequences<T> batch = sequences(trainer.network(), values, offsets);
     const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
@@ -132,13 +132,31 @@ void set_solver_state(Trainer<T>& trainer, const py::dict& state) {
     trainer.set_n_updates(n_updates);
 }
 
+void require_share(double p, const char* name) {
+    require(p >= 0.0 && p < 1.0, [&] { return std::string(name) + " must be in [0, 1)"; });
+}
+
+// One probability for every step, or an array of one for each token.
+void set_token_dropout(const py::object& token_dropout, TrainerOptions& options) {
+    if (!py::isinstance<py::array>(token_dropout)) {
+        options.token_dropout = token_dropout.cast<double>();
+        require_share(options.token_dropout, "token_dropout");
+        return;
+    }
+    const auto array = py::reinterpret_borrow<py::array>(token_dropout);
+    const double* const from = elements<double>(array, "token_dropout", {-1});
+    options.dropout_by_token.assign(from, from + array.shape(0));
+    for (const double p : options.dropout_by_token) require_share(p, "token_dropout");
+}
+
 TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
                                const std::string& solver, double learning_rate,
                                const std::string& schedule, double power_t, Index warmup_steps,
                                Index total_steps, double alpha, std::optional<double> clip_norm,
                                double momentum, bool nesterovs_momentum, double beta_1,
                                double beta_2, double epsilon, double dropout,
-                               double recurrent_dropout, Index bptt_steps, bool checkpoint,
+                               double recurrent_dropout, double embedding_dropout,
+                               const py::object& token_dropout, Index bptt_steps, bool checkpoint,
                                std::uint64_t seed, Index n_threads) {
     TrainerOptions options;
     options.loss = loss;
@@ -148,12 +166,14 @@ TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
     options.schedule = {schedule, power_t, warmup_steps, total_steps};
     options.alpha = alpha;
     if (clip_norm) options.clip_norm = *clip_norm;
-    require(dropout >= 0.0 && dropout < 1.0, "dropout must be in [0, 1)");
-    require(recurrent_dropout >= 0.0 && recurrent_dropout < 1.0,
-            "recurrent_dropout must be in [0, 1)");
+    require_share(dropout, "dropout");
+    require_share(recurrent_dropout, "recurrent_dropout");
+    require_share(embedding_dropout, "embedding_dropout");
+    set_token_dropout(token_dropout, options);
     require(bptt_steps >= 0, "bptt_steps must not be negative");
     options.dropout = dropout;
     options.recurrent_dropout = recurrent_dropout;
+    options.embedding_dropout = embedding_dropout;
     options.bptt_steps = bptt_steps;
     options.checkpoint = checkpoint;
     options.seed = seed;
@@ -191,22 +211,24 @@ void register_trainer(py::module_& module) {
                          Index warmup_steps, Index total_steps, double alpha,
                          std::optional<double> clip_norm, double momentum, bool nesterovs_momentum,
                          double beta_1, double beta_2, double epsilon, double dropout,
-                         double recurrent_dropout, Index bptt_steps, bool checkpoint,
+                         double recurrent_dropout, double embedding_dropout,
+                         const py::object& token_dropout, Index bptt_steps, bool checkpoint,
                          std::uint64_t seed, Index n_threads) {
                  return std::make_unique<AnyTrainer>(
                      std::move(network), parameters,
                      trainer_options(loss, loss_parameter, solver, learning_rate, schedule, power_t,
                                      warmup_steps, total_steps, alpha, clip_norm, momentum,
                                      nesterovs_momentum, beta_1, beta_2, epsilon, dropout,
-                                     recurrent_dropout, bptt_steps, checkpoint, seed, n_threads));
+                                     recurrent_dropout, embedding_dropout, token_dropout,
+                                     bptt_steps, checkpoint, seed, n_threads));
              }),
              "network"_a, "parameters"_a, py::kw_only(), "loss"_a, "loss_parameter"_a = 1.0,
              "solver"_a = "adam", "learning_rate"_a = 0.001, "schedule"_a = "constant",
              "power_t"_a = 0.5, "warmup_steps"_a = 0, "total_steps"_a = 0, "alpha"_a = 0.0,
              "clip_norm"_a = py::none(), "momentum"_a = 0.9, "nesterovs_momentum"_a = true,
              "beta_1"_a = 0.9, "beta_2"_a = 0.999, "epsilon"_a = 1e-8, "dropout"_a = 0.0,
-             "recurrent_dropout"_a = 0.0, "bptt_steps"_a = 0, "checkpoint"_a = false, "seed"_a = 0,
-             "n_threads"_a = 1)
+             "recurrent_dropout"_a = 0.0, "embedding_dropout"_a = 0.0, "token_dropout"_a = 0.0,
+             "bptt_steps"_a = 0, "checkpoint"_a = false, "seed"_a = 0, "n_threads"_a = 1)
         .def_property(
             "learning_rate",
             [](const AnyTrainer& any) {
@@ -244,7 +266,7 @@ void register_trainer(py::module_& module) {
             })
         .def(
             "epoch",
-            [](AnyTrainer& any, const py::array& values, const py::array& offsets,
+            [](AnyTrainer& any, const py::object& values, const py::array& offsets,
                const py::array& targets, const py::object& weights, const py::array& order,
                Index batch_size, bool per_step) {
                 return any.visit([&](auto& trainer) {
@@ -257,7 +279,7 @@ void register_trainer(py::module_& module) {
             "batch_size"_a, "per_step"_a)
         .def(
             "loss_and_gradient",
-            [](AnyTrainer& any, const py::array& values, const py::array& offsets,
+            [](AnyTrainer& any, const py::object& values, const py::array& offsets,
                const py::array& targets, const py::object& weights, bool per_step) {
                 return any.visit([&](auto& trainer) {
                     return loss_and_gradient(

@@ -2,6 +2,7 @@
 //
 //     W_xh, head.W: uniform in +-sqrt(6 / (n_in + n_out))             (Glorot & Bengio, 2010)
 //     W_hh:         a random orthogonal matrix for each gate          (Saxe et al., 2014)
+//     embedding:    normal, standard deviation 0.1
 //     biases:       zero; the LSTM's forget gate one                  (Jozefowicz et al., 2015)
 //
 // Orthogonalisation is modified Gram-Schmidt in double, with its sums in one fixed order: a
@@ -21,6 +22,13 @@ void initialize_glorot(std::uint64_t key, Index n_in, Index n_out, Index n_eleme
     const double limit = std::sqrt(6.0 / double(n_in + n_out));
     for (Index i = 0; i < n_elements; ++i)
         weights[i] = T(limit * (2.0 * random_uniform(key, std::uint64_t(i)) - 1.0));
+}
+
+template <class T>
+void initialize_normal(std::uint64_t key, Index n_elements, T* weights) {
+    constexpr double standard_deviation = 0.1;
+    for (Index i = 0; i < n_elements; ++i)
+        weights[i] = T(standard_deviation * random_normal(key, std::uint64_t(i)));
 }
 
 inline double dot(const double* a, const double* b, Index n) {

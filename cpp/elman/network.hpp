@@ -1,5 +1,7 @@
-// A stack of recurrent layers, each of one direction or two, and a dense head.
+// A stack of recurrent layers, each of one direction or two, and a dense head; before them, where
+// steps are tokens, an embedding.
 //
+//     (tokens -> embedding -> dropout ->) x
 //     x -> layer 0 -> dropout -> layer 1 -> dropout -> ... -> head -> outputs
 //
 // Outputs are per step, or per sequence: then the head reads the forward state after the last
@@ -13,6 +15,7 @@
 #include "elman/cells.hpp"
 #include "elman/dense.hpp"
 #include "elman/dropout.hpp"
+#include "elman/embedding.hpp"
 #include "elman/initialize.hpp"
 
 namespace elman {
@@ -24,6 +27,7 @@ struct NetworkOptions {
     Index n_channels;
     Index n_outputs;  // ignored without a head
     bool head;
+    Index n_tokens = 0;  // steps are tokens below it, and channels what an embedding makes of them
 };
 
 struct Parameter {
@@ -44,22 +48,9 @@ struct State {
     bool is_cell_state;
 };
 
-// Sequences one after another: sequence i is rows offsets[i] to offsets[i + 1] of values.
-template <class T>
-struct Sequences {
-    const T* values;
-    Index n_channels;
-    const Index* offsets;
-    Index n_sequences;
-
-    Index n_steps() const { return offsets[n_sequences]; }
-    const T* step(Index sequence, Index t) const {
-        return values + (offsets[sequence] + t) * n_channels;
-    }
-};
-
 template <class T>
 struct NetworkWeights {
+    const T* embedding = nullptr;  // among the weights as they came
     std::vector<std::array<PackedWeights<T>, 2>> layers;
     PackedDense<T> head;
 };
@@ -75,7 +66,8 @@ struct Workspace {
     Dropout dropout;
     Batch batch;
     std::array<std::vector<Run>, 2> runs;
-    Matrix<T> x;
+    TokenRows<T> tokens;
+    Matrix<T> x, dx, x_mask;  // the latter two of an embedding
     ByDirection<Tape<T>> tapes;
     ByDirection<Matrix<T>> masks, dropped;  // dropout between layers
     ByDirection<Matrix<T>> dh;              // dL/d(a layer's output), at each step
@@ -90,6 +82,10 @@ public:
     explicit Network(NetworkOptions options) : options_(std::move(options)) {
         check_options();
         layout_ = cell_layout(options_.cell);
+        if (options_.n_tokens > 0)
+            embedding_.emplace(
+                options_.n_tokens, options_.n_channels,
+                add_parameter("embedding", {options_.n_tokens, options_.n_channels}));
         std::vector<Index> widths{options_.n_channels};
         for (Index l = 0; l < n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];
@@ -115,6 +111,7 @@ public:
     const std::vector<State>& states() const { return states_; }
     Index state_size() const { return state_size_; }
     Index n_layers() const { return Index(options_.hidden_layer_sizes.size()); }
+    const std::optional<Embedding<T>>& embedding() const { return embedding_; }
 
     Index sequences_side_by_side() const {
         Index n = 1;
@@ -150,7 +147,9 @@ public:
                        parameter.name.compare(parameter.name.size() - end.size(), end.size(),
                                               end) == 0;
             };
-            if (ends_with("W_xh")) {
+            if (parameter.name == "embedding") {
+                initialize_normal(key, parameter.size(), to);
+            } else if (ends_with("W_xh")) {
                 const Index units = parameter.shape[1] / layout_.n_columns;
                 initialize_glorot(key, parameter.shape[0], units, parameter.size(), to);
             } else if (ends_with("head.W")) {
@@ -168,7 +167,9 @@ public:
         }
     }
 
+    // The weights must outlive what is packed of them: an embedding is read where it is.
     void pack(const T* weights, bool training, NetworkWeights<T>& packed) const {
+        if (embedding_) packed.embedding = weights + embedding_->offset();
         packed.layers.resize(std::size_t(n_layers()));
         for (Index l = 0; l < n_layers(); ++l)
             for (Index d = 0; d < n_directions(l); ++d)
@@ -178,10 +179,12 @@ public:
 
     // Makes room for a pass over workspace.batch, with the initial states (n_sequences rows of
     // state_size, in the caller's order) or zero. One thread.
-    void prepare(Workspace<T>& workspace, const T* initial_state) const {
+    void prepare(const Sequences<T>& sequences, Workspace<T>& workspace,
+                 const T* initial_state) const {
         const Batch& batch = workspace.batch;
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), options_.n_channels, options_.n_channels);
+        if (embedding_) prepare_tokens(sequences, workspace);
         for (auto* matrices : {&workspace.masks, &workspace.dropped, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
         workspace.tapes.resize(std::size_t(n_layers()));
@@ -225,7 +228,10 @@ public:
     // The outputs of the sequences of a shard.
     void forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights, Range shard,
                  Workspace<T>& workspace, Control& control) const {
-        gather(sequences, shard, workspace);
+        if (embedding_)
+            embed(weights.embedding, shard, workspace);
+        else
+            gather(sequences, shard, workspace);
         for (Index l = 0; l < n_layers(); ++l) {
             const Features<const T> inputs = layer_inputs(workspace, l);
             for (Index d = 0; d < n_directions(l); ++d)
@@ -257,6 +263,7 @@ public:
             const bool is_top = l + 1 == n_layers();
             undrop(workspace, l, shard);
             Features<T> dx;
+            if (l == 0 && embedding_) dx.add(workspace.dx.rows());
             for (Index d = 0; l > 0 && d < n_directions(l - 1); ++d)
                 dx.add(at(workspace.dh, l - 1, d).rows());
             for (Index d = 0; d < n_directions(l); ++d) {
@@ -269,12 +276,15 @@ public:
                                          bptt_steps, dy, dx, d > 0, tape, control);
             }
         }
+        if (embedding_ && workspace.dropout.embedding > 0.0)
+            mask_inputs(workspace, shard, workspace.dx.rows());
     }
 
     // The gradient of the weights in independent pieces: each direction's blocks of units in
-    // n_parts ranges, and the head's.
+    // n_parts ranges, the embedding's tokens likewise, and the head's. An embedding's is added to
+    // what is there, and only to the rows of the tokens that occur.
     Index n_gradient_tasks(Index n_parts) const {
-        Index n = head_ ? 1 : 0;
+        Index n = (head_ ? 1 : 0) + (embedding_ ? n_parts : 0);
         for (Index l = 0; l < n_layers(); ++l) n += n_directions(l) * n_parts;
         return n;
     }
@@ -290,6 +300,12 @@ public:
                     at(workspace.tapes, l, d), gradient, control);
                 return;
             }
+        }
+        if (embedding_ && task < n_parts) {
+            const Index n = workspace.tokens.n_tokens();
+            embedding_->gradient({n * task / n_parts, n * (task + 1) / n_parts}, workspace.tokens,
+                                 workspace.dx.rows(), gradient);
+            return;
         }
         const Batch& batch = workspace.batch;
         const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
@@ -333,6 +349,8 @@ private:
         for (const Index size : options_.hidden_layer_sizes)
             require(size >= 1 && size <= 1 << 24, "a layer needs 1 to 2^24 units");
         require(options_.n_channels >= 1, "n_channels must be at least 1");
+        require(options_.n_tokens >= 0 && options_.n_tokens <= std::numeric_limits<int>::max(),
+                "n_tokens must be in [0, 2^31)");
         require(!options_.head || options_.n_outputs >= 1, "n_outputs must be at least 1");
     }
 
@@ -397,6 +415,41 @@ private:
                 for (Index j = 0; j < state.width; ++j)
                     tape.initial_operand.row(s)[j] = to[j] * mask[j];
             }
+        });
+    }
+
+    void prepare_tokens(const Sequences<T>& sequences, Workspace<T>& workspace) const {
+        embedding_->collect(sequences, workspace.batch, workspace.dropout, workspace.tokens);
+        const Index n_rows = workspace.batch.n_rows();
+        if (workspace.dropout.embedding > 0.0) workspace.x_mask.resize(n_rows, embedding_->width());
+        if (!workspace.training) return;
+        embedding_->sort(workspace.tokens);
+        workspace.dx.resize(n_rows, embedding_->width());
+    }
+
+    void embed(const T* E, Range shard, Workspace<T>& workspace) const {
+        const Batch& batch = workspace.batch;
+        const bool has_mask = workspace.dropout.embedding > 0.0;
+        const Index width = embedding_->width();
+        for_each_step(batch, shard, false, false, [&](const StepRows& rows) {
+            for (Index r = 0; r < rows.size; ++r) {
+                embedding_->forward(E, workspace.tokens, rows.row + r,
+                                    workspace.x.row(rows.row + r));
+                if (has_mask)
+                    dropout_mask(workspace.dropout.embedding_key(), rows.begin + r,
+                                 (batch.first_step + rows.t) * width, width,
+                                 workspace.dropout.embedding, workspace.x_mask.row(rows.row + r));
+            }
+        });
+        if (has_mask) mask_inputs(workspace, shard, workspace.x.rows());
+    }
+
+    // Of the embedding, or of their gradient.
+    void mask_inputs(const Workspace<T>& workspace, Range shard, const Rows<T>& inputs) const {
+        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
+            for (Index row = rows.row; row < rows.row + rows.size; ++row)
+                multiply_rows(inputs.row(row), workspace.x_mask.row(row), embedding_->width(),
+                              inputs.row(row));
         });
     }
 
@@ -563,6 +616,7 @@ private:
     Index n_parameters_ = 0;
     std::vector<State> states_;
     Index state_size_ = 0;
+    std::optional<Embedding<T>> embedding_;
     std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;
     std::optional<Dense<T>> head_;
 };

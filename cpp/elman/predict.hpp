@@ -45,7 +45,8 @@ inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
     return std::clamp<Index>(multiply_adds / worth_a_thread, 1, std::max<Index>(n_threads, 1));
 }
 
-// A network with weights that are packed once. Safe to be called from several threads at a time.
+// A network with weights that are packed once; the parameters must outlive it (see Network::pack).
+// Safe to be called from several threads at a time.
 template <class T>
 class Predictor {
 public:
@@ -104,7 +105,7 @@ private:
         for (Index begin = 0; begin < chunk.n_steps(); begin += longest) {
             segment.batch.assign_segment(chunk, begin, std::min(begin + longest, chunk.n_steps()));
             const Range all{0, segment.batch.n_sequences()};
-            network_.prepare(segment, workspace.states.data());
+            network_.prepare(sequences, segment, workspace.states.data());
             network_.forward(sequences, weights_, all, segment, control);
             network_.final_states(segment, all, workspace.states.data());
             scatter(segment, sequences, outputs);

@@ -37,6 +37,9 @@ struct TrainerOptions {
     double clip_norm = std::numeric_limits<double>::infinity();
     double dropout = 0.0;
     double recurrent_dropout = 0.0;
+    double embedding_dropout = 0.0;
+    double token_dropout = 0.0;
+    std::vector<double> dropout_by_token;  // instead: of each token, or empty
     Index bptt_steps = 0;
     bool checkpoint = false;
     std::uint64_t seed = 0;
@@ -85,6 +88,11 @@ public:
         if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
             throw std::invalid_argument(
                 "elman: checkpoints need layers of one direction: a reverse one starts at the end");
+        if (!options_.dropout_by_token.empty() &&
+            Index(options_.dropout_by_token.size()) != network.options().n_tokens)
+            throw std::invalid_argument("elman: token_dropout has " +
+                                        std::to_string(options_.dropout_by_token.size()) +
+                                        " entries, expected one for each of n_tokens");
         if (loss_.n_targets(network.options().n_outputs) == 0)
             throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
                                         std::to_string(network.options().n_outputs) + " outputs");
@@ -167,11 +175,43 @@ private:
 
     void cut_pieces() {
         constexpr Index longest = 4096;
+        if (network_.embedding()) is_touched_.resize(std::size_t(network_.embedding()->n_tokens()));
         for (const Parameter& parameter : network_.parameters())
-            for (Index begin = 0; begin < parameter.size(); begin += longest)
+            for (Index begin = parameter.name == "embedding" ? parameter.size() : 0;
+                 begin < parameter.size(); begin += longest)
                 pieces_.push_back({parameter.offset + begin,
                                    std::min(longest, parameter.size() - begin),
                                    parameter.is_matrix()});
+        piece_sums_.resize(pieces_.size());
+        n_dense_pieces_ = pieces_.size();
+    }
+
+    // Of an embedding only the rows whose tokens are in the mini-batch have a gradient, count in
+    // the penalty and are updated, so that an update costs what its tokens cost. Their gradient
+    // begins at zero.
+    void touch(const Embedding<T>& embedding, const TokenRows<T>& tokens) {
+        for (Index i = 0; i < tokens.n_tokens(); ++i) {
+            const Index id = tokens.token(i);
+            if (is_touched_[std::size_t(id)]) continue;
+            is_touched_[std::size_t(id)] = true;
+            touched_.push_back(id);
+            std::fill_n(gradient_.data() + embedding.offset() + id * embedding.width(),
+                        embedding.width(), T(0));
+        }
+    }
+
+    void forget_touched() {
+        for (const Index id : touched_) is_touched_[std::size_t(id)] = false;
+        touched_.clear();
+    }
+
+    // Makes pieces of the touched rows.
+    void cut_touched(const Embedding<T>& embedding) {
+        std::sort(touched_.begin(), touched_.end());
+        pieces_.resize(n_dense_pieces_);
+        for (const Index id : touched_)
+            pieces_.push_back(
+                {embedding.offset() + id * embedding.width(), embedding.width(), true});
         piece_sums_.resize(pieces_.size());
     }
 
@@ -192,8 +232,7 @@ private:
         batch_.assign(members, n_members, examples.sequences.offsets);
         for (Workspace<T>* workspace : {&workspace_, &ahead_}) {
             workspace->states_by_place = true;
-            workspace->dropout = {options_.dropout, options_.recurrent_dropout,
-                                  random_bits(options_.seed, std::uint64_t(n_updates_))};
+            workspace->dropout = dropout();
         }
         workspace_.training = true;
         workspace_.per_step = examples.per_step;
@@ -202,6 +241,17 @@ private:
         for_each_target(
             examples, batch_, {0, batch_.n_sequences()},
             [&](Index, Index target, Index) { total_weight_ += double(examples.weight(target)); });
+    }
+
+    Dropout dropout() const {
+        Dropout dropout;
+        dropout.output = options_.dropout;
+        dropout.recurrent = options_.recurrent_dropout;
+        dropout.embedding = options_.embedding_dropout;
+        dropout.tokens = options_.token_dropout;
+        if (!options_.dropout_by_token.empty()) dropout.by_token = options_.dropout_by_token.data();
+        dropout.key = random_bits(options_.seed, std::uint64_t(n_updates_));
+        return dropout;
     }
 
     // Calls function(row of the outputs, row of the targets, row of the whole mini-batch).
@@ -225,6 +275,7 @@ private:
     // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
     double differentiate(const Examples<T>& examples, Team& team) {
         network_.pack(parameters_.data(), true, weights_);
+        forget_touched();
         const Index n_steps = batch_.n_steps();
         const Index longest = options_.checkpoint ? segment_steps(n_steps) : n_steps;
         const Index n_segments = (n_steps + longest - 1) / longest;
@@ -232,9 +283,12 @@ private:
         for (Index i = n_segments - 1; i >= 0; --i) {
             workspace_.batch.assign_segment(batch_, i * longest,
                                             std::min((i + 1) * longest, n_steps));
-            network_.prepare(workspace_, i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
+            network_.prepare(examples.sequences, workspace_,
+                             i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
+            if (network_.embedding()) touch(*network_.embedding(), workspace_.tokens);
             differentiate_segment(examples, {i + 1 == n_segments, i == 0}, team);
         }
+        if (network_.embedding()) cut_touched(*network_.embedding());
         double loss = 0.0;
         for (const double row : losses_) loss += row;
         return loss / total_weight_ + penalize(team);
@@ -252,7 +306,8 @@ private:
         for (Index i = 0; i + 1 < n_segments; ++i) {
             Batch& batch = ahead_.batch;
             batch.assign_segment(batch_, i * longest, (i + 1) * longest);
-            network_.prepare(ahead_, i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
+            network_.prepare(examples.sequences, ahead_,
+                             i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
             Array<T>& states = checkpoints_[std::size_t(i) + 1];
             make_room(states, batch.n_sequences() * network_.state_size());
             for_each_shard(batch, team, [&](Range shard, Control& control) {
@@ -364,6 +419,9 @@ private:
     Index n_updates_ = 0;
     std::vector<Piece> pieces_;
     std::vector<PieceSums> piece_sums_;
+    std::size_t n_dense_pieces_ = 0;
+    std::vector<bool> is_touched_;  // by token of the embedding
+    std::vector<Index> touched_;
     NetworkWeights<T> weights_;
     Batch batch_;
     Workspace<T> workspace_, ahead_;

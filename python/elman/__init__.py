@@ -7,15 +7,19 @@ from typing import Any
 
 from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
+from elman._count_ratios import CountRatioEncoder
 from elman._exceptions import DivergenceError
 from elman._regressor import RNNRegressor
+from elman._sequencer import TokenSequencer
 
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "CountRatioEncoder",
     "DivergenceError",
     "RNNClassifier",
     "RNNRegressor",
+    "TokenSequencer",
     "compile",
     "datasets",
     "show_versions",

@@ -23,15 +23,23 @@ from elman._callbacks import CallbackSupportMixin, FitObserver, exclusively, pro
 from elman._data import Data, Reader
 from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._model import Model
-from elman._network import architecture, build, flat_parameters, summary
-from elman._parameters import RULES, Rule, check_parameters
+from elman._network import architecture, build, flat_parameters, named_parameters, summary
+from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
 from elman._sequences import Sequences
 from elman._split import Samples, validation_split
 from elman._targets import TargetForm
 from elman._threads import effective_n_threads
+from elman._tokens import (
+    check_token_parameters,
+    embedding_width,
+    initial_embedding,
+    known_n_tokens,
+    token_dropout,
+)
 from elman._training import Examples, Training, TrainingState
 from elman._weights import representable
 
+INPUT_OF_LAYOUT = {"vector": "vector", "tokens": "tokens", "features": "tokens"}
 _LARGEST_SEED = 2**31 - 1
 _commit_lock = threading.Lock()
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -84,6 +92,8 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         with exclusively(self, caller):
             settings = self.get_params(deep=False)
             check_parameters(settings, caller, self._rules)
+            check_network_parameters(settings, caller)
+            check_token_parameters(settings, caller)
             is_partial = method == "partial_fit"
             _check_validation(settings, validation, is_partial, caller)
             before = vars(self).get("_model") if is_partial or settings["warm_start"] else None
@@ -114,10 +124,11 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             caller,
             self._names(model),
             settings["n_channels"],
-            settings["input"] == "vector",
+            settings["input"],
             output,
             settings["loss_steps"],
             model.inputs if model else None,
+            None if model else known_n_tokens(settings),
         )
 
     def _names(self, model: Model | None) -> BaseEstimator:
@@ -183,6 +194,10 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             data, order = data.take(order), np.arange(len(order))
         _warn_of_batch_size(settings["batch_size"], len(order), caller)
         n_threads = effective_n_threads(settings["n_jobs"], caller)
+        dropout: Any = 0.0
+        if settings["input"] == "tokens":
+            training = data.sequences.take(order)
+            dropout = token_dropout(settings, training, data.inputs.n_tokens, caller)
         examples = Examples(
             data.sequences.values,
             data.sequences.offsets,
@@ -205,6 +220,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             caller,
             validate,
             is_partial,
+            dropout,
         )
 
     def _run(
@@ -286,6 +302,15 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         if model is None:
             raise AttributeError(f"{type(self).__name__} has no attribute 'weights_' before fit")
         return model.weights()
+
+    @property
+    def embedding_(self) -> Array:
+        """A copy of the embedding, (n_tokens, embedding_dim), with ``input="tokens"``."""
+        model: Model | None = vars(self).get("_model")
+        if model is None or not model.inputs.n_tokens:
+            when = "before fit" if model is None else "without input='tokens'"
+            raise AttributeError(f"{type(self).__name__} has no attribute 'embedding_' {when}")
+        return model.weights()["embedding"]
 
     def set_weights(self, weights: dict[str, Any]) -> BaseRNN:
         """Replace the parameters of a fitted model.
@@ -396,7 +421,7 @@ def _is_stochastic(estimator: Any) -> bool:
 def _settings_of(model: Model) -> dict[str, Any]:
     """Parameters that tell how X and y are read, as they were in `fit`."""
     return {
-        "input": "vector" if model.inputs.layout == "vector" else "sequence",
+        "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
         "output": "auto",
         "n_channels": model.inputs.n_channels,
         "loss_steps": None,
@@ -426,7 +451,10 @@ def _start(
 ) -> Model:
     """Make the model with which training begins."""
     inputs = before.inputs if before else data.inputs
-    arguments = architecture(settings, inputs.dtype, inputs.n_channels, task.n_outputs)
+    n_channels = embedding_width(settings) if inputs.n_tokens else inputs.n_channels
+    arguments = architecture(
+        settings, inputs.dtype, n_channels, task.n_outputs, n_tokens=inputs.n_tokens
+    )
     if before is not None:
         _check_architecture(arguments, before.architecture, caller)
         training = replace(before.training, random_state=rng)
@@ -434,7 +462,14 @@ def _start(
             training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
         return replace(before, training=training)
     network = build(arguments, caller)
-    parameters = network.initialize(int(rng.randint(_LARGEST_SEED)))
+    seed = int(rng.randint(_LARGEST_SEED))
+    parameters = network.initialize(seed)
+    if inputs.n_tokens:
+        embedding = initial_embedding(
+            settings, data.sequences.take(samples), inputs.n_tokens, seed, caller
+        )
+        if embedding is not None:
+            named_parameters(network, parameters)["embedding"][...] = embedding
     training = TrainingState(parameters, rng, int(rng.randint(_LARGEST_SEED)))
     n_timesteps = data.sequences.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)

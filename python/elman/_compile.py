@@ -13,6 +13,7 @@ from elman._base import BaseRNN
 from elman._exceptions import problem
 from elman._model import Model
 from elman._threads import effective_n_threads
+from elman._tokens import LARGEST_N_TOKENS
 
 CALLER = "elman.compile"
 
@@ -30,7 +31,8 @@ class CompiledModel:
 
     def __init__(self, model: Model, method: str, n_threads: int) -> None:
         network, per_step = model.network(), model.targets.per_step
-        self.dtype = np.dtype(network.dtype)
+        self.dtype = np.dtype(np.int32 if network.n_tokens else network.dtype)
+        self._has_tokens = network.n_tokens > 0
         self.n_channels = network.n_channels
         self._made_of = (model, method, n_threads)
         self._per_step = per_step
@@ -46,7 +48,8 @@ class CompiledModel:
         Parameters
         ----------
         X : array-like of shape (n_timesteps, n_channels) or (n_samples, n_timesteps, n_channels)
-            One sequence, also (n_timesteps,) if there is one channel; or several.
+            One sequence, also (n_timesteps,) if there is one channel; or several. Tokens have
+            the shape (n_timesteps,) or (n_samples, n_timesteps).
 
         Returns
         -------
@@ -57,15 +60,17 @@ class CompiledModel:
         Raises
         ------
         ValueError
-            If X has another shape, NaN or infinity.
+            If X has another shape, NaN or infinity, or a token out of range.
         """
+        if self._has_tokens:
+            X = _tokens(X)
         X = np.ascontiguousarray(X, dtype=self.dtype)
-        if X.ndim == 1 and self.n_channels == 1:
+        if X.ndim == 1 and self.n_channels == 1 and not self._has_tokens:
             X = X[:, None]
         rows = self._finish(self._outputs(X))
         if not self._keeps_axis:
             rows = rows[:, 0]
-        if X.ndim == 2:
+        if X.ndim == (1 if self._has_tokens else 2):
             return rows if self._per_step else rows[0]
         return rows.reshape(*X.shape[:2], *rows.shape[1:]) if self._per_step else rows
 
@@ -105,7 +110,7 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
     TypeError
         If the model is not an elman estimator.
     ValueError
-        If the estimator has no such method, or takes vectors as input.
+        If the estimator has no such method, or takes vectors or sparse matrices as input.
 
     Examples
     --------
@@ -123,12 +128,21 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
     if not isinstance(model, BaseRNN):
         raise TypeError(problem(CALLER, "model", repr(type(model)), "a fitted elman estimator"))
     fitted = model._fitted_model(method)
-    if model.input == "vector":
-        raise ValueError(problem(CALLER, "model", "input='vector'", "input='sequence'"))
+    if fitted.inputs.layout in ("vector", "features"):
+        got = f"a model fitted on {fitted.inputs.layout} as X"
+        raise ValueError(problem(CALLER, "model", got, "one fitted on sequences or tokens"))
     if method not in _finishes(fitted):
         expected = f"one of {sorted(_finishes(fitted))}"
         raise ValueError(problem(CALLER, "method", repr(method), expected))
     return CompiledModel(fitted, method, effective_n_threads(n_jobs, CALLER))
+
+
+def _tokens(X: Any) -> Array:
+    array = np.asarray(X)
+    if array.dtype.kind not in "iu":
+        expected = "integers, the numbers of tokens"
+        raise ValueError(problem(CALLER, "X", f"dtype {array.dtype}", expected))
+    return np.clip(array, -1, LARGEST_N_TOKENS) if array.dtype.itemsize > 4 else array
 
 
 def _finishes(model: Model) -> dict[str, Callable[[Array], Array]]:

@@ -3,8 +3,10 @@
 Every array is C-contiguous and of the network's dtype unless told otherwise. A ragged
 batch is ``(values, offsets)``: ``values`` (n_total_steps, n_channels) holds the
 sequences one after another, ``offsets`` (n_sequences + 1,) of int64 tells where each
-begins, as Arrow lays out lists. Every entry point checks ranks, shapes and offsets
-again and raises ValueError, whatever the caller did before.
+begins, as Arrow lays out lists. Of a network with an embedding, ``values`` is an array of
+int32 (n_total_steps,), one token a step, or ``(first, ids, values)`` as in CSR: step i has
+the tokens ids[first[i]:first[i + 1]], times their values. Every entry point checks ranks,
+shapes and offsets again and raises ValueError, whatever the caller did before.
 """
 
 from collections.abc import Sequence
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Real = NDArray[np.float32] | NDArray[np.float64]
+Steps = Real | NDArray[np.int32] | tuple[NDArray[np.int64], NDArray[np.int32], Real]
 
 class Diverged(ValueError):
     """Raised by `Trainer` at the first non-finite loss or gradient.
@@ -40,11 +43,14 @@ class Network:
         n_channels: int,
         n_outputs: int,  # ignored without a head
         head: bool,  # False: the last layer's states are the outputs
+        n_tokens: int = 0,  # of an embedding of n_channels columns; 0: steps are numbers
     ) -> None: ...
     @property
     def dtype(self) -> str: ...
     @property
     def n_channels(self) -> int: ...
+    @property
+    def n_tokens(self) -> int: ...
     @property
     def n_outputs(self) -> int: ...
     @property
@@ -53,8 +59,9 @@ class Network:
     def parameters(self) -> list[tuple[str, tuple[int, ...], int]]:
         """(name, shape, offset in the flat array) of each parameter, in order.
 
-        "layers.0.W_xh" (n_inputs, n_gates * n_units), "layers.0.W_hh"
-        (n_units, n_gates * n_units) unless the cell is "min_gru" or "min_lstm",
+        With tokens "embedding" (n_tokens, n_channels); "layers.0.W_xh"
+        (n_inputs, n_gates * n_units), "layers.0.W_hh" (n_units, n_gates * n_units) unless
+        the cell is "min_gru" or "min_lstm",
         "layers.0.b_h" (n_gates * n_units,), for the
         reset-after GRU "layers.0.b_hn" (n_units,), for a bidirectional layer the same
         under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
@@ -69,11 +76,14 @@ class Network:
     def state_size(self) -> int:
         """Width of a row of states: the sum over `states`."""
     def initialize(self, seed: int) -> Real:
-        """Glorot-uniform W_xh and head, orthogonal W_hh, zero biases, LSTM b_f = 1."""
+        """Glorot-uniform W_xh and head, orthogonal W_hh, zero biases, LSTM b_f = 1.
+
+        The embedding is normal with a standard deviation of 0.1.
+        """
     def forward(
         self,
         parameters: Real,
-        values: Real,
+        values: Steps,
         offsets: NDArray[np.int64],
         *,
         per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
@@ -85,7 +95,8 @@ class Network:
 class Predictor:
     """A network with weights that are packed once, for many calls.
 
-    Any number of threads may call it at a time.
+    An embedding is read where it is: its part of ``parameters`` must not be changed. Any number
+    of threads may call it at a time.
     """
 
     def __init__(
@@ -98,16 +109,17 @@ class Predictor:
     ) -> None: ...
     def forward(
         self,
-        values: Real,
+        values: Steps,
         offsets: NDArray[np.int64],
         *,
         initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
     ) -> tuple[Real, Real]:
         """(outputs, final_state), as of `Network.forward`."""
-    def __call__(self, X: Real) -> Real:
+    def __call__(self, X: Real | NDArray[np.int32]) -> Real:
         """Outputs for (n_timesteps, n_channels) or (n_samples, n_timesteps, n_channels).
 
-        Raises ValueError for another shape or dtype, NaN or infinity.
+        Tokens have no axis of channels. Raises ValueError for another shape or dtype, NaN or
+        infinity, a token out of range.
         """
 
 class Trainer:
@@ -116,7 +128,8 @@ class Trainer:
     The loss of a mini-batch is sum_i w_i l_i / sum_i w_i over its rows (sequences, or
     steps with ``per_step``), plus ``alpha / 2 * ||W||^2 / sum_i w_i`` over the weight
     matrices (not the biases). With "adamw" the decay is decoupled instead:
-    W -= learning_rate * alpha * W.
+    W -= learning_rate * alpha * W. Of an embedding only the rows whose tokens are in the
+    mini-batch count in the penalty, and are updated at all.
 
     Losses and what stands in a row of ``targets``:
     "squared"    (y - a)^2 / 2, mean over outputs
@@ -155,6 +168,8 @@ class Trainer:
         epsilon: float = 1e-8,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        token_dropout: float | NDArray[np.float64] = 0.0,  # of a step, or of each token
         bptt_steps: int = 0,  # 0: exact BPTT
         checkpoint: bool = False,  # tapes of sqrt(n_timesteps) steps, two passes forwards
         seed: int = 0,  # of the dropout masks
@@ -175,7 +190,7 @@ class Trainer:
     def solver_state(self, value: dict[str, Any]) -> None: ...
     def epoch(
         self,
-        values: Real,
+        values: Steps,
         offsets: NDArray[np.int64],
         targets: Real,  # (n_sequences or n_total_steps, n_targets)
         weights: Real | None,  # (n_sequences,) or (n_total_steps,), >= 0; None is one
@@ -190,7 +205,7 @@ class Trainer:
         """
     def loss_and_gradient(
         self,
-        values: Real,
+        values: Steps,
         offsets: NDArray[np.int64],
         targets: Real,
         weights: Real | None,

@@ -12,6 +12,7 @@ from elman._arrays import Array, to_numpy
 from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
 from elman._targets import TargetForm, read_targets
+from elman._tokens import TokenReader
 from elman._weights import only_last_steps, read_weights
 
 
@@ -82,23 +83,31 @@ class Reader:
         Holds ``feature_names_in_`` if a table with names was seen before.
     n_channels : int
         Channels of a time step of a table.
-    is_vector : bool
-        Whether X holds a vector for each sequence.
+    input : {"sequence", "vector", "tokens"}
+        Whether X holds sequences of numbers, a vector for each sequence, or tokens.
     output : {"auto", "vector", "sequence"}
         Whether a two-dimensional y is (n_samples, n_outputs) or (n_samples, n_timesteps).
     loss_steps : int or None
         Steps at the end of each sequence that have a weight.
     form : InputForm or None
         How an earlier X looked.
+    n_tokens : int or None
+        Number of tokens, if it is known.
     """
 
     caller: str
     names: Any
     n_channels: int
-    is_vector: bool
+    input: str
     output: str
     loss_steps: int | None = None
     form: InputForm | None = None
+    n_tokens: int | None = None
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether X holds a vector for each sequence."""
+        return self.input == "vector"
 
     def read(self, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> Data:
         """Read X, y and weights, whose names in messages end in ``suffix``."""
@@ -129,6 +138,8 @@ class Reader:
 
     def read_sequences(self, X: Any, suffix: str = "") -> tuple[Sequences, InputForm]:
         """Read X alone."""
+        if self.input == "tokens":
+            return TokenReader(self.caller, f"X{suffix}", self.n_tokens, self.form).read(X)
         return read_sequences(
             X,
             self.caller,

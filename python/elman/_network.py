@@ -23,7 +23,11 @@ def layer_sizes(hidden_layer_sizes: Any) -> tuple[int, ...]:
 
 
 def architecture(
-    parameters: Mapping[str, Any], dtype: np.dtype[Any], n_channels: int, n_outputs: int
+    parameters: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    n_channels: int,
+    n_outputs: int,
+    n_tokens: int = 0,
 ) -> dict[str, Any]:
     """Arguments of `_core.Network`, from an estimator's parameters and its data."""
     sizes = layer_sizes(parameters["hidden_layer_sizes"])
@@ -40,6 +44,7 @@ def architecture(
         "n_channels": int(n_channels),
         "n_outputs": int(n_outputs),
         "head": parameters["head"] is not None,
+        "n_tokens": n_tokens,
     }
 
 

@@ -108,7 +108,25 @@ RULES: dict[str, Rule] = {
     ),
     "head": Rule(lambda value: value is None or value == "dense", "'dense' or None"),
     "n_channels": COUNT,
-    "input": one_of("sequence", "vector"),
+    "input": one_of("sequence", "vector", "tokens"),
+    "n_tokens": or_none(COUNT),
+    "embedding_dim": or_none(COUNT),
+    "embedding": Rule(
+        lambda value: (
+            value is None
+            or (value == "cooccurrence" if isinstance(value, str) else np.ndim(value) == 2)
+        ),
+        "None, 'cooccurrence' or an array of two dimensions",
+    ),
+    "token_dropout": Rule(
+        lambda value: (
+            value == "rare"
+            if isinstance(value, str)
+            else PROBABILITY.passes(value) or np.ndim(value) == 1
+        ),
+        "a number in [0, 1), 'rare' or an array of one dimension",
+    ),
+    "embedding_dropout": PROBABILITY,
     "output": one_of("auto", "vector", "sequence"),
     "loss": one_of(*LOSSES),
     "huber_delta": number(0, brackets="()"),
@@ -164,9 +182,7 @@ RULES: dict[str, Rule] = {
 CLASSIFIER_LOSS = one_of("log_loss")
 
 
-def check_parameters(
-    parameters: Mapping[str, Any], caller: str, rules: Mapping[str, Rule] = RULES
-) -> None:
+def check_parameters(parameters: Mapping[str, Any], caller: str, rules: Mapping[str, Rule]) -> None:
     """Raise `InvalidParameterError` at the first parameter that is not what it may be.
 
     Parameters
@@ -187,6 +203,23 @@ def check_parameters(
         rule = rules[name]
         if not rule.passes(value):
             raise InvalidParameterError(problem(caller, name, abbreviated(value), rule.expected))
+
+
+def check_network_parameters(parameters: Mapping[str, Any], caller: str) -> None:
+    """Raise `InvalidParameterError` where parameters of a network do not go together.
+
+    Parameters
+    ----------
+    parameters : dict
+        Values by name, each of which passes its own rule.
+    caller : str
+        Class and method, for the message.
+
+    Raises
+    ------
+    InvalidParameterError
+        As of `check_parameters`.
+    """
     directions, n_layers = (
         parameters["bidirectional"],
         len(layer_sizes(parameters["hidden_layer_sizes"])),

@@ -41,9 +41,25 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     n_channels : int, default=1
         Channels of a time step when X is a table of shape
         (n_samples, n_timesteps * n_channels).
-    input : {"sequence", "vector"}, default="sequence"
-        Whether X holds sequences, or one vector of shape (n_features,) for each sample, which
-        is fed at every step of the output.
+    input : {"sequence", "vector", "tokens"}, default="sequence"
+        Whether X holds sequences of numbers; one vector of shape (n_features,) for each sample,
+        which is fed at every step of the output; or sequences of tokens, which an embedding
+        turns into numbers.
+    n_tokens : int or None, default=None
+        With ``input="tokens"``, the number of tokens: they count from 0, the unknown one. None
+        is told by X.
+    embedding_dim : int or None, default=None
+        Columns of the embedding; None is those of `embedding`, otherwise 64.
+    embedding : array-like of shape (n_tokens, embedding_dim), "cooccurrence" or None, default=None
+        What the embedding starts from: numbers of your own, vectors of the tokens that stand
+        near each other in X [5]_, or small random numbers.
+    token_dropout : float, "rare" or array-like of shape (n_tokens,), default=0.0
+        Probability with which a step's tokens are dropped in training [6]_: "rare" is
+        0.5 / (0.5 + n) for a token that occurs n times, an array tells it for each token. A
+        dropped token turns into token 0, which is how unknown ones are learned; of several
+        features of a step, dropped ones are left out.
+    embedding_dropout : float, default=0.0
+        Share of the embedding's outputs that is dropped.
     output : {"auto", "vector", "sequence"}, default="auto"
         Whether a y of two dimensions has shape (n_samples, n_outputs) or, for "sequence",
         (n_samples, n_timesteps). A list of arrays as long as the sequences, or a y of three
@@ -161,6 +177,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         "layers.0.W_hh", "layers.0.b_h", …, "head.W", "head.b". Gates stand in the order
         r, z, n for GRU and i, f, g, o for LSTM; "layers.0.b_hn" is the recurrent bias of the
         reset-after GRU, and "layers.0.reverse.W_xh" belongs to the second direction.
+    embedding_ : ndarray of shape (n_tokens, embedding_dim)
+        A copy of the embedding, with ``input="tokens"``; also ``weights_["embedding"]``.
     n_parameters_ : int
         Number of weights.
     out_activation_ : str
@@ -178,6 +196,10 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
        1997.
     .. [3] Elman, J. L. "Finding structure in time." Cognitive Science 14(2), 1990.
     .. [4] Feng, L. et al. "Were RNNs all we needed?" arXiv:2410.01201, 2024.
+    .. [5] Levy, O., Goldberg, Y. and Dagan, I. "Improving distributional similarity with lessons
+       learned from word embeddings." TACL 3, 2015.
+    .. [6] Iyyer, M. et al. "Deep unordered composition rivals syntactic methods for text
+       classification." ACL 2015.
 
     Examples
     --------
@@ -211,6 +233,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         head: str | None = "dense",
         n_channels: int = 1,
         input: str = "sequence",
+        n_tokens: int | None = None,
+        embedding_dim: int | None = None,
+        embedding: Any = None,
+        token_dropout: Any = 0.0,
+        embedding_dropout: float = 0.0,
         output: str = "auto",
         loss: str = "squared_error",
         huber_delta: float = 1.0,
@@ -254,6 +281,11 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         self.head = head
         self.n_channels = n_channels
         self.input = input
+        self.n_tokens = n_tokens
+        self.embedding_dim = embedding_dim
+        self.embedding = embedding
+        self.token_dropout = token_dropout
+        self.embedding_dropout = embedding_dropout
         self.output = output
         self.loss = loss
         self.huber_delta = huber_delta
@@ -308,7 +340,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
             Sequences: an array of shape (n_samples, n_timesteps, n_channels), where a tail of
             NaN ends a sequence; a list of arrays of shape (n_timesteps_i, n_channels) or
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
-            after time. With ``input="vector"``, a table of shape (n_samples, n_features).
+            after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
+            ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
         y : array-like or list of arrays
             Targets of shape (n_samples,) or (n_samples, n_outputs); for a target at each step
             (n_samples, n_timesteps, n_outputs), a list of arrays of the sequences' lengths, or
@@ -348,7 +382,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
             Sequences: an array of shape (n_samples, n_timesteps, n_channels), where a tail of
             NaN ends a sequence; a list of arrays of shape (n_timesteps_i, n_channels) or
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
-            after time. With ``input="vector"``, a table of shape (n_samples, n_features).
+            after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
+            ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
         y : array-like or list of arrays
             Targets of shape (n_samples,) or (n_samples, n_outputs); for a target at each step
             (n_samples, n_timesteps, n_outputs), a list of arrays of the sequences' lengths, or

@@ -14,7 +14,7 @@ one after another, and sequence i is ``values[offsets[i]:offsets[i + 1]]``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,9 @@ class InputForm:
 
     Parameters
     ----------
-    layout : {"sequences", "table", "vector"}
-        Arrays of time steps and channels, lag matrix, or a vector for each sequence.
+    layout : {"sequences", "table", "vector", "tokens", "features"}
+        Arrays of time steps and channels, lag matrix, a vector for each sequence, tokens, or
+        sparse matrices of features.
     n_features : int
         Columns of a table, otherwise channels.
     n_channels : int
@@ -55,6 +56,8 @@ class InputForm:
         The shape, for messages.
     feature_names : ndarray of str or None
         Column names of a data frame.
+    n_tokens : int
+        Number of tokens or features; 0 where steps are numbers.
     """
 
     layout: str
@@ -63,6 +66,7 @@ class InputForm:
     dtype: np.dtype[Any]
     shape: str
     feature_names: Array | None = None
+    n_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -129,17 +133,8 @@ class Sequences:
     def take(self, samples: NDArray[np.int64]) -> Sequences:
         """Sequences with these numbers, in this order."""
         lengths = self.lengths[samples]
-        steps = self.step_rows(samples)
-        array = self.array[samples] if self.array.ndim == 3 else self.array[steps]
-        return Sequences(
-            array,
-            offsets_of(lengths),
-            self.dtype,
-            self.n_timesteps,
-            self.is_list,
-            self.caller,
-            self.argument,
-        )
+        array = self.array[samples if self.array.ndim == 3 else self.step_rows(samples)]
+        return replace(self, array=array, offsets=offsets_of(lengths))
 
     def step_rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of `values` that hold the time steps of these sequences."""
@@ -149,14 +144,11 @@ class Sequences:
 
     def repeated(self, lengths: NDArray[np.int64]) -> Sequences:
         """Sequences of one time step each, fed for ``lengths`` steps instead."""
-        return Sequences(
-            np.repeat(self.values, lengths, axis=0),
-            offsets_of(lengths),
-            self.dtype,
-            int(lengths.max()),
-            self.is_list,
-            self.caller,
-            self.argument,
+        return replace(
+            self,
+            array=np.repeat(self.values, lengths, axis=0),
+            offsets=offsets_of(lengths),
+            n_timesteps=int(lengths.max()),
         )
 
     def _rows(self, start: int, stop: int) -> Array:
@@ -355,7 +347,7 @@ def _read_regular(
     if is_finite(array):
         return _regular(array, form, caller, argument), form
     lengths = valid_lengths(array)
-    _check_lengths(lengths, caller, argument)
+    check_lengths(lengths, caller, argument)
     is_step = np.arange(array.shape[1]) < lengths[:, None]
     check_finite(np.where(is_step[:, :, None], array, 0), caller, argument, AXES)
     values = cast(array[is_step], form.dtype, caller, argument)
@@ -392,7 +384,7 @@ def _read_list(
     shape = f"({len(arrays)}, …, {n_channels})"
     _check_layout(form, "sequences", shape, caller, argument)
     _check_channels(n_channels, form, caller, argument)
-    _check_lengths(lengths, caller, argument)
+    check_lengths(lengths, caller, argument)
     for i, array in enumerate(arrays):
         check_finite(array, caller, f"{argument}[{i}]", AXES[1 : 1 + array.ndim])
     form = form or InputForm(
@@ -430,7 +422,8 @@ def _check_items(arrays: list[Array], caller: str, argument: str) -> int:
     return n_channels
 
 
-def _check_lengths(lengths: NDArray[np.int64], caller: str, argument: str) -> None:
+def check_lengths(lengths: NDArray[np.int64], caller: str, argument: str) -> None:
+    """Raise ValueError for sequences without a step."""
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         got = f"0 time steps at samples {[int(i) for i in empty[:5]]}"

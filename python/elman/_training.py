@@ -115,6 +115,8 @@ class Training:
         Takes parameters and returns a score; None without early stopping.
     is_partial : bool
         Whether this is one epoch of several calls.
+    token_dropout : float or ndarray of shape (n_tokens,)
+        Probability with which any step's tokens, or each token, are dropped.
     """
 
     network: _core.Network
@@ -126,6 +128,7 @@ class Training:
     caller: str
     validate: Callable[[Array], float] | None = None
     is_partial: bool = False
+    token_dropout: float | NDArray[np.float64] = 0.0
     _best_parameters: Array | None = field(default=None, init=False)
 
     def run(self, before_epoch: Callable[[], None], after_epoch: AfterEpoch) -> TrainingState:
@@ -189,6 +192,8 @@ class Training:
             epsilon=options["epsilon"],
             dropout=options["dropout"],
             recurrent_dropout=options["recurrent_dropout"],
+            embedding_dropout=options["embedding_dropout"],
+            token_dropout=self.token_dropout,
             bptt_steps=options["bptt_steps"] or 0,
             checkpoint=options["bptt_memory"] == "checkpoint",
             seed=self.state.dropout_seed,

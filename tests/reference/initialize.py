@@ -11,6 +11,11 @@ def glorot(key, n_in, n_out, shape):
     return limit * (2 * uniform(key, np.arange(np.prod(shape))) - 1).reshape(shape)
 
 
+def embedding(key, shape):
+    """Normal, with a standard deviation of 0.1."""
+    return 0.1 * normal(key, np.arange(np.prod(shape))).reshape(shape)
+
+
 def orthogonal(key, n):
     """Modified Gram-Schmidt on the columns of a Gaussian matrix (Saxe et al., 2014)."""
     q = normal(key, np.arange(n * n)).reshape(n, n)

@@ -1,10 +1,10 @@
-"""A stack of recurrent layers, each of one direction or two, and a dense head (network.hpp)."""
+"""An embedding of tokens, recurrent layers of one direction or two, a dense head (network.hpp)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from reference import layer
+from reference import embedding, initialize, layer
 from reference.cell import cell_of
 from reference.dropout import Dropout
 from reference.initialize import glorot, orthogonal
@@ -21,11 +21,14 @@ class Network:
     head: bool = True
     activation: str = "tanh"
     reset_after: bool = True
+    n_tokens: int = 0
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
         self.n_layers = len(self.hidden_layer_sizes)
         self.parameters, self.states = [], []
+        if self.n_tokens:
+            self.parameters.append(("embedding", (self.n_tokens, self.n_channels)))
         n_inputs = self.n_channels
         for k, n_units in enumerate(self.hidden_layer_sizes):
             for prefix in self.prefixes(k):
@@ -75,7 +78,9 @@ class Network:
         flat = np.zeros(self.n_parameters)
         for p, (name, array) in enumerate(self.named(flat).items()):
             key = bits(seed, p)
-            if name.endswith("W_xh"):
+            if name == "embedding":
+                array[...] = initialize.embedding(key, array.shape)
+            elif name.endswith("W_xh"):
                 array[...] = glorot(
                     key, len(array), array.shape[1] // self.the_cell.n_columns, array.shape
                 )
@@ -96,6 +101,13 @@ class Network:
         arrays, dropout = self.named(flat), dropout or Dropout()
         states, final = np.zeros(self.state_size) if initial_state is None else initial_state, []
         tape, offset = [], 0
+        if self.n_tokens:
+            steps = x
+            masks = np.array(
+                [dropout.embedding_mask(sequence, t, self.n_channels) for t in range(len(x))]
+            )
+            x = embedding.forward(arrays["embedding"], steps) * masks
+            tape.append((steps, masks))
         for k, n_units in enumerate(self.hidden_layer_sizes):
             width = n_units * len(self.prefixes(k))
             recurrent_mask = dropout.recurrent_mask(k, sequence, width)
@@ -159,6 +171,9 @@ class Network:
                     )
                 )
             dx = sum(parts)
+        if self.n_tokens:
+            steps, masks = tape.pop()
+            embedding.backward(steps, dx * masks, gradients["embedding"])
 
     def _spread(self, dlast, n_steps):
         n_units = self.hidden_layer_sizes[-1]

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reference import embedding
 from reference.batch import sorted_members
 from reference.dropout import Dropout
 from reference.loss import LOSSES
@@ -27,6 +28,8 @@ class Trainer:
     clip_norm: float = np.inf
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    token_dropout: object = 0.0
     bptt_steps: int = 0
     seed: int = 0
 
@@ -39,17 +42,25 @@ class Trainer:
         )
 
     def loss_and_gradient(self, values, offsets, targets, weights, members, per_step):
-        """Of one mini-batch: (sum_i w_i l_i + alpha / 2 ||W||^2) / sum_i w_i."""
+        """Of one mini-batch: (sum_i w_i l_i + alpha / 2 ||W||^2) / sum_i w_i.
+
+        Of an embedding only the rows whose tokens are in the mini-batch count.
+        """
         key = bits(self.seed, self.n_updates)
-        dropout = Dropout(self.dropout, self.recurrent_dropout, key)
+        dropout = Dropout(
+            self.dropout, self.recurrent_dropout, key, self.embedding_dropout, self.token_dropout
+        )
         members = sorted_members(members, offsets)
         rows = [np.arange(offsets[i], offsets[i + 1]) if per_step else [i] for i in members]
         total = sum(weights[r].sum() for r in rows)
-        loss, gradient = 0.0, np.zeros_like(self.parameters)
+        loss, gradient, touched = 0.0, np.zeros_like(self.parameters), set()
         if total == 0:
             return loss, gradient, total
         for s, i in enumerate(members):
-            x = values[offsets[i] : offsets[i + 1]]
+            x = embedding.steps_of(values, offsets[i], offsets[i + 1])
+            if self.network.n_tokens:
+                x = embedding.drop(x, dropout, s, embedding.has_one_token(values))
+                touched.update(token for step in x for token, _ in step)
             a, _, tape = self.network.forward(
                 self.parameters, x, per_step, dropout=dropout, sequence=s
             )
@@ -59,8 +70,12 @@ class Trainer:
                 loss += weights[target] * value / total
                 da[row] = weights[target] * derivative / total
             self.network.backward(self.parameters, tape, da, per_step, self.bptt_steps, gradient)
+        self.is_touched = np.ones(len(self.parameters), bool)
+        if self.network.n_tokens:
+            rows = self.network.named(self.is_touched)["embedding"]
+            rows[np.setdiff1d(np.arange(len(rows)), list(touched))] = False
         if self.solver != "adamw":
-            matrices = self.parameters * self.is_matrix
+            matrices = self.parameters * (self.is_matrix & self.is_touched)
             loss += self.alpha / 2 * np.sum(matrices**2) / total
             gradient += self.alpha * matrices / total
         return loss, gradient, total
@@ -88,7 +103,9 @@ class Trainer:
             self.schedule, self.learning_rate, self.n_updates, **self.schedule_options
         )
         self.n_updates += 1
+        moments, parameters = self.moments.copy(), self.parameters
         change = self.the_solver.change(gradient, self.moments, eta, self.n_updates)
         if self.solver == "adamw":
-            self.parameters = self.parameters * (1 - eta * self.alpha * self.is_matrix)
-        self.parameters = self.parameters + change
+            parameters = parameters * (1 - eta * self.alpha * self.is_matrix)
+        self.moments[:, ~self.is_touched] = moments[:, ~self.is_touched]
+        self.parameters = np.where(self.is_touched, parameters + change, self.parameters)
