@@ -20,6 +20,7 @@
 #include <cmath>
 #include <limits>
 
+#include "elman/deferred.hpp"
 #include "elman/loss.hpp"
 #include "elman/predict.hpp"
 #include "elman/schedule.hpp"
@@ -82,7 +83,8 @@ public:
           parameters_(parameters, parameters + network.n_parameters()),
           gradient_(parameters_.size()),
           n_moments_(solver_moments<T>(options_.solver)),
-          moments_(parameters_.size() * std::size_t(n_moments_)) {
+          moments_(parameters_.size() * std::size_t(n_moments_)),
+          deferred_(options_.solver, options_.alpha) {
         options_.schedule.check();
         const std::vector<bool>& bidirectional = network.options().bidirectional;
         if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
@@ -124,6 +126,7 @@ public:
         Team team(threads_for(steps), check);
         was_short_of_threads_ = team.is_short();
         double sum = 0.0, sum_of_weights = 0.0;
+        begin_deferring();
         for (Index b = 0; b < batches; ++b) {
             const Index first = b * batch_size;
             gather(examples, order + first, std::min(batch_size, n_order - first));
@@ -136,6 +139,7 @@ public:
             if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
             apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
         }
+        if (network_.embedding()) catch_up_all(*network_.embedding(), team);
         for (const T weight : parameters_)
             if (!std::isfinite(weight))
                 throw Diverged(batches - 1, options_.learning_rate, std::sqrt(squared_norm_));
@@ -175,7 +179,10 @@ private:
 
     void cut_pieces() {
         constexpr Index longest = 4096;
-        if (network_.embedding()) is_touched_.resize(std::size_t(network_.embedding()->n_tokens()));
+        if (network_.embedding()) {
+            is_touched_.resize(std::size_t(network_.embedding()->n_tokens()));
+            up_to_.resize(is_touched_.size());
+        }
         for (const Parameter& parameter : network_.parameters())
             for (Index begin = parameter.name == "embedding" ? parameter.size() : 0;
                  begin < parameter.size(); begin += longest)
@@ -187,32 +194,54 @@ private:
     }
 
     // Of an embedding only the rows whose tokens are in the mini-batch have a gradient, count in
-    // the penalty and are updated, so that an update costs what its tokens cost. Their gradient
-    // begins at zero.
-    void touch(const Embedding<T>& embedding, const TokenRows<T>& tokens) {
-        for (Index i = 0; i < tokens.n_tokens(); ++i) {
-            const Index id = tokens.token(i);
-            if (is_touched_[std::size_t(id)]) continue;
-            is_touched_[std::size_t(id)] = true;
-            touched_.push_back(id);
-            std::fill_n(gradient_.data() + embedding.offset() + id * embedding.width(),
-                        embedding.width(), T(0));
-        }
-    }
-
-    void forget_touched() {
+    // the penalty and are updated, so that an update costs what its tokens cost. What the updates
+    // without them would have done is made up for before they are read.
+    void touch(const Embedding<T>& embedding, const Examples<T>& examples, Team& team) {
         for (const Index id : touched_) is_touched_[std::size_t(id)] = false;
         touched_.clear();
-    }
-
-    // Makes pieces of the touched rows.
-    void cut_touched(const Embedding<T>& embedding) {
+        embedding.collect(examples.sequences, batch_, dropout(), tokens_);
+        for (const auto& token : tokens_.by_row) {
+            if (is_touched_[std::size_t(token.id)]) continue;
+            is_touched_[std::size_t(token.id)] = true;
+            touched_.push_back(token.id);
+        }
         std::sort(touched_.begin(), touched_.end());
         pieces_.resize(n_dense_pieces_);
         for (const Index id : touched_)
             pieces_.push_back(
                 {embedding.offset() + id * embedding.width(), embedding.width(), true});
         piece_sums_.resize(pieces_.size());
+        for_each_row(Index(touched_.size()), team, [&](Index i) {
+            const Index id = touched_[std::size_t(i)];
+            catch_up(embedding, id);
+            std::fill_n(gradient_.data() + embedding.offset() + id * embedding.width(),
+                        embedding.width(), T(0));
+        });
+    }
+
+    void begin_deferring() {
+        deferred_.begin();
+        std::fill(up_to_.begin(), up_to_.end(), Index(0));
+    }
+    void catch_up(const Embedding<T>& embedding, Index id) {
+        const Index n = embedding.width(), place = embedding.offset() + id * n;
+        T* const first = moments_.data() + place;
+        deferred_.apply(deferred_.since(up_to_[std::size_t(id)]), n, parameters_.data() + place,
+                        first, n_moments_ > 1 ? first + network_.n_parameters() : nullptr);
+        up_to_[std::size_t(id)] = deferred_.n_updates();
+    }
+    void catch_up_all(const Embedding<T>& embedding, Team& team) {
+        for_each_row(embedding.n_tokens(), team, [&](Index id) { catch_up(embedding, id); });
+        begin_deferring();
+    }
+
+    template <class Function>
+    static void for_each_row(Index n_rows, Team& team, const Function& function) {
+        constexpr Index rows_a_task = 64;
+        team.run((n_rows + rows_a_task - 1) / rows_a_task, [&](Index task, Control&) {
+            const Index end = std::min(n_rows, (task + 1) * rows_a_task);
+            for (Index i = task * rows_a_task; i < end; ++i) function(i);
+        });
     }
 
     // Calls function(piece, index) for every piece, on the team where there are enough of them.
@@ -275,7 +304,7 @@ private:
     // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
     double differentiate(const Examples<T>& examples, Team& team) {
         network_.pack(parameters_.data(), true, weights_);
-        forget_touched();
+        if (network_.embedding()) touch(*network_.embedding(), examples, team);
         const Index n_steps = batch_.n_steps();
         const Index longest = options_.checkpoint ? segment_steps(n_steps) : n_steps;
         const Index n_segments = (n_steps + longest - 1) / longest;
@@ -285,10 +314,8 @@ private:
                                             std::min((i + 1) * longest, n_steps));
             network_.prepare(examples.sequences, workspace_,
                              i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
-            if (network_.embedding()) touch(*network_.embedding(), workspace_.tokens);
             differentiate_segment(examples, {i + 1 == n_segments, i == 0}, team);
         }
-        if (network_.embedding()) cut_touched(*network_.embedding());
         double loss = 0.0;
         for (const double row : losses_) loss += row;
         return loss / total_weight_ + penalize(team);
@@ -396,6 +423,10 @@ private:
         const double decay = options_.solver.name == "adamw" ? rate * options_.alpha : 0.0;
         const Index n = network_.n_parameters();
         ++n_updates_;
+        if (network_.embedding()) {
+            deferred_.advance(rate, n_updates_);
+            for (const Index id : touched_) up_to_[std::size_t(id)] = deferred_.n_updates();
+        }
         with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
             for_each_piece(team, [&](const Piece& piece, std::size_t) {
                 T* const first = moments_.data() + piece.begin;
@@ -420,8 +451,11 @@ private:
     std::vector<Piece> pieces_;
     std::vector<PieceSums> piece_sums_;
     std::size_t n_dense_pieces_ = 0;
+    TokenRows<T> tokens_;           // of the whole mini-batch
     std::vector<bool> is_touched_;  // by token of the embedding
     std::vector<Index> touched_;
+    Deferred deferred_;
+    std::vector<Index> up_to_;  // updates that each row has seen since deferred_ began
     NetworkWeights<T> weights_;
     Batch batch_;
     Workspace<T> workspace_, ahead_;

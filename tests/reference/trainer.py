@@ -44,7 +44,7 @@ class Trainer:
     def loss_and_gradient(self, values, offsets, targets, weights, members, per_step):
         """Of one mini-batch: (sum_i w_i l_i + alpha / 2 ||W||^2) / sum_i w_i.
 
-        Of an embedding only the rows whose tokens are in the mini-batch count.
+        Of an embedding only the rows whose tokens are in the mini-batch count in the penalty.
         """
         key = bits(self.seed, self.n_updates)
         dropout = Dropout(
@@ -70,12 +70,12 @@ class Trainer:
                 loss += weights[target] * value / total
                 da[row] = weights[target] * derivative / total
             self.network.backward(self.parameters, tape, da, per_step, self.bptt_steps, gradient)
-        self.is_touched = np.ones(len(self.parameters), bool)
+        is_touched = np.ones(len(self.parameters), bool)
         if self.network.n_tokens:
-            rows = self.network.named(self.is_touched)["embedding"]
+            rows = self.network.named(is_touched)["embedding"]
             rows[np.setdiff1d(np.arange(len(rows)), list(touched))] = False
         if self.solver != "adamw":
-            matrices = self.parameters * (self.is_matrix & self.is_touched)
+            matrices = self.parameters * (self.is_matrix & is_touched)
             loss += self.alpha / 2 * np.sum(matrices**2) / total
             gradient += self.alpha * matrices / total
         return loss, gradient, total
@@ -103,9 +103,7 @@ class Trainer:
             self.schedule, self.learning_rate, self.n_updates, **self.schedule_options
         )
         self.n_updates += 1
-        moments, parameters = self.moments.copy(), self.parameters
         change = self.the_solver.change(gradient, self.moments, eta, self.n_updates)
         if self.solver == "adamw":
-            parameters = parameters * (1 - eta * self.alpha * self.is_matrix)
-        self.moments[:, ~self.is_touched] = moments[:, ~self.is_touched]
-        self.parameters = np.where(self.is_touched, parameters + change, self.parameters)
+            self.parameters = self.parameters * (1 - eta * self.alpha * self.is_matrix)
+        self.parameters = self.parameters + change
