@@ -122,6 +122,15 @@ class Problem:
         return np.concatenate(outputs), np.array(states)
 
 
+def residual_widths(last, directions, merge_mode):
+    """Widths such that every layer's output is as wide as the last one's."""
+    is_doubled = [merge_mode == "concat" and both for both in directions]
+    total = last * (2 if is_doubled[-1] else 1)
+    if any(is_doubled) and total % 2:
+        total *= 2
+    return [total // 2 if double else total for double in is_doubled]
+
+
 @st.composite
 def problems(draw, losses=("squared",), max_width=70, max_steps=12):
     """Cell, depth, widths, directions, ragged lengths, outputs, head, loss."""
@@ -131,14 +140,18 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
     depth = draw(st.integers(1, 3))
     head = draw(st.booleans())
     widths = draw(st.lists(st.integers(1, max_width), min_size=depth, max_size=depth))
+    residual = draw(st.sampled_from([False, False, True]))
+    merge_mode = draw(st.sampled_from(["concat", "concat", "sum", "mean", "mul"]))
     if not head and loss == "gaussian":
         widths[-1] *= 2
     directions = draw(st.lists(st.booleans(), min_size=depth, max_size=depth))
     if not head and loss == "binary":
-        widths[-1], directions[-1] = 1, False
+        widths[-1], directions[-1], residual = 1, False, False
     n_outputs = (
         1 if loss == "binary" else draw(st.integers(1, 20)) * (2 if loss == "gaussian" else 1)
     )
+    if residual:
+        widths = residual_widths(widths[-1], directions, merge_mode)
     options = {
         "cell": cell,
         "activation": activation,
@@ -149,6 +162,8 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
         "n_outputs": n_outputs,
         "head": head,
         "n_tokens": draw(st.sampled_from([0, 0, 1, 7, 50])),
+        "merge_mode": merge_mode,
+        "residual": residual,
     }
     lengths = draw(st.lists(st.integers(1, max_steps), min_size=1, max_size=9))
     seed, per_step = draw(st.integers(0, 2**31)), draw(st.booleans())

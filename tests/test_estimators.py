@@ -768,3 +768,56 @@ def test_import_adds_nothing_heavy_to_scikit_learn():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("merge_mode", ["sum", "mean", "mul"])
+def test_directions_become_one_vector(merge_mode):
+    """Two directions with the weights of a bidirectional model, merged by hand."""
+    X, y = np.random.default_rng(0).normal(size=(9, 5, 2)), np.arange(9.0)
+    settings = {"hidden_layer_sizes": 4, "head": None, "max_iter": 1, "scale_targets": False}
+    merged = RNNRegressor(bidirectional=True, merge_mode=merge_mode, **settings)
+    merged.fit(X, np.zeros((9, 4)))
+    weights = merged.weights_
+    one = RNNRegressor(**settings).fit(X, np.zeros((9, 4)))
+    directions = []
+    for prefix, sequences in (("layers.0.", X), ("layers.0.reverse.", X[:, ::-1])):
+        names = {name: weights[name.replace("layers.0.", prefix)] for name in one.weights_}
+        directions.append(one.set_weights(names).predict(sequences))
+    f, r = directions
+    expected = {"sum": f + r, "mean": (f + r) / 2, "mul": f * r}[merge_mode]
+    np.testing.assert_allclose(merged.predict(X), expected, rtol=1e-12)
+
+
+def test_a_residual_adds_the_input_of_a_layer():
+    """A second layer whose weights are zero hands on what it gets, and half of its own zero."""
+    X = np.random.default_rng(0).normal(size=(9, 5, 2))
+    settings = {"cell": "simple", "head": None, "max_iter": 1, "scale_targets": False}
+    deep = RNNRegressor(hidden_layer_sizes=(4, 4), residual=True, **settings)
+    deep.fit(X, np.zeros((9, 5, 4)))
+    weights = deep.weights_
+    for name in weights:
+        if name.startswith("layers.1."):
+            weights[name][...] = 0.0
+    flat = RNNRegressor(hidden_layer_sizes=4, **settings).fit(X, np.zeros((9, 5, 4)))
+    flat.set_weights({name: weights[name] for name in flat.weights_})
+    assert np.array_equal(deep.set_weights(weights).predict(X), flat.predict(X))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden_layer_sizes": (4, 5)},
+        {"hidden_layer_sizes": (4, 4), "bidirectional": (True, False)},
+    ],
+)
+def test_a_residual_needs_layers_of_one_width(change):
+    model = RNNRegressor(residual=True, **change)
+    with pytest.raises(ValueError, match="hidden_layer_sizes got layers with outputs of"):
+        model.fit(np.zeros((4, 3, 1)), np.arange(4.0))
+
+
+def test_a_residual_around_merged_directions():
+    model = RNNRegressor(
+        hidden_layer_sizes=(4, 8, 4), bidirectional=(True, False, True), residual=True, max_iter=1
+    )
+    assert model.fit(np.zeros((4, 3, 1)), np.arange(4.0)).predict(np.zeros((1, 3, 1))).shape == (1,)

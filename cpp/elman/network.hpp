@@ -2,7 +2,9 @@
 // steps are tokens, an embedding.
 //
 //     (tokens -> embedding -> dropout ->) x
-//     x -> layer 0 -> dropout -> layer 1 -> dropout -> ... -> head -> outputs
+//     x -> layer 0 -> junction -> layer 1 -> junction -> ... -> head -> outputs
+//
+// where a junction is what stands behind a layer: directions merged, a residual, dropout.
 //
 // Outputs are per step, or per sequence: then the head reads the forward state after the last
 // step beside the reverse state after the first. The network holds shapes; parameters are one
@@ -17,6 +19,7 @@
 #include "elman/dropout.hpp"
 #include "elman/embedding.hpp"
 #include "elman/initialize.hpp"
+#include "elman/junction.hpp"
 
 namespace elman {
 
@@ -28,6 +31,8 @@ struct NetworkOptions {
     Index n_outputs;  // ignored without a head
     bool head;
     Index n_tokens = 0;  // steps are tokens below it, and channels what an embedding makes of them
+    std::string merge_mode = "concat";  // of the directions of a layer
+    bool residual = false;              // around each layer but the first
 };
 
 struct Parameter {
@@ -69,9 +74,10 @@ struct Workspace {
     TokenRows<T> tokens;
     Matrix<T> x, dx, x_mask;  // the latter two of an embedding
     ByDirection<Tape<T>> tapes;
-    ByDirection<Matrix<T>> masks, dropped;  // dropout between layers
-    ByDirection<Matrix<T>> dh;              // dL/d(a layer's output), at each step
-    std::array<Matrix<T>, 2> last, dlast;   // the top layer's last states, and their gradient
+    ByDirection<Matrix<T>> dh;  // dL/d(a direction's states), at each step
+    // By layer and part: what its junction makes, where that is not the states themselves, at each
+    // step or of the last one; its gradient; the masks of dropout.
+    ByDirection<Matrix<T>> joined, djoined, masks;
     Matrix<T> outputs, doutputs;
     bool states_by_place = false;  // rows of states are in the order of the batch, not the caller's
 };
@@ -93,7 +99,14 @@ public:
             for (Index d = 0; d < n_directions(l); ++d)
                 layers_.back().push_back(make_recurrence<T>(
                     options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units)}));
-            widths.assign(std::size_t(n_directions(l)), units);
+            const bool is_residual = options_.residual && l > 0;
+            junctions_.emplace_back(merge_of(options_.merge_mode), n_directions(l), units,
+                                    is_residual);
+            if (is_residual && junctions_.back().width() != total(widths))
+                throw std::invalid_argument("elman: a residual layer has " +
+                                            std::to_string(total(widths)) + " inputs and " +
+                                            std::to_string(junctions_.back().width()) + " outputs");
+            widths.assign(std::size_t(junctions_.back().n_parts()), units);
         }
         const Index features = total(widths);
         if (options_.head) {
@@ -185,33 +198,28 @@ public:
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), options_.n_channels, options_.n_channels);
         if (embedding_) prepare_tokens(sequences, workspace);
-        for (auto* matrices : {&workspace.masks, &workspace.dropped, &workspace.dh})
+        for (auto* matrices :
+             {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
         workspace.tapes.resize(std::size_t(n_layers()));
         for (Index l = 0; l < n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];
-            const bool every_step = l + 1 < n_layers() || workspace.per_step;
+            const bool every_step = has_every_step(workspace, l);
             for (Index d = 0; d < n_directions(l); ++d) {
                 Tape<T>& tape = at(workspace.tapes, l, d);
                 tape.training = workspace.training;
                 tape.has_mask = dropout.recurrent > 0.0;
                 tape.every_step = every_step;
                 direction(l, d).resize(tape, batch);
-                if (has_dropout(workspace, l)) {
-                    const Index rows = every_step ? batch.n_rows() : batch.n_sequences();
-                    at(workspace.masks, l, d).resize(rows, units);
-                    if (every_step) at(workspace.dropped, l, d).resize(rows, units);
-                }
                 if (workspace.training && every_step)
                     at(workspace.dh, l, d).resize(batch.n_rows(), units);
             }
-        }
-        if (!workspace.per_step) {
-            const Index units = options_.hidden_layer_sizes.back();
-            for (Index d = 0; d < n_directions(n_layers() - 1); ++d) {
-                workspace.last[std::size_t(d)].resize(batch.n_sequences(), units);
-                if (workspace.training)
-                    workspace.dlast[std::size_t(d)].resize(batch.n_sequences(), units);
+            const Index rows = every_step ? batch.n_rows() : batch.n_sequences();
+            for (Index p = 0; p < junction(l).n_parts(); ++p) {
+                if (has_dropout(workspace, l)) at(workspace.masks, l, p).resize(rows, units);
+                if (!has_junction(workspace, l)) continue;
+                at(workspace.joined, l, p).resize(rows, units);
+                if (workspace.training) at(workspace.djoined, l, p).resize(rows, units);
             }
         }
         const Index n_outputs_rows = workspace.per_step ? batch.n_rows() : batch.n_sequences();
@@ -237,10 +245,9 @@ public:
             for (Index d = 0; d < n_directions(l); ++d)
                 direction(l, d).forward(workspace.batch, shard, inputs, at(weights.layers, l, d),
                                         at(workspace.tapes, l, d), control);
-            drop(workspace, l, shard);
+            join(workspace, l, inputs, shard);
         }
-        if (!workspace.per_step) gather_last(workspace, shard);
-        const Features<const T> features = head_inputs(workspace);
+        const Features<const T> features = outputs_of(workspace, n_layers() - 1);
         for_each_output(workspace, shard, [&](Index row, Index n_rows) {
             if (head_)
                 head_->forward(row, n_rows, features, weights.head, workspace.outputs.rows());
@@ -252,7 +259,7 @@ public:
     // From workspace.doutputs to every dz on the tapes.
     void backward(const NetworkWeights<T>& weights, Range shard, Index bptt_steps,
                   Workspace<T>& workspace, Control& control) const {
-        const Features<T> dfeatures = head_input_gradients(workspace);
+        const Features<T> dfeatures = output_gradients(workspace, n_layers() - 1);
         for_each_output(workspace, shard, [&](Index row, Index n_rows) {
             if (head_)
                 head_->backward(row, n_rows, workspace.doutputs.rows(), weights.head, dfeatures);
@@ -260,21 +267,20 @@ public:
                 copy_gradients(row, n_rows, workspace.doutputs.rows(), dfeatures);
         });
         for (Index l = n_layers() - 1; l >= 0; --l) {
-            const bool is_top = l + 1 == n_layers();
-            undrop(workspace, l, shard);
+            start_gradients(workspace, l, shard);
+            split(workspace, l, shard);
             Features<T> dx;
+            if (l > 0) dx = output_gradients(workspace, l - 1);
             if (l == 0 && embedding_) dx.add(workspace.dx.rows());
-            for (Index d = 0; l > 0 && d < n_directions(l - 1); ++d)
-                dx.add(at(workspace.dh, l - 1, d).rows());
             for (Index d = 0; d < n_directions(l); ++d) {
-                Tape<T>& tape = at(workspace.tapes, l, d);
-                start_gradients(workspace, l, d, shard);
-                const Rows<const T> dy = is_top && !workspace.per_step
-                                             ? Rows<const T>{}
-                                             : Rows<const T>(at(workspace.dh, l, d).rows());
+                const Rows<const T> dy = has_every_step(workspace, l)
+                                             ? Rows<const T>(at(workspace.dh, l, d).rows())
+                                             : Rows<const T>{};
                 direction(l, d).backward(workspace.batch, shard, at(weights.layers, l, d),
-                                         bptt_steps, dy, dx, d > 0, tape, control);
+                                         bptt_steps, dy, dx, d > 0, at(workspace.tapes, l, d),
+                                         control);
             }
+            if (junction(l).is_residual()) add_residual(workspace, l, shard, dx);
         }
         if (embedding_ && workspace.dropout.embedding > 0.0)
             mask_inputs(workspace, shard, workspace.dx.rows());
@@ -310,8 +316,9 @@ public:
         const Batch& batch = workspace.batch;
         const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
                                               : Range{batch.n_continuing, batch.n_sequences()};
-        head_->gradient(rows.begin, rows.size(), workspace.per_step, pass, head_inputs(workspace),
-                        workspace.doutputs.rows(), gradient, control);
+        head_->gradient(rows.begin, rows.size(), workspace.per_step, pass,
+                        outputs_of(workspace, n_layers() - 1), workspace.doutputs.rows(), gradient,
+                        control);
     }
 
     // States after the last step in the order of processing, for the sequences of the batch.
@@ -338,6 +345,7 @@ private:
     }
     Index n_directions(Index l) const { return options_.bidirectional[std::size_t(l)] ? 2 : 1; }
     const Recurrence<T>& direction(Index l, Index d) const { return *at(layers_, l, d); }
+    const Junction<T>& junction(Index l) const { return junctions_[std::size_t(l)]; }
 
     void check_options() const {
         const auto require = [](bool holds, const char* what) {
@@ -474,34 +482,42 @@ private:
         return l + 1 < n_layers() || workspace.per_step;
     }
 
+    // Whether the layer's output is other than its states at each step.
+    bool has_junction(const Workspace<T>& workspace, Index l) const {
+        return has_dropout(workspace, l) || !junction(l).is_plain() ||
+               !has_every_step(workspace, l);
+    }
+
     Features<const T> layer_inputs(const Workspace<T>& workspace, Index l) const {
+        if (l > 0) return outputs_of(workspace, l - 1);
         Features<const T> inputs;
-        if (l == 0)
-            inputs.add(workspace.x.rows());
-        else
-            add_outputs(workspace, l - 1, inputs);
+        inputs.add(workspace.x.rows());
         return inputs;
     }
-    Features<const T> head_inputs(const Workspace<T>& workspace) const {
-        Features<const T> inputs;
-        if (workspace.per_step)
-            add_outputs(workspace, n_layers() - 1, inputs);
-        else
-            for (Index d = 0; d < n_directions(n_layers() - 1); ++d)
-                inputs.add(workspace.last[std::size_t(d)].rows());
-        return inputs;
+    Features<const T> outputs_of(const Workspace<T>& workspace, Index l) const {
+        Features<const T> outputs;
+        for (Index p = 0; p < junction(l).n_parts(); ++p)
+            outputs.add(has_junction(workspace, l) ? at(workspace.joined, l, p).rows()
+                                                   : at(workspace.tapes, l, p).h.rows());
+        return outputs;
     }
-    void add_outputs(const Workspace<T>& workspace, Index l, Features<const T>& features) const {
-        for (Index d = 0; d < n_directions(l); ++d)
-            features.add(has_dropout(workspace, l) ? at(workspace.dropped, l, d).rows()
-                                                   : at(workspace.tapes, l, d).h.rows());
+    Features<T> output_gradients(const Workspace<T>& workspace, Index l) const {
+        return parts_of(has_junction(workspace, l) ? workspace.djoined : workspace.dh, l,
+                        junction(l).n_parts());
     }
-    Features<T> head_input_gradients(const Workspace<T>& workspace) const {
-        Features<T> gradients;
-        for (Index d = 0; d < n_directions(n_layers() - 1); ++d)
-            gradients.add(workspace.per_step ? at(workspace.dh, n_layers() - 1, d).rows()
-                                             : workspace.dlast[std::size_t(d)].rows());
-        return gradients;
+    template <class Matrices>
+    static Features<T> parts_of(const Matrices& matrices, Index l, Index n) {
+        Features<T> parts;
+        for (Index p = 0; p < n; ++p) parts.add(at(matrices, l, p).rows());
+        return parts;
+    }
+    Features<T> states_of(const Workspace<T>& workspace, Index l) const {
+        Features<T> states;
+        for (Index d = 0; d < n_directions(l); ++d) states.add(at(workspace.tapes, l, d).h.rows());
+        return states;
+    }
+    Features<T> masks_of(const Workspace<T>& workspace, Index l) const {
+        return parts_of(workspace.masks, l, has_dropout(workspace, l) ? junction(l).n_parts() : 0);
     }
 
     // The rows of the outputs that belong to a shard.
@@ -516,78 +532,84 @@ private:
                           [&](const StepRows& rows) { function(rows.row, rows.size); });
     }
 
-    void drop(Workspace<T>& workspace, Index l, Range shard) const {
-        if (!has_dropout(workspace, l) || !has_every_step(workspace, l)) return;
-        const Index units = options_.hidden_layer_sizes[std::size_t(l)];
-        const Index width = units * n_directions(l);
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            for (Index d = 0; d < n_directions(l); ++d) {
+    // Calls function(rows of the junction, sequence, steps of the states) for what a shard's
+    // sequences get from a layer: a vector at each step, or of those that end here one.
+    template <class Function>
+    void for_each_vector(const Workspace<T>& workspace, Index l, Range shard,
+                         const Function& function) const {
+        const Batch& batch = workspace.batch;
+        if (has_every_step(workspace, l)) {
+            for_each_step(batch, shard, false, false, [&](const StepRows& rows) {
+                const Index t = batch.first_step + rows.t;
                 for (Index r = 0; r < rows.size; ++r) {
-                    T* const mask = at(workspace.masks, l, d).row(rows.row + r);
-                    dropout_mask(workspace.dropout.output_key(l), rows.begin + r,
-                                 (workspace.batch.first_step + rows.t) * width + d * units, units,
-                                 workspace.dropout.output, mask);
-                    multiply_rows(at(workspace.tapes, l, d).h.row(rows.row + r), mask, units,
-                                  at(workspace.dropped, l, d).row(rows.row + r));
+                    const Index row = rows.row + r;
+                    function(JunctionRows{{row, row}, row}, rows.begin + r, std::array{t, t});
                 }
-            }
-        });
-    }
-
-    // The last states that a head per sequence reads, dropped out where they are to be.
-    void gather_last(Workspace<T>& workspace, Range shard) const {
-        const Index l = n_layers() - 1, units = options_.hidden_layer_sizes[std::size_t(l)];
-        const Index width = units * n_directions(l);
-        for (Index d = 0; d < n_directions(l); ++d) {
-            for (Index s = shard.begin; s < shard.end; ++s) {
-                T* const to = workspace.last[std::size_t(d)].row(s);
-                std::copy_n(at(workspace.tapes, l, d).h.row(last_row(workspace.batch, s, d)), units,
-                            to);
-                if (!has_dropout(workspace, l)) continue;
-                const Index t = workspace.batch.first_step +
-                                (d == 0 ? workspace.batch.length[std::size_t(s)] - 1 : 0);
-                T* const mask = at(workspace.masks, l, d).row(s);
-                dropout_mask(workspace.dropout.output_key(l), s, t * width + d * units, units,
-                             workspace.dropout.output, mask);
-                multiply_rows(to, mask, units, to);
-            }
+            });
+            return;
         }
+        for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
+            function(JunctionRows{{last_row(batch, s, 0), last_row(batch, s, 1)}, s}, s,
+                     std::array{batch.first_step + batch.length[std::size_t(s)] - 1, Index(0)});
     }
 
-    // From the gradient of what dropout let through to that of the states.
-    void undrop(Workspace<T>& workspace, Index l, Range shard) const {
-        if (!has_dropout(workspace, l)) return;
-        const Index units = options_.hidden_layer_sizes[std::size_t(l)];
-        const auto mask_rows = [&](Index row, Index n_rows) {
-            for (Index d = 0; d < n_directions(l); ++d)
-                for (Index r = row; r < row + n_rows; ++r) {
-                    T* const gradient = has_every_step(workspace, l)
-                                            ? at(workspace.dh, l, d).row(r)
-                                            : workspace.dlast[std::size_t(d)].row(r);
-                    multiply_rows(gradient, at(workspace.masks, l, d).row(r), units, gradient);
-                }
-        };
-        if (has_every_step(workspace, l))
-            for_each_step(workspace.batch, shard, false, false,
-                          [&](const StepRows& rows) { mask_rows(rows.row, rows.size); });
-        else
-            mask_rows(shard.begin, shard.size());
+    void join(Workspace<T>& workspace, Index l, const Features<const T>& inputs,
+              Range shard) const {
+        if (!has_junction(workspace, l)) return;
+        const Features<T> states = states_of(workspace, l), masks = masks_of(workspace, l);
+        const Features<T> outputs = parts_of(workspace.joined, l, junction(l).n_parts());
+        const Index units = junction(l).n_units(), width = junction(l).width();
+        for_each_vector(workspace, l, shard,
+                        [&](const JunctionRows& rows, Index s, const std::array<Index, 2>& t) {
+                            for (Index p = 0; p < masks.n_parts; ++p)
+                                dropout_mask(workspace.dropout.output_key(l), s,
+                                             t[std::size_t(p)] * width + p * units, units,
+                                             workspace.dropout.output, masks[p].row(rows.output));
+                            junction(l).forward(rows, states, inputs, masks, outputs);
+                        });
+    }
+
+    // From the gradient of a layer's output to those of its states.
+    void split(const Workspace<T>& workspace, Index l, Range shard) const {
+        if (!has_junction(workspace, l)) return;
+        const bool every_step = has_every_step(workspace, l);
+        const Features<T> states = states_of(workspace, l), masks = masks_of(workspace, l);
+        const Features<T> doutputs = output_gradients(workspace, l);
+        Features<T> dstates;
+        for (Index d = 0; d < n_directions(l); ++d)
+            dstates.add(every_step ? at(workspace.dh, l, d).rows()
+                                   : at(workspace.tapes, l, d).dh.rows());
+        for_each_vector(workspace, l, shard,
+                        [&](const JunctionRows& rows, Index s, const std::array<Index, 2>&) {
+                            const JunctionRows last{{s, s}, s};
+                            junction(l).backward(rows, states, masks, doutputs,
+                                                 every_step ? rows : last, dstates);
+                        });
+    }
+
+    void add_residual(const Workspace<T>& workspace, Index l, Range shard,
+                      const Features<T>& dinputs) const {
+        const Features<T> doutputs = output_gradients(workspace, l);
+        for_each_vector(workspace, l, shard,
+                        [&](const JunctionRows& rows, Index, const std::array<Index, 2>&) {
+                            junction(l).add_to_inputs(rows, doutputs, dinputs);
+                        });
     }
 
     static void multiply_rows(const T* a, const T* b, Index n, T* product) {
         for (Index j = 0; j < n; ++j) product[j] = a[j] * b[j];
     }
 
-    // What flows into the states behind the last step: from a head per sequence, or nothing.
-    void start_gradients(Workspace<T>& workspace, Index l, Index d, Range shard) const {
-        Tape<T>& tape = at(workspace.tapes, l, d);
+    // Nothing flows into the states behind the last step, but for what a junction may put there.
+    void start_gradients(Workspace<T>& workspace, Index l, Range shard) const {
         const Index units = options_.hidden_layer_sizes[std::size_t(l)];
-        for (Index s = std::max(shard.begin, workspace.batch.n_continuing); s < shard.end; ++s) {
-            if (has_every_step(workspace, l))
+        for (Index d = 0; d < n_directions(l); ++d) {
+            Tape<T>& tape = at(workspace.tapes, l, d);
+            for (Index s = std::max(shard.begin, workspace.batch.n_continuing); s < shard.end;
+                 ++s) {
                 std::fill_n(tape.dh.row(s), units, T(0));
-            else
-                std::copy_n(workspace.dlast[std::size_t(d)].row(s), units, tape.dh.row(s));
-            if (layout_.has_cell_state) std::fill_n(tape.dc.row(s), units, T(0));
+                if (layout_.has_cell_state) std::fill_n(tape.dc.row(s), units, T(0));
+            }
         }
     }
 
@@ -618,6 +640,7 @@ private:
     Index state_size_ = 0;
     std::optional<Embedding<T>> embedding_;
     std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;
+    std::vector<Junction<T>> junctions_;
     std::optional<Dense<T>> head_;
 };
 

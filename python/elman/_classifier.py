@@ -42,6 +42,11 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         Whether the reset gate of the GRU acts after the recurrent product.
     bidirectional : bool or sequence of bool, default=False
         Whether a layer also reads backwards in time; one value, or one for each layer.
+    merge_mode : {"concat", "sum", "mean", "mul"}, default="concat"
+        How the states of a bidirectional layer's two directions become one vector.
+    residual : bool, default=False
+        Whether each layer after the first adds its input to its output [7]_; then all layers
+        need outputs of one width.
     head : {"dense", None}, default="dense"
         A dense layer after the recurrent ones. Without one the states of the last layer are
         the outputs.
@@ -199,6 +204,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
        learned from word embeddings." TACL 3, 2015.
     .. [6] Iyyer, M. et al. "Deep unordered composition rivals syntactic methods for text
        classification." ACL 2015.
+    .. [7] He, K. et al. "Deep residual learning for image recognition." CVPR 2016.
 
     Examples
     --------
@@ -223,6 +229,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         activation: str = "tanh",
         reset_after: bool = True,
         bidirectional: Any = False,
+        merge_mode: str = "concat",
+        residual: bool = False,
         head: str | None = "dense",
         n_channels: int = 1,
         input: str = "sequence",
@@ -269,6 +277,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.activation = activation
         self.reset_after = reset_after
         self.bidirectional = bidirectional
+        self.merge_mode = merge_mode
+        self.residual = residual
         self.head = head
         self.n_channels = n_channels
         self.input = input

@@ -44,6 +44,8 @@ class Network:
         n_outputs: int,  # ignored without a head
         head: bool,  # False: the last layer's states are the outputs
         n_tokens: int = 0,  # of an embedding of n_channels columns; 0: steps are numbers
+        merge_mode: str = "concat",  # of two directions: "concat", "sum", "mean", "mul"
+        residual: bool = False,  # each layer but the first adds its input to its output
     ) -> None: ...
     @property
     def dtype(self) -> str: ...

@@ -45,6 +45,8 @@ def architecture(
         "n_outputs": int(n_outputs),
         "head": parameters["head"] is not None,
         "n_tokens": n_tokens,
+        "merge_mode": parameters["merge_mode"],
+        "residual": bool(parameters["residual"]),
     }
 
 
@@ -54,6 +56,7 @@ def build(arguments: Mapping[str, Any], caller: str) -> _core.Network:
     itemsize = np.dtype(arguments["dtype"]).itemsize
     least = ARRAYS_OF_A_FIT * itemsize * max(size * size for size in sizes)
     _check_memory(least, sizes, caller)
+    _check_residual(arguments, caller)
     network = _core.Network(**arguments)
     _check_memory(ARRAYS_OF_A_FIT * itemsize * network.n_parameters, sizes, caller)
     if not arguments["head"] and network.n_outputs != arguments["n_outputs"]:
@@ -61,6 +64,24 @@ def build(arguments: Mapping[str, Any], caller: str) -> _core.Network:
         expected = f"{arguments['n_outputs']} outputs for this y"
         raise ValueError(problem(caller, "hidden_layer_sizes", got, expected))
     return network
+
+
+def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:
+    """A residual needs an input as wide as the output; a layer of two directions may be doubled."""
+    if not arguments["residual"]:
+        return
+    is_joined = arguments["merge_mode"] == "concat"
+    widths = [
+        size * (2 if both and is_joined else 1)
+        for size, both in zip(
+            arguments["hidden_layer_sizes"], arguments["bidirectional"], strict=True
+        )
+    ]
+    if len(set(widths)) > 1:
+        expected = "layers of one width with residual=True"
+        raise ValueError(
+            problem(caller, "hidden_layer_sizes", f"layers with outputs of {widths}", expected)
+        )
 
 
 def _check_memory(n_bytes: int, sizes: tuple[int, ...], caller: str) -> None:

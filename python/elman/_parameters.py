@@ -106,6 +106,8 @@ RULES: dict[str, Rule] = {
         lambda value: _is_boolean(value) or _is_sequence_of(_is_boolean, value),
         "True, False, or one of them for each layer",
     ),
+    "merge_mode": one_of("concat", "sum", "mean", "mul"),
+    "residual": BOOLEAN,
     "head": Rule(lambda value: value is None or value == "dense", "'dense' or None"),
     "n_channels": COUNT,
     "input": one_of("sequence", "vector", "tokens"),

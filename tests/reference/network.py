@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference import embedding, initialize, layer
+from reference import embedding, initialize, junction, layer
 from reference.cell import cell_of
 from reference.dropout import Dropout
 from reference.initialize import glorot, orthogonal
@@ -22,6 +22,8 @@ class Network:
     activation: str = "tanh"
     reset_after: bool = True
     n_tokens: int = 0
+    merge_mode: str = "concat"
+    residual: bool = False
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -33,7 +35,7 @@ class Network:
         for k, n_units in enumerate(self.hidden_layer_sizes):
             for prefix in self.prefixes(k):
                 self._add_direction(prefix, n_inputs, n_units)
-            n_inputs = n_units * len(self.prefixes(k))
+            n_inputs = n_units * self.n_parts(k)
         if self.head:
             self.parameters += [
                 ("head.W", (n_inputs, self.n_outputs)),
@@ -47,6 +49,10 @@ class Network:
     def prefixes(self, k):
         """What the names of layer k's directions begin with."""
         return [f"layers.{k}."] + ([f"layers.{k}.reverse."] if self.bidirectional[k] else [])
+
+    def n_parts(self, k):
+        """Vectors as wide as the layer that layer k hands on, side by side."""
+        return len(self.prefixes(k)) if self.merge_mode == "concat" else 1
 
     def _add_direction(self, prefix, n_inputs, n_units):
         columns = self.the_cell.n_columns * n_units
@@ -125,22 +131,27 @@ class Network:
                 outputs.append(h_all)
                 final += [h] if c is None else [h, c]
                 tape.append((memories, mask))
-            masks = np.ones((len(x), width))
+            every_step, n_parts = per_step or k + 1 < self.n_layers, self.n_parts(k)
+            masks = np.ones((len(x), n_parts * n_units))
             if self.head or k + 1 < self.n_layers:
                 masks = np.array(
-                    [dropout.output_mask(k, sequence, t, width) for t in range(len(x))]
+                    [dropout.output_mask(k, sequence, t, n_parts * n_units) for t in range(len(x))]
                 )
-            x = np.hstack(outputs) * masks
-            tape.append(masks)
-        features = x if per_step else self._last(x)
-        tape.append(features)
-        y = features @ arrays["head.W"] + arrays["head.b"] if self.head else features
+            x, of_junction = self._join(k, outputs, x, masks, every_step)
+            tape.append(of_junction)
+        tape.append(x)
+        y = x @ arrays["head.W"] + arrays["head.b"] if self.head else x
         return y, np.concatenate(final), tape
 
-    def _last(self, x):
-        """The forward state after the last step beside the reverse state after the first."""
-        n_units = self.hidden_layer_sizes[-1]
-        return np.concatenate([x[-1, :n_units], x[0, n_units:]])[None]
+    def _join(self, k, outputs, x, masks, every_step):
+        n_parts = self.n_parts(k)
+        parts = range(n_parts)
+        states = [h if every_step else h[[-1, 0][d]][None] for d, h in enumerate(outputs)]
+        y = junction.merge(self.merge_mode, states)
+        if self.residual and k > 0:
+            y = y + np.hstack([junction.picked(x, p, n_parts, every_step) for p in parts])
+        mask = np.hstack([junction.picked(masks, p, n_parts, every_step) for p in parts])
+        return y * mask, (states, mask, len(x), every_step)
 
     def backward(self, flat, tape, dy, per_step, bptt_steps, gradient):
         """Adds dL/dW to the flat ``gradient``."""
@@ -151,33 +162,42 @@ class Network:
             gradients["head.W"] += features.T @ dy
             gradients["head.b"] += dy.sum(axis=0)
             dy = dy @ arrays["head.W"].T
-        dx = dy if per_step else self._spread(dy[0], len(tape[-1]))
         for k in reversed(range(self.n_layers)):
-            dx = dx * tape.pop()
-            n_units, prefixes = self.hidden_layer_sizes[k], self.prefixes(k)
-            parts = []
-            for d in reversed(range(len(prefixes))):
-                memories, mask = tape.pop()
-                parts.append(
-                    layer.backward(
-                        self.the_cell,
-                        self.direction(arrays, prefixes[d]),
-                        memories,
-                        dx[:, d * n_units :][:, :n_units],
-                        mask,
-                        d == 1,
-                        bptt_steps,
-                        self.direction(gradients, prefixes[d]),
-                    )
+            states, mask, n_steps, every_step = tape.pop()
+            dy = dy * mask
+            dstates = [
+                junction.spread(d_state, d, n_steps, every_step)
+                for d, d_state in enumerate(junction.split(self.merge_mode, dy, states))
+            ]
+            dx = self._direction_gradients(k, arrays, gradients, tape, dstates, bptt_steps)
+            if self.residual and k > 0:
+                n_parts = self.n_parts(k)
+                dx = dx + np.hstack(
+                    [
+                        junction.spread(part, p, n_steps, every_step)
+                        for p, part in enumerate(np.split(dy, n_parts, axis=1))
+                    ]
                 )
-            dx = sum(parts)
+            dy = dx
         if self.n_tokens:
             steps, masks = tape.pop()
-            embedding.backward(steps, dx * masks, gradients["embedding"])
+            embedding.backward(steps, dy * masks, gradients["embedding"])
 
-    def _spread(self, dlast, n_steps):
-        n_units = self.hidden_layer_sizes[-1]
-        dx = np.zeros((n_steps, len(dlast)))
-        dx[-1, :n_units] = dlast[:n_units]
-        dx[0, n_units:] = dlast[n_units:]
-        return dx
+    def _direction_gradients(self, k, arrays, gradients, tape, dstates, bptt_steps):
+        """dL/dx of layer k, summed over its directions."""
+        parts = []
+        for d, prefix in reversed(list(enumerate(self.prefixes(k)))):
+            memories, mask = tape.pop()
+            parts.append(
+                layer.backward(
+                    self.the_cell,
+                    self.direction(arrays, prefix),
+                    memories,
+                    dstates[d],
+                    mask,
+                    d == 1,
+                    bptt_steps,
+                    self.direction(gradients, prefix),
+                )
+            )
+        return sum(parts)

@@ -1,5 +1,19 @@
 """Data to try recurrent networks on."""
 
+from elman.datasets._fetch import (
+    fetch_chorales,
+    fetch_cmudict,
+    fetch_movie_reviews,
+    fetch_stock_prices,
+    fetch_ucr,
+)
 from elman.datasets._generate import generate_time_series
 
-__all__ = ["generate_time_series"]
+__all__ = [
+    "fetch_chorales",
+    "fetch_cmudict",
+    "fetch_movie_reviews",
+    "fetch_stock_prices",
+    "fetch_ucr",
+    "generate_time_series",
+]

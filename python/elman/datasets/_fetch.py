@@ -1,0 +1,222 @@
+"""Public data sets that the documentation's figures are measured on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+from elman._exceptions import problem
+from elman.datasets._files import read_file
+
+Path = str | os.PathLike[str] | None
+
+LOWEST_NOTE, N_NOTES = 21, 88
+UCR_NAMES = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels")
+
+
+def fetch_movie_reviews(*, data_home: Path = None) -> Bunch:
+    """Sentences of movie reviews, half of them positive (Pang & Lee, 2005).
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    reviews : Bunch
+        ``data``, a list of 10,662 texts, lower-cased and split by blanks; ``target``, an array
+        of 0 and 1; ``target_names``.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the files cannot be downloaded.
+
+    References
+    ----------
+    Pang, B. and Lee, L. "Seeing stars: exploiting class relationships for sentiment
+    categorization with respect to rating scales." ACL 2005.
+    """
+    texts: list[str] = []
+    target: list[int] = []
+    for label, name in enumerate(("neg", "pos")):
+        contents = read_file(
+            f"rt_polarity/rt-polarity.{name}.txt", data_home, "fetch_movie_reviews"
+        )
+        lines = [line.strip() for line in contents.decode("utf-8").split("\n")]
+        texts += [line for line in lines if line]
+        target += [label] * (len(texts) - len(target))
+    return Bunch(data=texts, target=np.array(target), target_names=["negative", "positive"])
+
+
+def fetch_cmudict(*, data_home: Path = None) -> Bunch:
+    """Words and their pronunciations in North American English, by the CMU dictionary.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    dictionary : Bunch
+        ``words``, a list of 126,052 words; ``pronunciations``, for each a list of one or more
+        lists of phonemes, as in ``["HH", "AH0", "L", "OW1"]``, with digits for the stress of
+        vowels.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the file cannot be downloaded.
+
+    References
+    ----------
+    The CMU Pronouncing Dictionary, Carnegie Mellon University.
+    """
+    contents = read_file("cmudict/cmudict.dict", data_home, "fetch_cmudict")
+    entries: dict[str, list[list[str]]] = {}
+    for line in contents.decode("utf-8").splitlines():
+        word, *phonemes = line.split(" #")[0].split()
+        entries.setdefault(word.split("(")[0], []).append(phonemes)
+    return Bunch(words=list(entries), pronunciations=list(entries.values()))
+
+
+def fetch_ucr(name: str, *, data_home: Path = None) -> Bunch:
+    """Sequences with a class each, from the archives of UCR and UEA, in their own split.
+
+    Parameters
+    ----------
+    name : {"GunPoint", "ItalyPowerDemand", "JapaneseVowels"}
+        Name in the archive: the hand's way in drawing a gun or pointing, days of electricity
+        demand in Italy, or speakers of two vowels (ragged, 12 channels).
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    data : Bunch
+        ``X_train`` and ``X_test``, lists of arrays of shape (n_timesteps_i, n_channels);
+        ``y_train`` and ``y_test``, arrays of labels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name.
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the files cannot be downloaded.
+
+    References
+    ----------
+    Dau, H. A. et al. "The UCR time series archive." IEEE/CAA Journal of Automatica Sinica 6(6),
+    2019. Bagnall, A. et al. "The UEA multivariate time series classification archive, 2018."
+    """
+    if name not in UCR_NAMES:
+        expected = f"one of {', '.join(map(repr, UCR_NAMES))}"
+        raise ValueError(problem("fetch_ucr", "name", repr(name), expected))
+    data: dict[str, Any] = {}
+    for part in ("train", "test"):
+        contents = read_file(f"{name}/{name}_{part.upper()}.ts", data_home, "fetch_ucr")
+        data[f"X_{part}"], data[f"y_{part}"] = _read_ts(contents.decode("utf-8"))
+    return Bunch(**data)
+
+
+def _read_ts(text: str) -> tuple[list[NDArray[np.float64]], NDArray[Any]]:
+    """One case a line: channels parted by colons, values by commas, the label at the end."""
+    sequences, labels = [], []
+    for line in text.splitlines():
+        if not line or line[0] in "#@":
+            continue
+        *channels, label = line.strip().split(":")
+        sequences.append(np.array([np.array(c.split(","), dtype=float) for c in channels]).T)
+        labels.append(label)
+    return sequences, np.array(labels)
+
+
+def fetch_chorales(*, data_home: Path = None) -> Bunch:
+    """Bach's chorales in quarter notes, in the split of Boulanger-Lewandowski et al. (2012).
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    chorales : Bunch
+        ``train``, ``valid`` and ``test``, lists of 229, 76 and 77 arrays of shape
+        (n_timesteps_i, 88), with a one for each key of the piano that sounds.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the file cannot be downloaded.
+
+    References
+    ----------
+    Boulanger-Lewandowski, N., Bengio, Y. and Vincent, P. "Modeling temporal dependencies in
+    high-dimensional sequences." ICML 2012.
+    """
+    contents = read_file("jsb_chorales/jsb-chorales-quarter.json", data_home, "fetch_chorales")
+    pieces = json.loads(contents)
+    return Bunch(**{part: [_roll(piece) for piece in pieces[part]] for part in pieces})
+
+
+def _roll(piece: list[list[int]]) -> NDArray[np.float32]:
+    roll = np.zeros((len(piece), N_NOTES), dtype=np.float32)
+    for step, notes in enumerate(piece):
+        roll[step, np.array(notes, dtype=int) - LOWEST_NOTE] = 1
+    return roll
+
+
+def fetch_stock_prices(*, data_home: Path = None) -> Bunch:
+    """Daily closing prices of five stocks and an index, 2007 to 2016.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    prices : Bunch
+        ``data``, an array of shape (n_days, n_series); ``feature_names``; ``dates``, an array
+        of datetime64.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the file cannot be downloaded.
+    """
+    contents = read_file("stocks_daily/stockdata.csv", data_home, "fetch_stock_prices")
+    names, *rows = csv.reader(io.StringIO(contents.decode("utf-8")))
+    column = names.index("Date")
+    rows = sorted(rows, key=lambda row: row[column])
+    data = [[float(value) for i, value in enumerate(row) if i != column] for row in rows]
+    return Bunch(
+        data=np.array(data),
+        feature_names=[name for name in names if name != "Date"],
+        dates=np.array([row[column] for row in rows], dtype="datetime64[D]"),
+    )
