@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 
+import elman
 import joblib
 import numpy as np
 import pytest
@@ -773,7 +774,7 @@ def test_import_adds_nothing_heavy_to_scikit_learn():
 @pytest.mark.parametrize("merge_mode", ["sum", "mean", "mul"])
 def test_directions_become_one_vector(merge_mode):
     """Two directions with the weights of a bidirectional model, merged by hand."""
-    X, y = np.random.default_rng(0).normal(size=(9, 5, 2)), np.arange(9.0)
+    X = np.random.default_rng(0).normal(size=(9, 5, 2))
     settings = {"hidden_layer_sizes": 4, "head": None, "max_iter": 1, "scale_targets": False}
     merged = RNNRegressor(bidirectional=True, merge_mode=merge_mode, **settings)
     merged.fit(X, np.zeros((9, 4)))
@@ -821,3 +822,55 @@ def test_a_residual_around_merged_directions():
         hidden_layer_sizes=(4, 8, 4), bidirectional=(True, False, True), residual=True, max_iter=1
     )
     assert model.fit(np.zeros((4, 3, 1)), np.arange(4.0)).predict(np.zeros((1, 3, 1))).shape == (1,)
+
+
+def with_gaps(X, share=0.3):
+    X = X.copy()
+    X[np.random.default_rng(1).random(X.shape[:2]) < share, 0] = np.nan
+    X[:, -1] = 0.5
+    return X
+
+
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "min_gru", "min_lstm"])
+def test_a_missing_step_is_one_that_is_not_there(cell):
+    """For a target of each sequence, in any number of layers and in both directions."""
+    X = with_gaps(np.random.default_rng(0).normal(size=(30, 9, 2)))
+    y = np.arange(30.0)
+    settings = {"cell": cell, "hidden_layer_sizes": (3, 5), "bidirectional": True, "max_iter": 3}
+    masked = RNNRegressor(missing="mask", random_state=0, **settings).fit(X, y)
+    shorter = [x[~np.isnan(x).any(axis=1)] for x in X]
+    plain = RNNRegressor(random_state=0, **settings).fit(shorter, y)
+    np.testing.assert_allclose(masked.predict(X), plain.predict(shorter), rtol=1e-9, atol=1e-12)
+
+
+def test_forms_of_missing_steps():
+    X = with_gaps(np.random.default_rng(0).normal(size=(30, 9, 1)))
+    y = np.arange(30.0)
+    model = RNNRegressor(missing="mask", max_iter=2, random_state=0)
+    expected = model.fit(X, y).predict(X)
+    assert np.array_equal(model.fit(list(X), y).predict(list(X)), expected)
+    table = X[:, :, 0]
+    assert np.array_equal(model.fit(table, y).predict(table), expected)
+    fast = elman.compile(model.fit(X, y))
+    assert np.array_equal(fast(X), expected)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        fast(np.full((3, 1), np.inf))
+    with pytest.raises(ValueError, match="X got 1 value of infinity"):
+        model.fit(np.where(np.arange(9)[:, None] == 3, np.inf, X[:1]), y[:1])
+    for part in (slice(0, 1), slice(3, 20)):
+        assert np.array_equal(model.predict(X[part]), expected[part])
+
+
+def test_the_output_of_a_missing_step_is_that_of_the_state_before():
+    X = np.random.default_rng(0).normal(size=(4, 6, 1))
+    X[:, 3] = np.nan
+    model = RNNRegressor(missing="mask", max_iter=2).fit(X, np.zeros((4, 6, 1)))
+    y = model.predict(X)
+    assert np.array_equal(y[:, 3], y[:, 2])
+    assert not np.array_equal(y[:, 4], y[:, 3])
+
+
+@pytest.mark.parametrize("input", ["vector", "tokens"])
+def test_only_sequences_of_numbers_may_miss_steps(input):
+    with pytest.raises(ValueError, match=f"missing got 'mask', expected None with input='{input}'"):
+        RNNRegressor(missing="mask", input=input).fit([[1, 2]], [[1.0]])

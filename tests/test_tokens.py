@@ -156,7 +156,7 @@ def test_pickle_clone_and_compile(sequences, labels):
     with pytest.raises(ValueError, match="integers"):
         function([0.5])
     features = model_of().fit(features_of(sequences), labels)
-    with pytest.raises(ValueError, match="features"):
+    with pytest.raises(ValueError, match="sparse matrices of features"):
         elman.compile(features)
 
 

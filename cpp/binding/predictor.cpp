@@ -44,10 +44,11 @@ private:
 };
 
 template <class T>
-bool all_finite(const T* values, Index n) {
+bool all_finite(const T* values, Index n, bool or_nan) {
     bool are_finite = true;
     for (Index i = 0; i < n; ++i)
-        are_finite &= std::abs(values[i]) <= std::numeric_limits<T>::max();
+        are_finite &= or_nan ? !(std::abs(values[i]) > std::numeric_limits<T>::max())
+                             : std::abs(values[i]) <= std::numeric_limits<T>::max();
     return are_finite;
 }
 
@@ -79,7 +80,7 @@ struct Regular {
         } else {
             require_dtype<T>(X, "X");
             sequences.values = static_cast<const T*>(X.data());
-            require(all_finite(sequences.values, X.size()),
+            require(all_finite(sequences.values, X.size(), network.options().skip_missing),
                     "X has NaN or infinity, expected finite numbers");
         }
     }

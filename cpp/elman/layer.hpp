@@ -20,6 +20,8 @@
 // meet, so they are dealt out to threads for the whole pass; gradients are split over blocks of
 // units instead, each summed by one thread.
 //
+// A step that is missing hands on the states as they are, and their gradient.
+//
 // Truncated BPTT (Williams & Peng, 1990): the gradient stops wherever the number of steps up to
 // the end of the sequence is a multiple of bptt_steps.
 #pragma once
@@ -514,6 +516,11 @@ protected:
             gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
         squash_gates<phase>(gates, rows.size, width, stride, tape);
         for (Index r = 0; r < rows.size; ++r) {
+            if (is_last && tape.skips(rows.row + r)) {
+                carry_state(from, r, block * panel_width<T>, width, tape.has_mask, h.row(r),
+                            operand.row(r), mask.row(r), c.row(r));
+                continue;
+            }
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
                 V z[n_gates];
@@ -540,6 +547,15 @@ protected:
         }
     }
 
+    static void carry_state(const Previous& from, Index r, Index first, Index n, bool has_mask,
+                            T* h, T* operand, const T* mask, T* c) {
+        for (Index unit = first; unit < first + n; ++unit) {
+            h[unit] = from.h.row(r)[unit];
+            if (has_mask) operand[unit] = h[unit] * mask[unit];
+            if constexpr (Cell::has_cell_state) c[unit] = from.c.row(r)[unit];
+        }
+    }
+
     template <int phase>
     void backward_block(const StepRows& rows, Index block, const Rows<const T>& dy,
                         Tape<T>& tape) const {
@@ -555,6 +571,7 @@ protected:
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
         for (Index r = 0; r < rows.size; ++r) {
+            const bool is_skipped = is_last && tape.skips(rows.row + r);
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * width + lane;
                 V z[n_gates];
@@ -576,7 +593,12 @@ protected:
                     step.memo = V::load(memo.row(r) + unit);
                     step.dc = V::load(dc.row(r) + unit);
                 }
-                Cell::template backward<phase>(z, step);
+                if (is_skipped) {
+                    std::fill_n(z, n_gates, V::zero());
+                    step.dh_previous = step.dh;
+                } else {
+                    Cell::template backward<phase>(z, step);
+                }
                 for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
                 if constexpr (is_last) step.dh_previous.store(dh.row(r) + unit);
                 if constexpr (!is_last) step.dh_operand.store(recurrent.row(r) + unit);

@@ -33,6 +33,7 @@ struct NetworkOptions {
     Index n_tokens = 0;  // steps are tokens below it, and channels what an embedding makes of them
     std::string merge_mode = "concat";  // of the directions of a layer
     bool residual = false;              // around each layer but the first
+    bool skip_missing = false;          // steps with NaN, in every layer
 };
 
 struct Parameter {
@@ -72,7 +73,8 @@ struct Workspace {
     Batch batch;
     std::array<std::vector<Run>, 2> runs;
     TokenRows<T> tokens;
-    Matrix<T> x, dx, x_mask;  // the latter two of an embedding
+    Matrix<T> x, dx, x_mask;                // the latter two of an embedding
+    std::vector<unsigned char> is_missing;  // by row, where steps may be
     ByDirection<Tape<T>> tapes;
     ByDirection<Matrix<T>> dh;  // dL/d(a direction's states), at each step
     // By layer and part: what its junction makes, where that is not the states themselves, at each
@@ -98,7 +100,8 @@ public:
             layers_.emplace_back();
             for (Index d = 0; d < n_directions(l); ++d)
                 layers_.back().push_back(make_recurrence<T>(
-                    options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units)}));
+                    options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units),
+                                    options_.skip_missing}));
             const bool is_residual = options_.residual && l > 0;
             junctions_.emplace_back(merge_of(options_.merge_mode), n_directions(l), units,
                                     is_residual);
@@ -198,6 +201,7 @@ public:
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), options_.n_channels, options_.n_channels);
         if (embedding_) prepare_tokens(sequences, workspace);
+        if (options_.skip_missing) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
         for (auto* matrices :
              {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
@@ -210,6 +214,7 @@ public:
                 tape.training = workspace.training;
                 tape.has_mask = dropout.recurrent > 0.0;
                 tape.every_step = every_step;
+                tape.skipped = options_.skip_missing ? workspace.is_missing.data() : nullptr;
                 direction(l, d).resize(tape, batch);
                 if (workspace.training && every_step)
                     at(workspace.dh, l, d).resize(batch.n_rows(), units);
@@ -240,6 +245,7 @@ public:
             embed(weights.embedding, shard, workspace);
         else
             gather(sequences, shard, workspace);
+        if (options_.skip_missing) skip_missing(shard, workspace);
         for (Index l = 0; l < n_layers(); ++l) {
             const Features<const T> inputs = layer_inputs(workspace, l);
             for (Index d = 0; d < n_directions(l); ++d)
@@ -472,6 +478,18 @@ private:
                 for (Index t = 0; t < n_steps; ++t, from += sequences.n_channels)
                     std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
         }
+    }
+
+    // Rows with NaN are missing; zeros take its place.
+    void skip_missing(Range shard, Workspace<T>& workspace) const {
+        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
+            for (Index row = rows.row; row < rows.row + rows.size; ++row) {
+                T* const x = workspace.x.row(row);
+                if (!std::any_of(x, x + options_.n_channels, [](T v) { return v != v; })) continue;
+                workspace.is_missing[std::size_t(row)] = 1;
+                std::fill_n(x, options_.n_channels, T(0));
+            }
+        });
     }
 
     // Dropout stands behind every layer but the last of a network without a head.

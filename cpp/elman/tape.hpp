@@ -38,6 +38,7 @@ struct RecurrenceShape {
     Index n_units;
     bool reverse;
     ParameterOffsets offsets;
+    bool may_skip = false;  // steps that are missing
 
     Index input_width() const {
         return std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
@@ -87,6 +88,10 @@ struct Tape {
     Array<T> gradient;  // of the weights, panel by panel
     Lanes<T> lanes;
     bool every_step = true;  // whether h is wanted of every step, or of the last
+    // By row of the batch, or null: steps without input, which hand on the state as it is.
+    const unsigned char* skipped = nullptr;
+
+    bool skips(Index row) const { return skipped != nullptr && skipped[row] != 0; }
 
     Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
     Rows<T> initial_products_with() const {

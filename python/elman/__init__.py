@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
-from elman._count_ratios import CountRatioEncoder
 from elman._exceptions import DivergenceError
 from elman._regressor import RNNRegressor
-from elman._sequencer import TokenSequencer
+
+if TYPE_CHECKING:
+    from elman import datasets
+    from elman._compile import compile
+    from elman._count_ratios import CountRatioEncoder
+    from elman._sequencer import TokenSequencer
+    from elman._show_versions import show_versions
 
 __version__ = "0.1.0.dev0"
 
@@ -25,14 +30,20 @@ __all__ = [
     "show_versions",
 ]
 
+# Imported when they are asked for: a service that only predicts does not wait for them.
+_LATER = {
+    "CountRatioEncoder": "elman._count_ratios",
+    "TokenSequencer": "elman._sequencer",
+    "compile": "elman._compile",
+    "show_versions": "elman._show_versions",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "compile":
-        return importlib.import_module("elman._compile").compile
     if name == "datasets":
         return importlib.import_module("elman.datasets")
-    if name == "show_versions":
-        return importlib.import_module("elman._show_versions").show_versions
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'elman' has no attribute {name!r}")
 
 

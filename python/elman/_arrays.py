@@ -156,12 +156,25 @@ def is_finite(array: Array) -> bool:
     return math.isfinite(total) or bool(np.isfinite(array).all())
 
 
-def check_finite(array: Array, caller: str, argument: str, axes: tuple[str, ...] = ()) -> None:
-    """Raise ValueError for NaN or infinite values, telling how many and where the first is."""
+def check_finite(
+    array: Array,
+    caller: str,
+    argument: str,
+    axes: tuple[str, ...] = (),
+    *,
+    may_miss: bool = False,
+) -> None:
+    """Raise ValueError for NaN or infinite values, telling how many and where the first is.
+
+    NaN is let through where values may be missing.
+    """
     if is_finite(array):
         return
     is_nan = np.isnan(array)
-    what, where = ("NaN", is_nan) if is_nan.any() else ("infinity", np.isinf(array))
+    if may_miss and not np.isinf(array).any():
+        return
+    is_about_nan = is_nan.any() and not may_miss
+    what, where = ("NaN", is_nan) if is_about_nan else ("infinity", np.isinf(array))
     first = position(np.argwhere(where)[0], axes)
     count = int(np.count_nonzero(where))
     values = "1 value" if count == 1 else f"{count} values"

@@ -129,6 +129,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             settings["loss_steps"],
             model.inputs if model else None,
             None if model else known_n_tokens(settings),
+            settings["missing"] is not None,
         )
 
     def _names(self, model: Model | None) -> BaseEstimator:
@@ -280,6 +281,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = vars(self).get("missing") is not None
         return tags
 
     def _fitted_model(self, method: str) -> Model:
@@ -424,6 +426,7 @@ def _settings_of(model: Model) -> dict[str, Any]:
         "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
         "output": "auto",
         "n_channels": model.inputs.n_channels,
+        "missing": "mask" if model.architecture["skip_missing"] else None,
         "loss_steps": None,
     }
 

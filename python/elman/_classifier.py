@@ -72,6 +72,9 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         features of a step, dropped ones are left out.
     embedding_dropout : float, default=0.0
         Share of the embedding's outputs that is dropped.
+    missing : {"mask"} or None, default=None
+        What NaN in X means, beside a tail that ends its sequence: None refuses it; "mask" skips
+        the input of a step that has any, so that every layer's state goes on as it is [8]_.
     output : {"auto", "vector", "sequence"}, default="auto"
         Whether a y of two dimensions has shape (n_samples, n_outputs) or, for "sequence",
         (n_samples, n_timesteps). A list of arrays as long as the sequences, or a y of three
@@ -205,6 +208,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     .. [6] Iyyer, M. et al. "Deep unordered composition rivals syntactic methods for text
        classification." ACL 2015.
     .. [7] He, K. et al. "Deep residual learning for image recognition." CVPR 2016.
+    .. [8] Che, Z. et al. "Recurrent neural networks for multivariate time series with missing
+       values." Scientific Reports 8, 2018 (where it is one of the baselines).
 
     Examples
     --------
@@ -239,6 +244,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         embedding: Any = None,
         token_dropout: Any = 0.0,
         embedding_dropout: float = 0.0,
+        missing: str | None = None,
         output: str = "auto",
         loss: str = "log_loss",
         class_weight: dict[Any, float] | str | None = None,
@@ -287,6 +293,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.embedding = embedding
         self.token_dropout = token_dropout
         self.embedding_dropout = embedding_dropout
+        self.missing = missing
         self.output = output
         self.loss = loss
         self.class_weight = class_weight

@@ -129,8 +129,9 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
         raise TypeError(problem(CALLER, "model", repr(type(model)), "a fitted elman estimator"))
     fitted = model._fitted_model(method)
     if fitted.inputs.layout in ("vector", "features"):
-        got = f"a model fitted on {fitted.inputs.layout} as X"
-        raise ValueError(problem(CALLER, "model", got, "one fitted on sequences or tokens"))
+        is_vector = fitted.inputs.layout == "vector"
+        got = "input='vector'" if is_vector else "sparse matrices of features as input"
+        raise ValueError(problem(CALLER, "model", got, "input='sequence', or tokens"))
     if method not in _finishes(fitted):
         expected = f"one of {sorted(_finishes(fitted))}"
         raise ValueError(problem(CALLER, "method", repr(method), expected))

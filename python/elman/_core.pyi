@@ -46,6 +46,7 @@ class Network:
         n_tokens: int = 0,  # of an embedding of n_channels columns; 0: steps are numbers
         merge_mode: str = "concat",  # of two directions: "concat", "sum", "mean", "mul"
         residual: bool = False,  # each layer but the first adds its input to its output
+        skip_missing: bool = False,  # steps with NaN hand on the states as they are
     ) -> None: ...
     @property
     def dtype(self) -> str: ...

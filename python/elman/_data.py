@@ -93,6 +93,8 @@ class Reader:
         How an earlier X looked.
     n_tokens : int or None
         Number of tokens, if it is known.
+    may_miss : bool
+        Whether NaN in X is no error.
     """
 
     caller: str
@@ -103,6 +105,7 @@ class Reader:
     loss_steps: int | None = None
     form: InputForm | None = None
     n_tokens: int | None = None
+    may_miss: bool = False
 
     @property
     def is_vector(self) -> bool:
@@ -148,6 +151,7 @@ class Reader:
             n_channels=self.n_channels,
             vectors=self.is_vector,
             argument=f"X{suffix}",
+            may_miss=self.may_miss,
         )
 
 

@@ -47,6 +47,7 @@ def architecture(
         "n_tokens": n_tokens,
         "merge_mode": parameters["merge_mode"],
         "residual": bool(parameters["residual"]),
+        "skip_missing": parameters["missing"] == "mask",
     }
 
 
@@ -67,7 +68,7 @@ def build(arguments: Mapping[str, Any], caller: str) -> _core.Network:
 
 
 def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:
-    """A residual needs an input as wide as the output; a layer of two directions may be doubled."""
+    """Raise ValueError unless every layer hands on a vector of one width."""
     if not arguments["residual"]:
         return
     is_joined = arguments["merge_mode"] == "concat"

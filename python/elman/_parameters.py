@@ -129,6 +129,7 @@ RULES: dict[str, Rule] = {
         "a number in [0, 1), 'rare' or an array of one dimension",
     ),
     "embedding_dropout": PROBABILITY,
+    "missing": or_none(one_of("mask")),
     "output": one_of("auto", "vector", "sequence"),
     "loss": one_of(*LOSSES),
     "huber_delta": number(0, brackets="()"),
@@ -240,6 +241,10 @@ def check_network_parameters(parameters: Mapping[str, Any], caller: str) -> None
         got = abbreviated(parameters["recurrent_dropout"])
         expected = f"0 with cell={parameters['cell']!r}, which has no recurrent weights"
         raise InvalidParameterError(problem(caller, "recurrent_dropout", got, expected))
+    if parameters["missing"] is not None and parameters["input"] != "sequence":
+        got = repr(parameters["missing"])
+        expected = f"None with input={parameters['input']!r}"
+        raise InvalidParameterError(problem(caller, "missing", got, expected))
     if parameters["input"] == "vector" and parameters["output"] == "vector":
         expected = "'auto' or 'sequence' with input='vector'"
         raise InvalidParameterError(problem(caller, "output", "'vector'", expected))

@@ -182,6 +182,7 @@ def read_sequences(
     n_channels: int = 1,
     vectors: bool = False,
     argument: str = "X",
+    may_miss: bool = False,
 ) -> tuple[Sequences, InputForm]:
     """Read X in any of its forms.
 
@@ -202,6 +203,8 @@ def read_sequences(
         Whether a row of a table is one vector, not a lag matrix.
     argument : str
         What X is called, for messages.
+    may_miss : bool
+        Whether NaN stands for missing values instead of an error.
 
     Returns
     -------
@@ -213,12 +216,12 @@ def read_sequences(
     is_sequence_list = form is not None and form.layout == "sequences"
     items = list_items(X, caller, argument, is_sequence_list=is_sequence_list)
     if items is not None and not _is_lag_rows(items, form, n_channels, vectors):
-        return _read_list(items, caller, form, argument)
+        return _read_list(items, caller, form, argument, may_miss)
     array = as_array(X, caller, argument) if items is None else np.stack(items)
     _check_rank(array, caller, argument)
     if array.ndim == 3:
-        return _read_regular(array, caller, form, argument)
-    return _read_table(X, array, caller, estimator, form, n_channels, vectors, argument)
+        return _read_regular(array, caller, form, argument, may_miss)
+    return _read_table(X, array, caller, estimator, form, n_channels, vectors, argument, may_miss)
 
 
 def list_items(
@@ -315,13 +318,14 @@ def _read_table(
     n_channels: int,
     vectors: bool,
     argument: str,
+    may_miss: bool,
 ) -> tuple[Sequences, InputForm]:
     layout = "vector" if vectors else "table"
     _check_layout(form, layout, str(array.shape), caller, argument)
     validate_data(estimator, X, reset=form is None, skip_check_array=True, ensure_2d=False)
     n_rows, n_columns = array.shape
     _check_channels(n_columns, form, caller, argument)
-    check_finite(array, caller, argument, ("sample", "column"))
+    check_finite(array, caller, argument, ("sample", "column"), may_miss=may_miss)
     if vectors:
         n_channels = n_columns
     if n_columns % n_channels:
@@ -336,7 +340,7 @@ def _read_table(
 
 
 def _read_regular(
-    array: Array, caller: str, form: InputForm | None, argument: str
+    array: Array, caller: str, form: InputForm | None, argument: str, may_miss: bool
 ) -> tuple[Sequences, InputForm]:
     _check_layout(form, "sequences", str(array.shape), caller, argument)
     n_channels = array.shape[2]
@@ -349,7 +353,8 @@ def _read_regular(
     lengths = valid_lengths(array)
     check_lengths(lengths, caller, argument)
     is_step = np.arange(array.shape[1]) < lengths[:, None]
-    check_finite(np.where(is_step[:, :, None], array, 0), caller, argument, AXES)
+    steps = np.where(is_step[:, :, None], array, 0)
+    check_finite(steps, caller, argument, AXES, may_miss=may_miss)
     values = cast(array[is_step], form.dtype, caller, argument)
     sequences = Sequences(
         values, offsets_of(lengths), form.dtype, array.shape[1], False, caller, argument
@@ -376,7 +381,7 @@ def _regular(array: Array, form: InputForm, caller: str, argument: str) -> Seque
 
 
 def _read_list(
-    items: list[Any], caller: str, form: InputForm | None, argument: str
+    items: list[Any], caller: str, form: InputForm | None, argument: str, may_miss: bool
 ) -> tuple[Sequences, InputForm]:
     arrays = [as_array(item, caller, f"{argument}[{i}]") for i, item in enumerate(items)]
     n_channels = _check_items(arrays, caller, argument)
@@ -386,7 +391,8 @@ def _read_list(
     _check_channels(n_channels, form, caller, argument)
     check_lengths(lengths, caller, argument)
     for i, array in enumerate(arrays):
-        check_finite(array, caller, f"{argument}[{i}]", AXES[1 : 1 + array.ndim])
+        axes = AXES[1 : 1 + array.ndim]
+        check_finite(array, caller, f"{argument}[{i}]", axes, may_miss=may_miss)
     form = form or InputForm(
         "sequences",
         n_channels,

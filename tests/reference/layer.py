@@ -3,16 +3,20 @@
 import numpy as np
 
 
-def forward(cell, p, x, h, c, mask, reverse):
-    """States at each step, what backward wants of each step, and the final states."""
+def forward(cell, p, x, h, c, mask, reverse, is_missing):
+    """States at each step, what backward wants of each step, and the final states.
+
+    A step that is missing hands on the states as they are.
+    """
     outputs, memories = np.empty((len(x), len(mask))), [None] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):
-        h, c, memories[t] = cell.forward(p, x[t], h, mask, c)
+        if not is_missing[t]:
+            h, c, memories[t] = cell.forward(p, x[t], h, mask, c)
         outputs[t] = h
     return outputs, memories, h, c
 
 
-def backward(cell, p, memories, dy, mask, reverse, bptt_steps, gradient):
+def backward(cell, p, memories, dy, mask, reverse, bptt_steps, n_inputs, gradient):
     """dL/dx; adds dL/dW to ``gradient``. dy is dL/dh at each step.
 
     With truncation (Williams & Peng, 1990) the gradient stops wherever the number of steps up to
@@ -21,7 +25,10 @@ def backward(cell, p, memories, dy, mask, reverse, bptt_steps, gradient):
     n_steps, dx = len(memories), [None] * len(memories)
     dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
     for to_end, t in enumerate(range(n_steps) if reverse else reversed(range(n_steps)), start=1):
-        dx[t], dh, dc = cell.backward(p, memories[t], mask, dy[t] + dh, dc, gradient)
+        if memories[t] is None:
+            dx[t], dh = np.zeros(n_inputs), dy[t] + dh
+        else:
+            dx[t], dh, dc = cell.backward(p, memories[t], mask, dy[t] + dh, dc, gradient)
         if bptt_steps and to_end % bptt_steps == 0:
             dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
     return np.array(dx)

@@ -24,6 +24,7 @@ class Network:
     n_tokens: int = 0
     merge_mode: str = "concat"
     residual: bool = False
+    skip_missing: bool = False
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -114,6 +115,10 @@ class Network:
             )
             x = embedding.forward(arrays["embedding"], steps) * masks
             tape.append((steps, masks))
+        is_missing = np.zeros(len(x), bool)
+        if self.skip_missing:
+            is_missing = np.isnan(x).any(axis=1)
+            x = np.where(is_missing[:, None], 0.0, x)
         for k, n_units in enumerate(self.hidden_layer_sizes):
             width = n_units * len(self.prefixes(k))
             recurrent_mask = dropout.recurrent_mask(k, sequence, width)
@@ -126,7 +131,7 @@ class Network:
                     offset += n_units
                 mask = recurrent_mask[d * n_units :][:n_units]
                 h_all, memories, h, c = layer.forward(
-                    self.the_cell, self.direction(arrays, prefix), x, h, c, mask, d == 1
+                    self.the_cell, self.direction(arrays, prefix), x, h, c, mask, d == 1, is_missing
                 )
                 outputs.append(h_all)
                 final += [h] if c is None else [h, c]
@@ -197,6 +202,7 @@ class Network:
                     mask,
                     d == 1,
                     bptt_steps,
+                    len(arrays[prefix + "W_xh"]),
                     self.direction(gradients, prefix),
                 )
             )
