@@ -189,7 +189,7 @@ def _roll(piece: list[list[int]]) -> NDArray[np.float32]:
 
 
 def fetch_stock_prices(*, data_home: Path = None) -> Bunch:
-    """Daily closing prices of five stocks and an index, 2007 to 2016.
+    """Daily closing prices of four stocks and an index, from 2007 to 2016.
 
     Parameters
     ----------
