@@ -62,8 +62,8 @@ class Problem:
         n_tokens = self.options.get("n_tokens", 0)
         if not n_tokens:
             values = rng.normal(size=(n_steps, self.options["n_channels"]))
-            if self.options.get("skip_missing"):
-                values[rng.random(n_steps) < 0.3, -1] = np.nan
+            if self.options.get("missing", "none") != "none":
+                values[rng.random(values.shape) < 0.3] = np.nan
             return values
         if not self.features:
             return rng.integers(0, n_tokens, n_steps).astype(np.int32)
@@ -168,7 +168,9 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
         "merge_mode": merge_mode,
         "residual": residual,
     }
-    options["skip_missing"] = not options["n_tokens"] and draw(st.booleans())
+    if not options["n_tokens"]:
+        kinds = ["none", "mask"] if directions[0] else ["none", "mask", "decay"]
+        options["missing"] = draw(st.sampled_from(kinds))
     lengths = draw(st.lists(st.integers(1, max_steps), min_size=1, max_size=9))
     seed, per_step = draw(st.integers(0, 2**31)), draw(st.booleans())
     return Problem(options, seed, lengths, per_step, loss, draw(st.sampled_from([0, 1, 4])))

@@ -874,3 +874,98 @@ def test_the_output_of_a_missing_step_is_that_of_the_state_before():
 def test_only_sequences_of_numbers_may_miss_steps(input):
     with pytest.raises(ValueError, match=f"missing got 'mask', expected None with input='{input}'"):
         RNNRegressor(missing="mask", input=input).fit([[1, 2]], [[1.0]])
+
+
+def with_holes(X, share=0.4):
+    """Single values are missing, of each channel others."""
+    X = X.copy()
+    X[np.random.default_rng(1).random(X.shape) < share] = np.nan
+    X[:, -1] = 0.5
+    return X
+
+
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "min_gru"])
+def test_without_missing_values_nothing_fades(cell):
+    """Then a decay is a network that also reads a mask of ones."""
+    X, y = np.random.default_rng(0).normal(size=(20, 6, 2)), np.arange(20.0)
+    settings = {"cell": cell, "hidden_layer_sizes": 5, "max_iter": 1}
+    decay = RNNRegressor(missing="decay", **settings).fit(X, y)
+    plain = RNNRegressor(**settings).fit(np.concatenate([X, np.ones_like(X)], axis=2), y)
+    weights = decay.weights_
+    np.testing.assert_allclose(weights["decay.mean"], X.mean(axis=(0, 1)), rtol=1e-12)
+    weights["decay.b_x"][...] = weights["decay.b_h"][...] = -10.0  # below zero nothing fades
+    expected = plain.set_weights({k: w for k, w in weights.items() if "decay" not in k})
+    masked = np.concatenate([X, np.ones_like(X)], axis=2)
+    np.testing.assert_allclose(
+        decay.set_weights(weights).predict(X), expected.predict(masked), rtol=1e-12
+    )
+
+
+def test_a_missing_value_is_the_last_one_as_it_fades():
+    """Against the equations by hand, for one channel of a simple cell."""
+    model = RNNRegressor(
+        cell="simple", hidden_layer_sizes=1, head=None, missing="decay", max_iter=1
+    )
+    model.fit(np.ones((2, 3, 1)), np.zeros((2, 1)))
+    values = {"mean": [2.0], "w_x": [0.3], "b_x": [0.1], "W_h": [[0.2]], "b_h": [0.4]}
+    weights = {f"decay.{name}": value for name, value in values.items()}
+    weights |= {"layers.0.W_xh": [[0.5], [-0.7]], "layers.0.W_hh": [[0.9]], "layers.0.b_h": [0.1]}
+    got = model.set_weights(weights).predict(np.array([[[5.0], [np.nan], [np.nan], [1.0]]]))
+    h, since, last = 0.0, 0.0, 2.0
+    for x in (5.0, np.nan, np.nan, 1.0):
+        is_there = not np.isnan(x)
+        g = np.exp(-(0.3 * since + 0.1))
+        filled = x if is_there else g * last + (1 - g) * 2.0
+        h *= np.exp(-(0.2 * since + 0.4))
+        h = np.tanh(0.5 * filled - 0.7 * is_there + 0.9 * h + 0.1)
+        since, last = (1.0, x) if is_there else (since + 1, last)
+    np.testing.assert_allclose(got.ravel(), h, rtol=1e-12)
+
+
+def test_decay_learns_from_holes():
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(300, 1, 1))
+    X = with_holes(level + 0.1 * rng.normal(size=(300, 8, 2)), share=0.6)
+    X[:, -1] = np.nan
+    X[:, 0, 0] = level[:, 0, 0]
+    X = list(X)
+    model = RNNRegressor(
+        missing="decay", hidden_layer_sizes=8, max_iter=60, learning_rate_init=0.02, random_state=0
+    )
+    y = level.ravel()
+    assert model.fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.95
+
+
+@pytest.mark.parametrize("missing", ["mask", "decay"])
+def test_missing_values_and_the_promises(missing):
+    """Same bits for any number of threads, alone, compiled, pickled, with checkpoints."""
+    X, y = with_holes(np.random.default_rng(0).normal(size=(80, 70, 2))), np.arange(80.0)
+    settings = {
+        "missing": missing,
+        "hidden_layer_sizes": (40, 40),
+        "max_iter": 2,
+        "random_state": 0,
+        "recurrent_dropout": 0.2,
+    }
+    model = RNNRegressor(n_jobs=1, **settings).fit(X, y)
+    expected = model.predict(X)
+    for other in ({"n_jobs": 3}, {"bptt_memory": "checkpoint"}):
+        assert np.array_equal(RNNRegressor(**settings, **other).fit(X, y).predict(X), expected)
+    for i in (0, 7, 79):
+        assert np.array_equal(model.predict(X[i : i + 1])[0], expected[i])
+    assert np.array_equal(elman.compile(model)(X), expected)
+    assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(X), expected)
+
+
+def test_what_decay_refuses():
+    X = with_holes(np.random.default_rng(0).normal(size=(9, 5, 2)))
+    y = np.arange(9.0)
+    with pytest.raises(
+        ValueError, match="missing got 'decay', expected None or 'mask' with a first"
+    ):
+        RNNRegressor(missing="decay", bidirectional=True).fit(X, y)
+    X[:, :, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X got no value at all in the channels \[1\]"):
+        RNNRegressor(missing="decay").fit(X, y)
+    with pytest.raises(ValueError, match=r"X got .* values of NaN"):
+        RNNRegressor().fit(X, y)

@@ -12,7 +12,7 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 
 
 def small_problem(
-    cell, per_step, loss="squared", bidirectional=(False, True), seed=3, n_tokens=0, features=0
+    cell, per_step, loss="squared", bidirectional=(False, True), seed=3, features=0, **more
 ):
     name, activation, reset_after = cell
     options = {
@@ -24,12 +24,12 @@ def small_problem(
         "n_channels": 2,
         "n_outputs": 1 if loss == "binary" else 4,
         "head": True,
-        "n_tokens": n_tokens,
+        **more,
     }
     return Problem(options, seed, [4, 1, 3], per_step, loss, features)
 
 
-def worst_difference(problem, **options):
+def worst_difference(problem, ignore=slice(0), **options):
     """Between the gradient and central differences, relative to the largest of them."""
     members = np.arange(len(problem.lengths))
 
@@ -43,6 +43,7 @@ def worst_difference(problem, **options):
     for i, step in enumerate(1e-6 * np.eye(len(gradient))):
         up, down = loss_at(problem.parameters + step)[0], loss_at(problem.parameters - step)[0]
         numeric[i] = (up - down) / 2e-6
+    numeric[ignore] = gradient[ignore]
     return np.abs(numeric - gradient).max() / np.abs(gradient).max()
 
 
@@ -63,6 +64,31 @@ def test_gradient_of_the_embedding(cell, features):
     problem = small_problem(cell, False, n_tokens=6, features=features)
     options = {"token_dropout": 0.3, "embedding_dropout": 0.2, "alpha": 0.3}
     assert worst_difference(problem, **options) < 1e-7
+
+
+@pytest.mark.parametrize("more", [{"missing": "mask"}, {"merge_mode": "mul"}, {"residual": True}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_what_stands_between(cell, more):
+    problem = small_problem(cell, True, bidirectional=(True, False), **more)
+    if "residual" in more:
+        problem.options["hidden_layer_sizes"] = [2, 4]
+        problem = Problem(problem.options, 3, problem.lengths, False)
+    assert worst_difference(problem, alpha=0.3) < 1e-7
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_the_decay(cell):
+    """But for the mean, which the data tell."""
+    problem = small_problem(cell, True, missing="decay")
+    of_mean = slice(0, problem.options["n_channels"])
+    members = np.arange(3)
+    trainer = problem.reference_trainer(recurrent_dropout=0.3, seed=1)
+    gradient = trainer.loss_and_gradient(*problem.examples, members, True)[1]
+    assert not gradient[of_mean].any()
+    assert problem.reference.named(gradient)["decay.w_x"].any()
+    assert problem.reference.named(gradient)["decay.W_h"].any()
+    options = {"recurrent_dropout": 0.3, "seed": 1}
+    assert worst_difference(problem, ignore=of_mean, **options) < 1e-7
 
 
 @pytest.mark.parametrize("cell", CELLS)

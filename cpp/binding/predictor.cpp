@@ -80,7 +80,7 @@ struct Regular {
         } else {
             require_dtype<T>(X, "X");
             sequences.values = static_cast<const T*>(X.data());
-            require(all_finite(sequences.values, X.size(), network.options().skip_missing),
+            require(all_finite(sequences.values, X.size(), network.options().missing != "none"),
                     "X has NaN or infinity, expected finite numbers");
         }
     }

@@ -2,7 +2,7 @@
 //
 //     W_xh, head.W: uniform in +-sqrt(6 / (n_in + n_out))             (Glorot & Bengio, 2010)
 //     W_hh:         a random orthogonal matrix for each gate          (Saxe et al., 2014)
-//     embedding:    normal, standard deviation 0.1
+//     embedding:    normal, standard deviation 0.1;   decay.W_h as W_xh, decay.w_x 0.1
 //     biases:       zero; the LSTM's forget gate one                  (Jozefowicz et al., 2015)
 //
 // Orthogonalisation is modified Gram-Schmidt in double, with its sums in one fixed order: a

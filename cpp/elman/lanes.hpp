@@ -33,7 +33,7 @@ public:
     static bool suits(const RecurrenceShape& shape) {
         constexpr Index max_units = 4, max_weights = 72;
         const Index weights = n_gates * shape.n_units * (shape.input_width() + shape.n_units);
-        return shape.n_units <= max_units && weights <= max_weights && !shape.may_skip;
+        return shape.n_units <= max_units && weights <= max_weights && !shape.may_miss;
     }
 
     Index sequences_side_by_side() const override { return n_lanes; }

@@ -20,7 +20,8 @@
 // meet, so they are dealt out to threads for the whole pass; gradients are split over blocks of
 // units instead, each summed by one thread.
 //
-// A step that is missing hands on the states as they are, and their gradient.
+// A step that is missing hands on the states as they are, and their gradient. Where values may be
+// missing the state before a step may also fade, h_{t-1} <- g_t * h_{t-1} (decay.hpp).
 //
 // Truncated BPTT (Williams & Peng, 1990): the gradient stops wherever the number of steps up to
 // the end of the sequence is a multiple of bptt_steps.
@@ -97,6 +98,8 @@ public:
             tape.initial_c.resize(n, units);
         }
         if constexpr (has_gated_state) tape.gated.resize(rows, units);
+        if (tape.fades()) tape.faded.resize(batch.n_rows(), units);
+        if (tape.fades() && tape.has_mask) tape.faded_operand.resize(batch.n_rows(), units);
         if (tape.has_mask) {
             tape.operand.resize(batch.n_rows(), units);
             tape.initial_operand.resize(n, units);
@@ -136,6 +139,7 @@ public:
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.c.row(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
+            if (tape.fades()) fade_states(rows, tape);
             if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
             forward_phase<0>(rows, inputs, weights, tape, control);
             if constexpr (has_gated_state) forward_phase<1>(rows, inputs, weights, tape, control);
@@ -166,6 +170,7 @@ public:
                                 weights.state_transposed.data(),
                                 has_gated_state ? as_const(recurrent) : zeros(), recurrent);
             }
+            if (tape.fades()) fade_gradients(rows, tape);
             if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             for (Index part = 0; part < dx.n_parts; ++part) {
                 const Block<T> out = block_of(dx[part], rows.row);
@@ -200,9 +205,13 @@ public:
                 add_products(blocks, takes_no_input, 0, operand, row, tape, control);
             }
         }
-        for (auto run = runs.rbegin(); has_recurrent_weights<Cell> && run != runs.rend(); ++run) {
-            const Rows<T> states =
-                run->starts ? tape.initial_products_with() : tape.products_with();
+        const std::vector<Run> of_faded = tape.fades() ? even_runs(batch) : std::vector<Run>();
+        const std::vector<Run>& of_states = tape.fades() ? of_faded : runs;
+        for (auto run = of_states.rbegin(); has_recurrent_weights<Cell> && run != of_states.rend();
+             ++run) {
+            const Rows<T> states = tape.fades()  ? tape.faded_products_with().rows()
+                                   : run->starts ? tape.initial_products_with()
+                                                 : tape.products_with();
             operand.pack(states.reversed(run->operand_row, run->size), run->size, false);
             add_products(blocks, takes_state, -shape_.n_units, operand, run->row, tape, control);
             if constexpr (has_gated_state) {
@@ -363,9 +372,11 @@ protected:
             terms[std::size_t(n_inputs)] = {part.row(rows.row), part.stride, 1, part.width};
         }
         if constexpr (phase == 0) {
-            const Rows<T> from = rows.starts ? tape.initial_products_with() : tape.products_with();
-            terms[std::size_t(n_inputs)] = {from.row(rows.starts ? rows.begin : rows.previous),
-                                            from.stride, 1, shape_.n_units};
+            const Rows<T> from = tape.fades()  ? tape.faded_products_with().rows()
+                                 : rows.starts ? tape.initial_products_with()
+                                               : tape.products_with();
+            const Index row = tape.fades() ? rows.row : rows.starts ? rows.begin : rows.previous;
+            terms[std::size_t(n_inputs)] = {from.row(row), from.stride, 1, shape_.n_units};
         } else {
             const Rows<T> from = tape.gated.rows();
             terms[std::size_t(n_inputs)] = {from.row(tape_row(rows, tape)), from.stride, 1,
@@ -475,9 +486,55 @@ protected:
         const bool takes_initial_c = tape.training && rows.starts;
         const auto& h = rows.starts ? tape.initial_h : tape.h;
         const auto& operand = rows.starts ? tape.initial_operand : tape.operand;
-        return {
-            from_row(h, row), from_row(tape.has_mask ? operand : h, row),
-            from_row(takes_initial_c ? tape.initial_c : tape.c, tape.training ? row : rows.begin)};
+        const Rows<T> from_c =
+            from_row(takes_initial_c ? tape.initial_c : tape.c, tape.training ? row : rows.begin);
+        if (tape.fades())
+            return {from_row(tape.faded, rows.row), from_row(tape.faded_products_with(), rows.row),
+                    from_c};
+        return {from_row(h, row), from_row(tape.has_mask ? operand : h, row), from_c};
+    }
+
+    // The states before a step, as they are before they fade.
+    Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
+        return rows.starts ? from_row(tape.initial_h, rows.begin) : from_row(tape.h, rows.previous);
+    }
+    void fade_states(const StepRows& rows, Tape<T>& tape) const {
+        const Rows<T> from = states_before(rows, tape);
+        for (Index r = 0; r < rows.size; ++r) {
+            const T* const g = tape.fading.row(rows.row + r);
+            T* const to = tape.faded.row(rows.row + r);
+            for (Index u = 0; u < shape_.n_units; ++u) to[u] = g[u] * from.row(r)[u];
+            if (!tape.has_mask) continue;
+            const T* const mask = tape.mask.row(rows.begin + r);
+            T* const operand = tape.faded_operand.row(rows.row + r);
+            for (Index u = 0; u < shape_.n_units; ++u) operand[u] = to[u] * mask[u];
+        }
+    }
+    // From the gradient of the faded states to those of the states and of their fading.
+    void fade_gradients(const StepRows& rows, Tape<T>& tape) const {
+        const Rows<T> from = states_before(rows, tape);
+        for (Index r = 0; r < rows.size; ++r) {
+            const Index s = rows.begin + r;
+            const T* const g = tape.fading.row(rows.row + r);
+            T *const dg = tape.dfading.row(rows.row + r), *const dh = tape.dh.row(s),
+                     *const recurrent = tape.recurrent.row(s);
+            for (Index u = 0; u < shape_.n_units; ++u) {
+                const T mask = tape.has_mask ? tape.mask.row(s)[u] : T(1);
+                const T total = dh[u] + recurrent[u] * mask;
+                dg[u] = total * from.row(r)[u];
+                dh[u] = total * g[u];
+                recurrent[u] = T(0);
+            }
+        }
+    }
+
+    // All rows, each with the operand that stands in its own row.
+    static std::vector<Run> even_runs(const Batch& batch) {
+        constexpr Index longest = 128;
+        std::vector<Run> runs;
+        for (Index row = 0; row < batch.n_rows(); row += longest)
+            runs.push_back({false, row, row, std::min(longest, batch.n_rows() - row)});
+        return runs;
     }
 
     template <int phase>

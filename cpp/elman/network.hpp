@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "elman/cells.hpp"
+#include "elman/decay.hpp"
 #include "elman/dense.hpp"
 #include "elman/dropout.hpp"
 #include "elman/embedding.hpp"
@@ -33,7 +34,9 @@ struct NetworkOptions {
     Index n_tokens = 0;  // steps are tokens below it, and channels what an embedding makes of them
     std::string merge_mode = "concat";  // of the directions of a layer
     bool residual = false;              // around each layer but the first
-    bool skip_missing = false;          // steps with NaN, in every layer
+    // What NaN is: "none" an error of the caller, "mask" a step that every layer skips, "decay" a
+    // value that fades (decay.hpp).
+    std::string missing = "none";
 };
 
 struct Parameter {
@@ -56,7 +59,7 @@ struct State {
 
 template <class T>
 struct NetworkWeights {
-    const T* embedding = nullptr;  // among the weights as they came
+    const T* parameters = nullptr;  // as they came, for an embedding or a decay
     std::vector<std::array<PackedWeights<T>, 2>> layers;
     PackedDense<T> head;
 };
@@ -74,7 +77,8 @@ struct Workspace {
     std::array<std::vector<Run>, 2> runs;
     TokenRows<T> tokens;
     Matrix<T> x, dx, x_mask;                // the latter two of an embedding
-    std::vector<unsigned char> is_missing;  // by row, where steps may be
+    std::vector<unsigned char> is_missing;  // by row, where steps may be skipped
+    DecayRows<T> decay;
     ByDirection<Tape<T>> tapes;
     ByDirection<Matrix<T>> dh;  // dL/d(a direction's states), at each step
     // By layer and part: what its junction makes, where that is not the states themselves, at each
@@ -94,14 +98,15 @@ public:
             embedding_.emplace(
                 options_.n_tokens, options_.n_channels,
                 add_parameter("embedding", {options_.n_tokens, options_.n_channels}));
-        std::vector<Index> widths{options_.n_channels};
+        if (options_.missing == "decay") decay_ = add_decay();
+        std::vector<Index> widths{n_inputs()};
         for (Index l = 0; l < n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];
             layers_.emplace_back();
             for (Index d = 0; d < n_directions(l); ++d)
                 layers_.back().push_back(make_recurrence<T>(
                     options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units),
-                                    options_.skip_missing}));
+                                    options_.missing != "none"}));
             const bool is_residual = options_.residual && l > 0;
             junctions_.emplace_back(merge_of(options_.merge_mode), n_directions(l), units,
                                     is_residual);
@@ -171,21 +176,27 @@ public:
             } else if (ends_with("head.W")) {
                 initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
                                   to);
+            } else if (parameter.name == "decay.w_x") {
+                std::fill_n(to, parameter.size(), T(0.1));
+            } else if (parameter.name == "decay.W_h") {
+                initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
+                                  to);
             } else if (ends_with("W_hh")) {
                 const Index units = parameter.shape[0];
                 for (Index column = 0; column < layout_.n_columns; ++column)
                     initialize_orthogonal(random_bits(key, std::uint64_t(column)), units,
                                           parameter.shape[1], to + column * units, control);
-            } else if (ends_with("b_h") && layout_.forget_column >= 0) {
+            } else if (parameter.name != "decay.b_h" && ends_with("b_h") &&
+                       layout_.forget_column >= 0) {
                 const Index units = parameter.shape[0] / layout_.n_columns;
                 std::fill_n(to + layout_.forget_column * units, units, T(1));
             }
         }
     }
 
-    // The weights must outlive what is packed of them: an embedding is read where it is.
+    // The weights must outlive what is packed of them: an embedding or a decay is read where it is.
     void pack(const T* weights, bool training, NetworkWeights<T>& packed) const {
-        if (embedding_) packed.embedding = weights + embedding_->offset();
+        packed.parameters = weights;
         packed.layers.resize(std::size_t(n_layers()));
         for (Index l = 0; l < n_layers(); ++l)
             for (Index d = 0; d < n_directions(l); ++d)
@@ -199,9 +210,11 @@ public:
                  const T* initial_state) const {
         const Batch& batch = workspace.batch;
         const Dropout& dropout = workspace.dropout;
-        workspace.x.resize(batch.n_rows(), options_.n_channels, options_.n_channels);
+        workspace.x.resize(batch.n_rows(), n_inputs(), n_inputs());
+        if (decay_) decay_->resize(batch.n_rows(), workspace.training, workspace.decay);
+        if (decay_ && workspace.training) workspace.dx.resize(batch.n_rows(), n_inputs());
         if (embedding_) prepare_tokens(sequences, workspace);
-        if (options_.skip_missing) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
+        if (skips_missing()) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
         for (auto* matrices :
              {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
@@ -214,7 +227,9 @@ public:
                 tape.training = workspace.training;
                 tape.has_mask = dropout.recurrent > 0.0;
                 tape.every_step = every_step;
-                tape.skipped = options_.skip_missing ? workspace.is_missing.data() : nullptr;
+                tape.skipped = skips_missing() ? workspace.is_missing.data() : nullptr;
+                tape.fading = decay_ && l == 0 ? workspace.decay.g_h.rows() : Rows<T>{};
+                tape.dfading = decay_ && l == 0 ? workspace.decay.dg_h.rows() : Rows<T>{};
                 direction(l, d).resize(tape, batch);
                 if (workspace.training && every_step)
                     at(workspace.dh, l, d).resize(batch.n_rows(), units);
@@ -242,10 +257,14 @@ public:
     void forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights, Range shard,
                  Workspace<T>& workspace, Control& control) const {
         if (embedding_)
-            embed(weights.embedding, shard, workspace);
+            embed(weights.parameters + embedding_->offset(), shard, workspace);
         else
             gather(sequences, shard, workspace);
-        if (options_.skip_missing) skip_missing(shard, workspace);
+        if (skips_missing()) skip_missing(shard, workspace);
+        if (decay_)
+            for (Index s = shard.begin; s < shard.end; ++s)
+                decay_->forward(weights.parameters, sequences, workspace.batch, s, workspace.decay,
+                                workspace.x.rows());
         for (Index l = 0; l < n_layers(); ++l) {
             const Features<const T> inputs = layer_inputs(workspace, l);
             for (Index d = 0; d < n_directions(l); ++d)
@@ -277,7 +296,7 @@ public:
             split(workspace, l, shard);
             Features<T> dx;
             if (l > 0) dx = output_gradients(workspace, l - 1);
-            if (l == 0 && embedding_) dx.add(workspace.dx.rows());
+            if (l == 0 && (embedding_ || decay_)) dx.add(workspace.dx.rows());
             for (Index d = 0; d < n_directions(l); ++d) {
                 const Rows<const T> dy = has_every_step(workspace, l)
                                              ? Rows<const T>(at(workspace.dh, l, d).rows())
@@ -296,12 +315,12 @@ public:
     // n_parts ranges, the embedding's tokens likewise, and the head's. An embedding's is added to
     // what is there, and only to the rows of the tokens that occur.
     Index n_gradient_tasks(Index n_parts) const {
-        Index n = (head_ ? 1 : 0) + (embedding_ ? n_parts : 0);
+        Index n = (head_ ? 1 : 0) + (embedding_ || decay_ ? n_parts : 0);
         for (Index l = 0; l < n_layers(); ++l) n += n_directions(l) * n_parts;
         return n;
     }
-    void gradient(Index task, Index n_parts, Pass pass, Workspace<T>& workspace, T* gradient,
-                  Control& control) const {
+    void gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
+                  Workspace<T>& workspace, T* gradient, Control& control) const {
         for (Index l = 0; l < n_layers(); ++l) {
             for (Index d = 0; d < n_directions(l); ++d, task -= n_parts) {
                 if (task >= n_parts) continue;
@@ -320,6 +339,13 @@ public:
             return;
         }
         const Batch& batch = workspace.batch;
+        if (decay_ && task < n_parts) {
+            const Index n = options_.hidden_layer_sizes.front();
+            decay_->gradient({n * task / n_parts, n * (task + 1) / n_parts}, batch.n_rows(), pass,
+                             weights.parameters, workspace.decay, workspace.x.rows(),
+                             workspace.dx.rows(), gradient);
+            return;
+        }
         const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
                                               : Range{batch.n_continuing, batch.n_sequences()};
         head_->gradient(rows.begin, rows.size(), workspace.per_step, pass,
@@ -363,6 +389,12 @@ private:
         for (const Index size : options_.hidden_layer_sizes)
             require(size >= 1 && size <= 1 << 24, "a layer needs 1 to 2^24 units");
         require(options_.n_channels >= 1, "n_channels must be at least 1");
+        require(
+            options_.missing == "none" || options_.missing == "mask" || options_.missing == "decay",
+            "missing must be 'none', 'mask' or 'decay'");
+        require(options_.missing == "none" || options_.n_tokens == 0, "tokens cannot be missing");
+        require(options_.missing != "decay" || !options_.bidirectional.front(),
+                "a layer of two directions cannot decay");
         require(options_.n_tokens >= 0 && options_.n_tokens <= std::numeric_limits<int>::max(),
                 "n_tokens must be in [0, 2^31)");
         require(!options_.head || options_.n_outputs >= 1, "n_outputs must be at least 1");
@@ -388,6 +420,23 @@ private:
         if (layout_.has_cell_state) add_state(prefix + "c", units, true);
         return offsets;
     }
+
+    Decay<T> add_decay() {
+        const Index channels = options_.n_channels, units = options_.hidden_layer_sizes.front();
+        const auto add = [&](const char* name, std::vector<Index> shape) {
+            return add_parameter(std::string("decay.") + name, std::move(shape));
+        };
+        DecayOffsets offsets{};
+        offsets.mean = add("mean", {channels});
+        offsets.w_x = add("w_x", {channels});
+        offsets.b_x = add("b_x", {channels});
+        offsets.W_h = add("W_h", {channels, units});
+        offsets.b_h = add("b_h", {units});
+        return Decay<T>(channels, units, offsets);
+    }
+    bool skips_missing() const { return options_.missing == "mask"; }
+    // What the first layer reads of a step.
+    Index n_inputs() const { return options_.n_channels * (decay_ ? 2 : 1); }
 
     void add_state(std::string name, Index width, bool is_cell_state) {
         states_.push_back({std::move(name), width, state_size_, is_cell_state});
@@ -657,6 +706,7 @@ private:
     std::vector<State> states_;
     Index state_size_ = 0;
     std::optional<Embedding<T>> embedding_;
+    std::optional<Decay<T>> decay_;
     std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;
     std::vector<Junction<T>> junctions_;
     std::optional<Dense<T>> head_;

@@ -38,7 +38,7 @@ struct RecurrenceShape {
     Index n_units;
     bool reverse;
     ParameterOffsets offsets;
-    bool may_skip = false;  // steps that are missing
+    bool may_miss = false;  // steps may be skipped, or the state fade between them
 
     Index input_width() const {
         return std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
@@ -91,6 +91,13 @@ struct Tape {
     // By row of the batch, or null: steps without input, which hand on the state as it is.
     const unsigned char* skipped = nullptr;
 
+    // By row, or no data: what the state before a step is multiplied by (decay.hpp); the states
+    // after that, and as products take them; dL/d(fading).
+    Rows<T> fading, dfading;
+    Matrix<T> faded, faded_operand;
+
+    bool fades() const { return fading.data != nullptr; }
+    const Matrix<T>& faded_products_with() const { return has_mask ? faded_operand : faded; }
     bool skips(Index row) const { return skipped != nullptr && skipped[row] != 0; }
 
     Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }

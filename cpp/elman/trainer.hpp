@@ -352,7 +352,7 @@ private:
         });
         const Index n_parts = shards_of(workspace_.batch, team);
         team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
-            network_.gradient(task, n_parts, pass, workspace_, gradient_.data(), control);
+            network_.gradient(task, n_parts, pass, weights_, workspace_, gradient_.data(), control);
         });
     }
 

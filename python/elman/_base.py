@@ -426,7 +426,7 @@ def _settings_of(model: Model) -> dict[str, Any]:
         "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
         "output": "auto",
         "n_channels": model.inputs.n_channels,
-        "missing": "mask" if model.architecture["skip_missing"] else None,
+        "missing": {"none": None}.get(model.architecture["missing"], model.architecture["missing"]),
         "loss_steps": None,
     }
 
@@ -467,18 +467,34 @@ def _start(
     network = build(arguments, caller)
     seed = int(rng.randint(_LARGEST_SEED))
     parameters = network.initialize(seed)
-    if inputs.n_tokens:
-        embedding = initial_embedding(
-            settings, data.sequences.take(samples), inputs.n_tokens, seed, caller
-        )
-        if embedding is not None:
-            named_parameters(network, parameters)["embedding"][...] = embedding
+    for name, array in _told_by_data(data, samples, settings, seed, caller).items():
+        named_parameters(network, parameters)[name][...] = array
     training = TrainingState(parameters, rng, int(rng.randint(_LARGEST_SEED)))
     n_timesteps = data.sequences.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
         parameters = task.start(network, parameters, _weighted_mean(data, samples))
     return replace(model, training=replace(training, parameters=parameters))
+
+
+def _told_by_data(
+    data: Data, samples: Samples, settings: dict[str, Any], seed: int, caller: str
+) -> dict[str, Array]:
+    """Parameters that do not start at random."""
+    if data.inputs.n_tokens:
+        sequences = data.sequences.take(samples)
+        embedding = initial_embedding(settings, sequences, data.inputs.n_tokens, seed, caller)
+        return {} if embedding is None else {"embedding": embedding}
+    if settings["missing"] == "decay":
+        values = data.sequences.take(samples).values
+        is_there = ~np.isnan(values)
+        empty = np.flatnonzero(~is_there.any(axis=0))
+        if len(empty):
+            got = f"no value at all in the channels {abbreviated(empty.tolist())}"
+            raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
+        sums = np.where(is_there, values, 0).sum(axis=0, dtype=np.float64)
+        return {"decay.mean": sums / is_there.sum(axis=0)}
+    return {}
 
 
 def _check_validation(

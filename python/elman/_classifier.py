@@ -72,9 +72,12 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         features of a step, dropped ones are left out.
     embedding_dropout : float, default=0.0
         Share of the embedding's outputs that is dropped.
-    missing : {"mask"} or None, default=None
+    missing : {"mask", "decay"} or None, default=None
         What NaN in X means, beside a tail that ends its sequence: None refuses it; "mask" skips
-        the input of a step that has any, so that every layer's state goes on as it is [8]_.
+        the input of a step that has any, so that every layer's state goes on as it is; "decay"
+        [8]_ replaces a missing value by the last one of its channel, which fades towards the
+        channel's mean the longer it has been missing, as does the state of the first layer, and
+        tells the network which values are there. "decay" needs a first layer of one direction.
     output : {"auto", "vector", "sequence"}, default="auto"
         Whether a y of two dimensions has shape (n_samples, n_outputs) or, for "sequence",
         (n_samples, n_timesteps). A list of arrays as long as the sequences, or a y of three
@@ -209,7 +212,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
        classification." ACL 2015.
     .. [7] He, K. et al. "Deep residual learning for image recognition." CVPR 2016.
     .. [8] Che, Z. et al. "Recurrent neural networks for multivariate time series with missing
-       values." Scientific Reports 8, 2018 (where it is one of the baselines).
+       values." Scientific Reports 8, 2018.
 
     Examples
     --------

@@ -46,7 +46,7 @@ class Network:
         n_tokens: int = 0,  # of an embedding of n_channels columns; 0: steps are numbers
         merge_mode: str = "concat",  # of two directions: "concat", "sum", "mean", "mul"
         residual: bool = False,  # each layer but the first adds its input to its output
-        skip_missing: bool = False,  # steps with NaN hand on the states as they are
+        missing: str = "none",  # "mask": steps with NaN hand on the states; "decay": GRU-D
     ) -> None: ...
     @property
     def dtype(self) -> str: ...
@@ -62,7 +62,9 @@ class Network:
     def parameters(self) -> list[tuple[str, tuple[int, ...], int]]:
         """(name, shape, offset in the flat array) of each parameter, in order.
 
-        With tokens "embedding" (n_tokens, n_channels); "layers.0.W_xh"
+        With tokens "embedding" (n_tokens, n_channels); with missing="decay" "decay.mean",
+        "decay.w_x", "decay.b_x" (n_channels,), "decay.W_h" (n_channels, n_units) and
+        "decay.b_h" (n_units,), and 2 n_channels inputs; "layers.0.W_xh"
         (n_inputs, n_gates * n_units), "layers.0.W_hh" (n_units, n_gates * n_units) unless
         the cell is "min_gru" or "min_lstm",
         "layers.0.b_h" (n_gates * n_units,), for the

@@ -47,7 +47,7 @@ def architecture(
         "n_tokens": n_tokens,
         "merge_mode": parameters["merge_mode"],
         "residual": bool(parameters["residual"]),
-        "skip_missing": parameters["missing"] == "mask",
+        "missing": parameters["missing"] or "none",
     }
 
 

@@ -129,7 +129,7 @@ RULES: dict[str, Rule] = {
         "a number in [0, 1), 'rare' or an array of one dimension",
     ),
     "embedding_dropout": PROBABILITY,
-    "missing": or_none(one_of("mask")),
+    "missing": or_none(one_of("mask", "decay")),
     "output": one_of("auto", "vector", "sequence"),
     "loss": one_of(*LOSSES),
     "huber_delta": number(0, brackets="()"),
@@ -245,6 +245,9 @@ def check_network_parameters(parameters: Mapping[str, Any], caller: str) -> None
         got = repr(parameters["missing"])
         expected = f"None with input={parameters['input']!r}"
         raise InvalidParameterError(problem(caller, "missing", got, expected))
+    if parameters["missing"] == "decay" and np.ravel(directions)[0]:
+        expected = "None or 'mask' with a first layer of two directions"
+        raise InvalidParameterError(problem(caller, "missing", "'decay'", expected))
     if parameters["input"] == "vector" and parameters["output"] == "vector":
         expected = "'auto' or 'sequence' with input='vector'"
         raise InvalidParameterError(problem(caller, "output", "'vector'", expected))

@@ -3,32 +3,38 @@
 import numpy as np
 
 
-def forward(cell, p, x, h, c, mask, reverse, is_missing):
+def forward(cell, p, x, h, c, mask, reverse, is_missing, fading):
     """States at each step, what backward wants of each step, and the final states.
 
-    A step that is missing hands on the states as they are.
+    A step that is missing hands on the states as they are; before a step h fades.
     """
     outputs, memories = np.empty((len(x), len(mask))), [None] * len(x)
     for t in reversed(range(len(x))) if reverse else range(len(x)):
         if not is_missing[t]:
-            h, c, memories[t] = cell.forward(p, x[t], h, mask, c)
+            before = h
+            h, c, memory = cell.forward(p, x[t], fading[t] * h, mask, c)
+            memories[t] = (memory, before, fading[t])
         outputs[t] = h
     return outputs, memories, h, c
 
 
 def backward(cell, p, memories, dy, mask, reverse, bptt_steps, n_inputs, gradient):
-    """dL/dx; adds dL/dW to ``gradient``. dy is dL/dh at each step.
+    """dL/dx and dL/d(fading); adds dL/dW to ``gradient``. dy is dL/dh at each step.
 
     With truncation (Williams & Peng, 1990) the gradient stops wherever the number of steps up to
     the end of the sequence is a multiple of bptt_steps.
     """
     n_steps, dx = len(memories), [None] * len(memories)
+    dfading = np.zeros((n_steps, len(mask)))
     dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
     for to_end, t in enumerate(range(n_steps) if reverse else reversed(range(n_steps)), start=1):
         if memories[t] is None:
             dx[t], dh = np.zeros(n_inputs), dy[t] + dh
         else:
-            dx[t], dh, dc = cell.backward(p, memories[t], mask, dy[t] + dh, dc, gradient)
+            memory, before, fading = memories[t]
+            dx[t], dh, dc = cell.backward(p, memory, mask, dy[t] + dh, dc, gradient)
+            dfading[t] = dh * before
+            dh = dh * fading
         if bptt_steps and to_end % bptt_steps == 0:
             dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
-    return np.array(dx)
+    return np.array(dx), dfading

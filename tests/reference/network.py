@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference import embedding, initialize, junction, layer
+from reference import decay, embedding, initialize, junction, layer
 from reference.cell import cell_of
 from reference.dropout import Dropout
 from reference.initialize import glorot, orthogonal
@@ -24,7 +24,7 @@ class Network:
     n_tokens: int = 0
     merge_mode: str = "concat"
     residual: bool = False
-    skip_missing: bool = False
+    missing: str = "none"
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -33,6 +33,9 @@ class Network:
         if self.n_tokens:
             self.parameters.append(("embedding", (self.n_tokens, self.n_channels)))
         n_inputs = self.n_channels
+        if self.missing == "decay":
+            self.parameters += decay.shapes(self.n_channels, self.hidden_layer_sizes[0])
+            n_inputs = 2 * self.n_channels
         for k, n_units in enumerate(self.hidden_layer_sizes):
             for prefix in self.prefixes(k):
                 self._add_direction(prefix, n_inputs, n_units)
@@ -87,6 +90,10 @@ class Network:
             key = bits(seed, p)
             if name == "embedding":
                 array[...] = initialize.embedding(key, array.shape)
+            elif name == "decay.w_x":
+                array[...] = 0.1
+            elif name == "decay.W_h":
+                array[...] = glorot(key, *array.shape, array.shape)
             elif name.endswith("W_xh"):
                 array[...] = glorot(
                     key, len(array), array.shape[1] // self.the_cell.n_columns, array.shape
@@ -98,7 +105,11 @@ class Network:
                     orthogonal(bits(key, g), len(array)) for g in range(self.the_cell.n_columns)
                 ]
                 array[...] = np.hstack(gates)
-            elif name.endswith("b_h") and self.the_cell.forget_column is not None:
+            elif (
+                name != "decay.b_h"
+                and name.endswith("b_h")
+                and self.the_cell.forget_column is not None
+            ):
                 n_units = len(array) // self.the_cell.n_columns
                 array[self.the_cell.forget_column * n_units :][:n_units] = 1
         return flat
@@ -115,8 +126,11 @@ class Network:
             )
             x = embedding.forward(arrays["embedding"], steps) * masks
             tape.append((steps, masks))
-        is_missing = np.zeros(len(x), bool)
-        if self.skip_missing:
+        is_missing, fading = np.zeros(len(x), bool), np.ones((len(x), 1))
+        if self.missing == "decay":
+            x, fading, of_decay = decay.forward(decay.of(arrays), x)
+            tape.append(of_decay)
+        if self.missing == "mask":
             is_missing = np.isnan(x).any(axis=1)
             x = np.where(is_missing[:, None], 0.0, x)
         for k, n_units in enumerate(self.hidden_layer_sizes):
@@ -131,7 +145,15 @@ class Network:
                     offset += n_units
                 mask = recurrent_mask[d * n_units :][:n_units]
                 h_all, memories, h, c = layer.forward(
-                    self.the_cell, self.direction(arrays, prefix), x, h, c, mask, d == 1, is_missing
+                    self.the_cell,
+                    self.direction(arrays, prefix),
+                    x,
+                    h,
+                    c,
+                    mask,
+                    d == 1,
+                    is_missing,
+                    fading,
                 )
                 outputs.append(h_all)
                 final += [h] if c is None else [h, c]
@@ -142,6 +164,7 @@ class Network:
                 masks = np.array(
                     [dropout.output_mask(k, sequence, t, n_parts * n_units) for t in range(len(x))]
                 )
+            fading = np.ones((len(x), 1))
             x, of_junction = self._join(k, outputs, x, masks, every_step)
             tape.append(of_junction)
         tape.append(x)
@@ -174,7 +197,7 @@ class Network:
                 junction.spread(d_state, d, n_steps, every_step)
                 for d, d_state in enumerate(junction.split(self.merge_mode, dy, states))
             ]
-            dx = self._direction_gradients(k, arrays, gradients, tape, dstates, bptt_steps)
+            dx, dfading = self._direction_gradients(k, arrays, gradients, tape, dstates, bptt_steps)
             if self.residual and k > 0:
                 n_parts = self.n_parts(k)
                 dx = dx + np.hstack(
@@ -184,26 +207,28 @@ class Network:
                     ]
                 )
             dy = dx
+        if self.missing == "decay":
+            decay.backward(decay.of(arrays), tape.pop(), dy, dfading, decay.of(gradients))
         if self.n_tokens:
             steps, masks = tape.pop()
             embedding.backward(steps, dy * masks, gradients["embedding"])
 
     def _direction_gradients(self, k, arrays, gradients, tape, dstates, bptt_steps):
-        """dL/dx of layer k, summed over its directions."""
-        parts = []
+        """dL/dx and dL/d(fading) of layer k, summed over its directions."""
+        parts, fadings = [], []
         for d, prefix in reversed(list(enumerate(self.prefixes(k)))):
             memories, mask = tape.pop()
-            parts.append(
-                layer.backward(
-                    self.the_cell,
-                    self.direction(arrays, prefix),
-                    memories,
-                    dstates[d],
-                    mask,
-                    d == 1,
-                    bptt_steps,
-                    len(arrays[prefix + "W_xh"]),
-                    self.direction(gradients, prefix),
-                )
+            dx, dfading = layer.backward(
+                self.the_cell,
+                self.direction(arrays, prefix),
+                memories,
+                dstates[d],
+                mask,
+                d == 1,
+                bptt_steps,
+                len(arrays[prefix + "W_xh"]),
+                self.direction(gradients, prefix),
             )
-        return sum(parts)
+            parts.append(dx)
+            fadings.append(dfading)
+        return sum(parts), sum(fadings)

@@ -1,0 +1,152 @@
+// Missing values that fade (GRU-D: Che et al., 2018, equations 3 to 10).
+//
+// With the mask m_t (1 where channel x_t is there), the steps d_t since it last was, its last value
+// x' and its mean over the training data:
+//
+//     d_t   = 1 + (1 - m_{t-1}) d_{t-1},   d_1 = 0
+//     g_x   = exp(-max(0, w_x * d_t + b_x))             g_h = exp(-max(0, d_t W_h + b_h))
+//     x_t  <- m_t * x_t + (1 - m_t) * (g_x * x' + (1 - g_x) * mean)
+//     h_{t-1} <- g_h * h_{t-1}                          in the first layer
+//
+// The network reads [x_t, m_t]. Backwards, with a the argument of max and dg = dL/dg:
+//
+//     da = -g * dg where a > 0,     dg_x = dL/dx_t * (x' - mean) where m_t = 0
+#pragma once
+
+#include <cmath>
+
+#include "elman/sequences.hpp"
+#include "elman/tape.hpp"
+
+namespace elman {
+
+// Where the parameters begin in the flat vector.
+struct DecayOffsets {
+    Index mean, w_x, b_x, W_h, b_h;
+};
+
+// By row of the batch.
+template <class T>
+struct DecayRows {
+    Matrix<T> since, last;  // d_t, and x'
+    Matrix<T> g_x, g_h, dg_h;
+};
+
+template <class T>
+class Decay {
+public:
+    Decay(Index n_channels, Index n_units, DecayOffsets offsets)
+        : n_channels_(n_channels), n_units_(n_units), offsets_(offsets) {}
+
+    void resize(Index n_rows, bool training, DecayRows<T>& rows) const {
+        rows.since.resize(n_rows, n_channels_);
+        rows.last.resize(n_rows, n_channels_);
+        rows.g_x.resize(n_rows, n_channels_);
+        rows.g_h.resize(n_rows, n_units_);
+        if (training) rows.dg_h.resize(n_rows, n_units_);
+    }
+
+    // From the values in the first columns of x to what the network reads.
+    void forward(const T* parameters, const Sequences<T>& sequences, const Batch& batch, Index s,
+                 DecayRows<T>& rows, const Rows<T>& x) const {
+        const T* const mean = parameters + offsets_.mean;
+        for (Index c = 0; c < n_channels_; ++c) {
+            Observed observed = before(sequences, batch, s, c, mean[c]);
+            for (Index t = 0; t < batch.length[std::size_t(s)]; ++t) {
+                const Index row = batch.row(t, s);
+                T& value = x.row(row)[c];
+                const bool is_there = value == value;
+                const T g = fading(parameters[offsets_.w_x + c] * observed.since +
+                                   parameters[offsets_.b_x + c]);
+                rows.since.row(row)[c] = observed.since;
+                rows.last.row(row)[c] = observed.last;
+                rows.g_x.row(row)[c] = g;
+                x.row(row)[n_channels_ + c] = T(is_there);
+                if (is_there)
+                    observed.last = value;
+                else
+                    value = mean[c] + g * (observed.last - mean[c]);
+                observed.since = is_there ? T(1) : observed.since + T(1);
+            }
+        }
+        for (Index t = 0; t < batch.length[std::size_t(s)]; ++t)
+            fade_states(parameters, batch.row(t, s), rows);
+    }
+
+    // Of some units, and of the channels with the first ones; sums run from the last row to the
+    // first. x and dx are as the network reads them.
+    void gradient(Range units, Index n_rows, Pass pass, const T* parameters,
+                  const DecayRows<T>& rows, const Rows<const T>& x, const Rows<const T>& dx,
+                  T* gradient) const {
+        if (units.size() == 0) return;
+        if (pass.begins) clear(units, gradient);
+        for (Index row = n_rows - 1; row >= 0; --row) {
+            if (units.begin == 0)
+                add_channels(row, parameters + offsets_.mean, rows, x, dx, gradient);
+            const T* const since = rows.since.row(row);
+            for (Index u = units.begin; u < units.end; ++u) {
+                const T g = rows.g_h.row(row)[u];
+                if (!(g < T(1))) continue;
+                const T da = T(0) - g * rows.dg_h.row(row)[u];
+                gradient[offsets_.b_h + u] += da;
+                for (Index c = 0; c < n_channels_; ++c)
+                    gradient[offsets_.W_h + c * n_units_ + u] += since[c] * da;
+            }
+        }
+    }
+
+private:
+    struct Observed {
+        T last, since;
+    };
+
+    static T fading(T a) { return a > T(0) ? exp(Vec<T>(T(0) - a)).first() : T(1); }
+
+    // What is known of a channel before the segment, from the steps that lie there.
+    Observed before(const Sequences<T>& sequences, const Batch& batch, Index s, Index c,
+                    T mean) const {
+        const Index source = batch.source[std::size_t(s)];
+        for (Index t = batch.first_step - 1; t >= 0; --t) {
+            const T value = sequences.step(source, t)[c];
+            if (value == value) return {value, T(batch.first_step - t)};
+        }
+        return {mean, T(batch.first_step)};
+    }
+
+    void fade_states(const T* parameters, Index row, DecayRows<T>& rows) const {
+        const T* const since = rows.since.row(row);
+        T* const g = rows.g_h.row(row);
+        std::copy_n(parameters + offsets_.b_h, n_units_, g);
+        for (Index c = 0; c < n_channels_; ++c) {
+            const T* const W = parameters + offsets_.W_h + c * n_units_;
+            for (Index u = 0; u < n_units_; ++u) g[u] += since[c] * W[u];
+        }
+        for (Index u = 0; u < n_units_; ++u) g[u] = fading(g[u]);
+    }
+
+    void clear(Range units, T* gradient) const {
+        if (units.begin == 0)
+            for (const Index offset : {offsets_.mean, offsets_.w_x, offsets_.b_x})
+                std::fill_n(gradient + offset, n_channels_, T(0));
+        std::fill_n(gradient + offsets_.b_h + units.begin, units.size(), T(0));
+        for (Index c = 0; c < n_channels_; ++c)
+            std::fill_n(gradient + offsets_.W_h + c * n_units_ + units.begin, units.size(), T(0));
+    }
+
+    // The mean is told by the data, and has no gradient.
+    void add_channels(Index row, const T* mean, const DecayRows<T>& rows, const Rows<const T>& x,
+                      const Rows<const T>& dx, T* gradient) const {
+        for (Index c = 0; c < n_channels_; ++c) {
+            const T g = rows.g_x.row(row)[c];
+            if (x.row(row)[n_channels_ + c] != T(0) || !(g < T(1))) continue;
+            const T da = T(0) - g * (dx.row(row)[c] * (rows.last.row(row)[c] - mean[c]));
+            gradient[offsets_.w_x + c] += rows.since.row(row)[c] * da;
+            gradient[offsets_.b_x + c] += da;
+        }
+    }
+
+    Index n_channels_, n_units_;
+    DecayOffsets offsets_;
+};
+
+}  // namespace elman

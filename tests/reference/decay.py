@@ -1,0 +1,40 @@
+"""Missing values that fade (GRU-D: Che et al., 2018; decay.hpp)."""
+
+import numpy as np
+
+PARAMETERS = ("mean", "w_x", "b_x", "W_h", "b_h")
+
+
+def shapes(n_channels, n_units):
+    sizes = [(n_channels,)] * 3 + [(n_channels, n_units), (n_units,)]
+    return [(f"decay.{name}", size) for name, size in zip(PARAMETERS, sizes, strict=True)]
+
+
+def of(arrays):
+    """The decay's arrays, without its prefix."""
+    return {name: arrays[f"decay.{name}"] for name in PARAMETERS}
+
+
+def forward(p, x):
+    """What the network reads of each step, what the states fade by, and what backward wants."""
+    is_there = ~np.isnan(x)
+    since, last = np.zeros(x.shape), np.tile(p["mean"], (len(x), 1))
+    for t in range(1, len(x)):
+        since[t] = 1 + np.where(is_there[t - 1], 0, since[t - 1])
+        last[t] = np.where(is_there[t - 1], x[t - 1], last[t - 1])
+    a_x, a_h = p["w_x"] * since + p["b_x"], since @ p["W_h"] + p["b_h"]
+    g_x, g_h = np.exp(-np.maximum(0, a_x)), np.exp(-np.maximum(0, a_h))
+    filled = np.where(is_there, x, g_x * last + (1 - g_x) * p["mean"])
+    return np.hstack([filled, is_there]), g_h, (is_there, since, last, a_x, g_x, a_h, g_h)
+
+
+def backward(p, tape, dx, dg_h, gradient):
+    """Adds dL/dW to ``gradient``; the mean, which the data tell, has none."""
+    is_there, since, last, a_x, g_x, a_h, g_h = tape
+    dg_x = np.where(is_there, 0, dx[:, : since.shape[1]] * (last - p["mean"]))
+    da_x = np.where(a_x > 0, -g_x * dg_x, 0)
+    gradient["w_x"] += (since * da_x).sum(axis=0)
+    gradient["b_x"] += da_x.sum(axis=0)
+    da_h = np.where(a_h > 0, -g_h * dg_h, 0)
+    gradient["W_h"] += since.T @ da_h
+    gradient["b_h"] += da_h.sum(axis=0)
