@@ -149,3 +149,14 @@ def test_memory():
     """A tape of 7 x 64 floats for each of 4 x 20,000 steps is 140 MB."""
     assert kilobytes(20_000, "full") > 100_000
     assert kilobytes(20_000, "checkpoint") < 20_000
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_where_the_first_pass_is_dealt_out(cell):
+    """Enough sequences for several threads, and units in blocks of more than one width."""
+    problem = problem_of(cell, [1 + 7 * i % 40 for i in range(60)], True)
+    expected = train(problem, False, batch_size=30)
+    for n_threads in (1, 2, 4):
+        losses, parameters = train(problem, True, n_threads, batch_size=30)
+        assert losses == expected[0]
+        assert np.array_equal(parameters, expected[1])

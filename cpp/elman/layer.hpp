@@ -141,8 +141,13 @@ public:
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
             if (tape.fades()) fade_states(rows, tape);
             if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
-            forward_phase<0>(rows, inputs, weights, tape, control);
-            if constexpr (has_gated_state) forward_phase<1>(rows, inputs, weights, tape, control);
+            const auto step = [&](const StepRows& some) {
+                forward_phase<0>(some, inputs, weights, tape, control);
+                if constexpr (has_gated_state)
+                    forward_phase<1>(some, inputs, weights, tape, control);
+            };
+            for_each_run(rows, tape, step,
+                         [&](const StepRows& skipped) { carry_states(skipped, tape); });
         });
     }
 
@@ -154,7 +159,7 @@ public:
         const std::vector<Term<T>> to_input = gate_terms(tape, takes_input);
         for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
-        for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
+        const auto step = [&](const StepRows& rows) {
             const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
             for_each_block(
                 [&](Index block) { backward_block<Cell::n_phases - 1>(rows, block, dy, tape); });
@@ -170,14 +175,19 @@ public:
                                 weights.state_transposed.data(),
                                 has_gated_state ? as_const(recurrent) : zeros(), recurrent);
             }
-            if (tape.fades()) fade_gradients(rows, tape);
-            if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             for (Index part = 0; part < dx.n_parts; ++part) {
                 const Block<T> out = block_of(dx[part], rows.row);
                 multiply_all<T>(input_terms, rows.size, dx[part].width,
                                 weights.input_transposed[std::size_t(part)].data(),
                                 accumulate ? as_const(out) : zeros(), out);
             }
+        };
+        for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
+            for_each_run(rows, tape, step, [&](const StepRows& skipped) {
+                carry_gradients(skipped, dy, dx, accumulate, tape);
+            });
+            if (tape.fades()) fade_gradients(rows, tape);
+            if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             control.poll(2 * rows.size * multiply_adds());
         });
     }
@@ -289,8 +299,8 @@ protected:
     }
     // Where activations stand. Many rows: for each gate and block of units its rows, one panel's
     // width each, so that tiles read and write consecutive memory; without training one block's may
-    // give way to the next one's, unless a later phase wants them. Few rows: all units side by
-    // side.
+    // give way to the next one's, unless a later phase or another thread wants them. Few rows: all
+    // units side by side.
     void resize_gates(Tape<T>& tape, Index rows) const {
         tape.has_few_rows = !tape.training && rows < few_rows;
         if (tape.has_few_rows) {
@@ -299,7 +309,7 @@ protected:
             tape.block_stride = panel_width<T>;
             make_room(tape.gates, rows * n_gates * packed_width());
         } else {
-            const bool has_all = tape.training || has_gated_state;
+            const bool has_all = tape.training || has_gated_state || tape.is_shared;
             tape.gate_stride = checked_multiply(rows, has_all ? packed_width() : panel_width<T>);
             tape.block_stride = has_all ? rows * panel_width<T> : 0;
             make_room(tape.gates, checked_multiply(n_gates, tape.gate_stride));
@@ -494,6 +504,58 @@ protected:
         return {from_row(h, row), from_row(tape.has_mask ? operand : h, row), from_c};
     }
 
+    // Calls kept for runs of rows that are there, skipped for those that are missing.
+    template <class Kept, class Skipped>
+    static void for_each_run(const StepRows& rows, const Tape<T>& tape, const Kept& kept,
+                             const Skipped& skipped) {
+        if (tape.skipped == nullptr) return kept(rows);
+        const unsigned char* const is_skipped = tape.skipped + rows.row;
+        for (Index first = 0, next; first < rows.size; first = next) {
+            for (next = first + 1; next < rows.size && is_skipped[next] == is_skipped[first];)
+                ++next;
+            const StepRows run{rows.t,           rows.begin + first, next - first,
+                               rows.row + first, rows.starts,        rows.previous + first};
+            if (is_skipped[first] != 0)
+                skipped(run);
+            else
+                kept(run);
+        }
+    }
+
+    void carry_states(const StepRows& rows, Tape<T>& tape) const {
+        const Previous from = previous(rows, tape);
+        const Index first_row = tape_row(rows, tape), n = shape_.n_units;
+        for (Index r = 0; r < rows.size; ++r) {
+            std::copy_n(from.h.row(r), n, tape.h.row(rows.row + r));
+            if (tape.has_mask)
+                for (Index u = 0; u < n; ++u)
+                    tape.operand.row(rows.row + r)[u] =
+                        from.h.row(r)[u] * tape.mask.row(rows.begin + r)[u];
+            if (Cell::has_cell_state && tape.training)
+                std::copy_n(from.c.row(r), n, tape.c.row(first_row + r));
+        }
+    }
+
+    void carry_gradients(const StepRows& rows, const Rows<const T>& dy, const Features<T>& dx,
+                         bool accumulate, Tape<T>& tape) const {
+        for (Index r = 0; r < rows.size; ++r) {
+            const Index s = rows.begin + r, row = rows.row + r;
+            T *const dh = tape.dh.row(s), *const recurrent = tape.recurrent.row(s);
+            for (Index u = 0; u < shape_.n_units; ++u) {
+                const T mask = tape.has_mask ? tape.mask.row(s)[u] : T(1);
+                dh[u] += recurrent[u] * mask + (dy.data != nullptr ? dy.row(row)[u] : T(0));
+                recurrent[u] = T(0);
+            }
+            for_each_block([&](Index block) {
+                const Index width = vectors(block) * V::width;
+                for (int g = 0; g < n_gates; ++g)
+                    std::fill_n(gate_rows(tape, block, g) + row * width, width, T(0));
+            });
+            for (Index part = 0; part < dx.n_parts && !accumulate; ++part)
+                std::fill_n(dx[part].row(row), dx[part].width, T(0));
+        }
+    }
+
     // The states before a step, as they are before they fade.
     Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
         return rows.starts ? from_row(tape.initial_h, rows.begin) : from_row(tape.h, rows.previous);
@@ -556,9 +618,11 @@ protected:
     }
 
     // Views of rows are taken out of the tape before the loops: a store might change the tape
-    // itself, for all that the compiler knows.
+    // itself, for all that the compiler knows. Always inlined: a step of a small layer is short,
+    // and a call that makes all views anew took a tenth of it.
     template <int phase>
-    void forward_units(const StepRows& rows, Index block, Index width, Tape<T>& tape) const {
+    [[gnu::always_inline]] void forward_units(const StepRows& rows, Index block, Index width,
+                                              Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
         const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
         const bool has_mask = tape.has_mask, keeps_memo = tape.training;
@@ -573,11 +637,6 @@ protected:
             gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
         squash_gates<phase>(gates, rows.size, width, stride, tape);
         for (Index r = 0; r < rows.size; ++r) {
-            if (is_last && tape.skips(rows.row + r)) {
-                carry_state(from, r, block * panel_width<T>, width, tape.has_mask, h.row(r),
-                            operand.row(r), mask.row(r), c.row(r));
-                continue;
-            }
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
                 V z[n_gates];
@@ -604,15 +663,6 @@ protected:
         }
     }
 
-    static void carry_state(const Previous& from, Index r, Index first, Index n, bool has_mask,
-                            T* h, T* operand, const T* mask, T* c) {
-        for (Index unit = first; unit < first + n; ++unit) {
-            h[unit] = from.h.row(r)[unit];
-            if (has_mask) operand[unit] = h[unit] * mask[unit];
-            if constexpr (Cell::has_cell_state) c[unit] = from.c.row(r)[unit];
-        }
-    }
-
     template <int phase>
     void backward_block(const StepRows& rows, Index block, const Rows<const T>& dy,
                         Tape<T>& tape) const {
@@ -628,7 +678,6 @@ protected:
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
         for (Index r = 0; r < rows.size; ++r) {
-            const bool is_skipped = is_last && tape.skips(rows.row + r);
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * width + lane;
                 V z[n_gates];
@@ -650,12 +699,7 @@ protected:
                     step.memo = V::load(memo.row(r) + unit);
                     step.dc = V::load(dc.row(r) + unit);
                 }
-                if (is_skipped) {
-                    std::fill_n(z, n_gates, V::zero());
-                    step.dh_previous = step.dh;
-                } else {
-                    Cell::template backward<phase>(z, step);
-                }
+                Cell::template backward<phase>(z, step);
                 for (int g = 0; g < n_gates; ++g) z[g].store(gates[g] + at);
                 if constexpr (is_last) step.dh_previous.store(dh.row(r) + unit);
                 if constexpr (!is_last) step.dh_operand.store(recurrent.row(r) + unit);

@@ -72,6 +72,7 @@ struct Workspace {
 
     bool training = false;
     bool per_step = false;
+    bool is_shared = false;  // the shards of a pass that is not training go to several threads
     Dropout dropout;
     Batch batch;
     std::array<std::vector<Run>, 2> runs;
@@ -225,6 +226,7 @@ public:
             for (Index d = 0; d < n_directions(l); ++d) {
                 Tape<T>& tape = at(workspace.tapes, l, d);
                 tape.training = workspace.training;
+                tape.is_shared = workspace.is_shared;
                 tape.has_mask = dropout.recurrent > 0.0;
                 tape.every_step = every_step;
                 tape.skipped = skips_missing() ? workspace.is_missing.data() : nullptr;

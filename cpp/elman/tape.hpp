@@ -76,6 +76,7 @@ struct Tape {
     Array<T> gates;
     Index gate_stride = 0, block_stride = 0;  // between two gates, between blocks of units
     bool has_few_rows = false, sums_ahead = false;
+    bool is_shared = false;  // between threads, which are not at the same block of units
     Matrix<T> h, c, memo, gated;
     Matrix<T> operand;  // h times the recurrent dropout mask
     Matrix<T> initial_h, initial_c, initial_operand, mask;
@@ -98,8 +99,6 @@ struct Tape {
 
     bool fades() const { return fading.data != nullptr; }
     const Matrix<T>& faded_products_with() const { return has_mask ? faded_operand : faded; }
-    bool skips(Index row) const { return skipped != nullptr && skipped[row] != 0; }
-
     Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }
     Rows<T> initial_products_with() const {
         return has_mask ? initial_operand.rows() : initial_h.rows();

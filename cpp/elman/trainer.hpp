@@ -263,7 +263,7 @@ private:
             workspace->states_by_place = true;
             workspace->dropout = dropout();
         }
-        workspace_.training = true;
+        workspace_.training = ahead_.is_shared = true;
         workspace_.per_step = examples.per_step;
         losses_.resize(std::size_t(examples.per_step ? batch_.n_rows() : batch_.n_sequences()));
         total_weight_ = 0.0;

@@ -216,6 +216,72 @@ void test_segments(const CellOptions& cell, const Shape& shape) {
           0);
 }
 
+// What may stand around the layers: tokens, features, missing values, merged directions.
+struct Variant {
+    Index n_tokens, features;  // at most so many a step; 0 is just one token
+    const char* merge_mode;
+    bool residual;
+    const char* missing;
+    bool bidirectional;
+};
+const std::vector<Variant> variants = {
+    {50, 0, "concat", false, "none", true}, {50, 3, "sum", true, "none", true},
+    {0, 0, "mul", true, "mask", true},      {0, 0, "concat", true, "mask", false},
+    {0, 0, "concat", true, "decay", false}, {50, 0, "concat", true, "none", false}};
+
+// The bits of training do not depend on threads or checkpoints; nothing is read that is not there.
+void test_variant(const CellOptions& cell, const Variant& variant) {
+    Team alone(1, {});
+    NetworkOptions shape{cell, {18, 18}, {variant.bidirectional, variant.bidirectional},
+                         5,    1,        true};
+    shape.n_tokens = variant.n_tokens;
+    shape.merge_mode = variant.merge_mode;
+    shape.residual = variant.residual;
+    shape.missing = variant.missing;
+    const Network<double> network(shape);
+    std::vector<Index> lengths;
+    for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
+    Problem problem(lengths, 5, 1, true);
+    std::vector<std::int32_t> ids;
+    std::vector<Index> first{0};
+    for (Index step = 0; step < problem.offsets.back(); ++step) {
+        const Index n = variant.features == 0 ? 1 : step % (variant.features + 1);
+        for (Index k = 0; k < n; ++k) ids.push_back(std::int32_t(random_bits(9, ids.size()) % 50));
+        first.push_back(Index(ids.size()));
+    }
+    if (shape.missing != "none")
+        for (std::size_t i = 0; i < problem.values.size(); i += 7)
+            problem.values[i] = std::numeric_limits<double>::quiet_NaN();
+    Examples<double> examples = problem.examples(5, 1);
+    if (variant.n_tokens > 0)
+        examples.sequences.tokens = {ids.data(), variant.features > 0 ? first.data() : nullptr,
+                                     variant.features > 0 ? problem.values.data() : nullptr};
+    Array<double> start(std::size_t(network.n_parameters()));
+    network.initialize(8, start.data(), alone.control());
+    std::vector<Index> order(lengths.size());
+    std::iota(order.begin(), order.end(), Index(0));
+    Array<double> expected;
+    for (const auto& [n_threads, checkpoint] : {std::pair(1, false), {3, false}, {2, true}}) {
+        if (checkpoint && variant.bidirectional) continue;
+        TrainerOptions options;
+        options.loss = "squared";
+        options.dropout = options.recurrent_dropout = options.embedding_dropout = 0.2;
+        options.token_dropout = 0.1;
+        options.n_threads = n_threads;
+        options.checkpoint = checkpoint;
+        Trainer<double> trainer(network, start.data(), options);
+        for (int epoch = 0; epoch < 2; ++epoch)
+            trainer.epoch(examples, order.data(), Index(order.size()), 16, {});
+        if (expected.empty()) expected = trainer.parameters();
+        CHECK(std::memcmp(expected.data(), trainer.parameters().data(),
+                          expected.size() * sizeof(double)) == 0);
+    }
+    const Predictor<double> predictor(network, expected.data());
+    std::vector<double> outputs(std::size_t(problem.offsets.back()));
+    predictor.predict(examples.sequences, true, nullptr, 2, {}, outputs.data(), nullptr);
+    for (const double output : outputs) CHECK(std::isfinite(output));
+}
+
 void test_interruption() {
     struct Interrupted {};
     Team alone(1, {});
@@ -280,6 +346,8 @@ int main() {
             test_segments(cell, shape);
         }
         test_threads(cell);
+        for (const Variant& variant : variants)
+            if (cell.activation == "tanh") test_variant(cell, variant);
     }
     test_interruption();
     test_divergence();
