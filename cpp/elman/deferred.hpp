@@ -64,11 +64,10 @@ public:
         }
     }
 
-    // Of all updates after the first ones.
+    // Of all updates after the first ones, of which there is at least one.
     Sum since(Index first) const {
         Sum sum;
         const Index n = n_updates_ - first;
-        if (n == 0) return sum;
         const Index settled = std::min(n_updates_, first + std::min(longest_, n));
         sum.keep = keep(first, n_updates_);
         sum.drift = drift_[std::size_t(first)] * keep(settled, n_updates_);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "elman/dropout.hpp"
@@ -46,20 +47,38 @@ public:
     // Where E begins in the flat parameter vector.
     Index offset() const { return offset_; }
 
-    // The tokens of the batch's steps, as far as dropout leaves them.
-    void collect(const Sequences<T>& sequences, const Batch& batch, const Dropout& dropout,
-                 TokenRows<T>& rows) const {
-        rows.by_row.clear();
-        rows.first_of_row.assign(1, 0);
+    // Calls function(token, value, row) for the tokens of the batch's steps, row by row, as far as
+    // dropout leaves them.
+    template <class Function>
+    static void for_each_token(const Sequences<T>& sequences, const Batch& batch,
+                               const Dropout& dropout, const Function& function) {
+        const TokenSteps<T>& tokens = sequences.tokens;
+        const bool has_one = tokens.first == nullptr;
         for (Index t = 0; t < batch.n_steps(); ++t) {
             for (Index s = 0; s < batch.active(t); ++s) {
                 const Index step = batch.first_step + t;
-                const Index source = sequences.offsets[batch.source[std::size_t(s)]] + step;
-                add_step(sequences.tokens, source, dropout.tokens_of(s, step), batch.row(t, s),
-                         rows);
-                rows.first_of_row.push_back(Index(rows.by_row.size()));
+                const TokenDropout of_step = dropout.tokens_of(s, step);
+                const Range features =
+                    tokens.of_step(sequences.offsets[batch.source[std::size_t(s)]] + step);
+                for (Index k = features.begin; k < features.end; ++k) {
+                    const bool is_dropped = of_step.drops(tokens.ids[k], k - features.begin);
+                    if (is_dropped && !has_one) continue;
+                    function(is_dropped ? 0 : tokens.ids[k], tokens.value(k), batch.row(t, s));
+                }
             }
         }
+    }
+
+    static void collect(const Sequences<T>& sequences, const Batch& batch, const Dropout& dropout,
+                        TokenRows<T>& rows) {
+        rows.by_row.clear();
+        rows.first_of_row.assign(std::size_t(batch.n_rows()) + 1, 0);
+        for_each_token(sequences, batch, dropout, [&](std::int32_t id, T value, Index row) {
+            rows.by_row.push_back({id, value, row});
+            ++rows.first_of_row[std::size_t(row) + 1];
+        });
+        std::partial_sum(rows.first_of_row.begin(), rows.first_of_row.end(),
+                         rows.first_of_row.begin());
     }
 
     // Puts the tokens of a batch in the order of the gradient.
@@ -97,17 +116,6 @@ public:
     }
 
 private:
-    static void add_step(const TokenSteps<T>& tokens, Index source, const TokenDropout& dropout,
-                         Index row, TokenRows<T>& rows) {
-        const bool has_one = tokens.first == nullptr;
-        const Range features = tokens.of_step(source);
-        for (Index k = features.begin; k < features.end; ++k) {
-            const bool is_dropped = dropout.drops(tokens.ids[k], k - features.begin);
-            if (is_dropped && !has_one) continue;
-            rows.by_row.push_back({is_dropped ? 0 : tokens.ids[k], tokens.value(k), row});
-        }
-    }
-
     void add(T value, const T* from, T* to) const {
         for (Index j = 0; j < width_; ++j) to[j] += value * from[j];
     }

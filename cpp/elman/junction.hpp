@@ -59,7 +59,7 @@ public:
                     const T* const x = inputs[part].row(rows.state[std::size_t(p)]) + from;
                     for (Index j = 0; j < n; ++j) y[to + j] += x[j];
                 });
-            if (masks.n_parts > 0) multiply(masks[p].row(rows.output), y);
+            if (masks.n_parts > 0) multiply_rows(y, masks[p].row(rows.output), n_units_, y);
         }
     }
 
@@ -69,7 +69,7 @@ public:
                   const Features<T>& dstates) const {
         for (Index p = 0; p < n_parts(); ++p) {
             T* const dy = doutputs[p].row(rows.output);
-            if (masks.n_parts > 0) multiply(masks[p].row(rows.output), dy);
+            if (masks.n_parts > 0) multiply_rows(dy, masks[p].row(rows.output), n_units_, dy);
             if (merge_ == Merge::concat)
                 std::copy_n(dy, n_units_, dstates[p].row(drows.state[std::size_t(p)]));
         }
@@ -108,10 +108,6 @@ private:
             y[j] = merge_ == Merge::sum    ? f[j] + r[j]
                    : merge_ == Merge::mean ? T(0.5) * (f[j] + r[j])
                                            : f[j] * r[j];
-    }
-
-    void multiply(const T* mask, T* y) const {
-        for (Index j = 0; j < n_units_; ++j) y[j] *= mask[j];
     }
 
     // Calls function(part of the inputs, first column there, first column of output part p, n)

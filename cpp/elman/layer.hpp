@@ -200,9 +200,8 @@ public:
                 std::fill_n(sums_of(tape, block),
                             (total_depth_ + n_gates) * vectors(block) * V::width, T(0));
         TransposedRows<T> operand;
-        constexpr Index longest = 128;
-        for (Index end = batch.n_rows(); end > 0; end -= longest) {
-            const Index row = std::max<Index>(end - longest, 0), n_rows = end - row;
+        for (Index end = batch.n_rows(); end > 0; end -= longest_run) {
+            const Index row = std::max<Index>(end - longest_run, 0), n_rows = end - row;
             Index first_sum = 0;
             for (Index part = 0; part < inputs.n_parts; ++part) {
                 operand.pack(inputs[part].reversed(row, n_rows), n_rows,
@@ -215,7 +214,7 @@ public:
                 add_products(blocks, takes_no_input, 0, operand, row, tape, control);
             }
         }
-        const std::vector<Run> of_faded = tape.fades() ? even_runs(batch) : std::vector<Run>();
+        const std::vector<Run> of_faded = tape.fades() ? all_rows(batch) : std::vector<Run>();
         const std::vector<Run>& of_states = tape.fades() ? of_faded : runs;
         for (auto run = of_states.rbegin(); has_recurrent_weights<Cell> && run != of_states.rend();
              ++run) {
@@ -382,11 +381,8 @@ protected:
             terms[std::size_t(n_inputs)] = {part.row(rows.row), part.stride, 1, part.width};
         }
         if constexpr (phase == 0) {
-            const Rows<T> from = tape.fades()  ? tape.faded_products_with().rows()
-                                 : rows.starts ? tape.initial_products_with()
-                                               : tape.products_with();
-            const Index row = tape.fades() ? rows.row : rows.starts ? rows.begin : rows.previous;
-            terms[std::size_t(n_inputs)] = {from.row(row), from.stride, 1, shape_.n_units};
+            const Rows<T> from = operand_before(rows, tape);
+            terms[std::size_t(n_inputs)] = {from.data, from.stride, 1, shape_.n_units};
         } else {
             const Rows<T> from = tape.gated.rows();
             terms[std::size_t(n_inputs)] = {from.row(tape_row(rows, tape)), from.stride, 1,
@@ -492,16 +488,22 @@ protected:
         Rows<T> h, operand, c;
     };
     Previous previous(const StepRows& rows, const Tape<T>& tape) const {
-        const Index row = rows.starts ? rows.begin : rows.previous;
         const bool takes_initial_c = tape.training && rows.starts;
-        const auto& h = rows.starts ? tape.initial_h : tape.h;
-        const auto& operand = rows.starts ? tape.initial_operand : tape.operand;
-        const Rows<T> from_c =
-            from_row(takes_initial_c ? tape.initial_c : tape.c, tape.training ? row : rows.begin);
-        if (tape.fades())
-            return {from_row(tape.faded, rows.row), from_row(tape.faded_products_with(), rows.row),
-                    from_c};
-        return {from_row(h, row), from_row(tape.has_mask ? operand : h, row), from_c};
+        const Index c_row = takes_initial_c || !tape.training ? rows.begin : rows.previous;
+        return {tape.fades() ? from_row(tape.faded, rows.row) : states_before(rows, tape),
+                operand_before(rows, tape),
+                from_row(takes_initial_c ? tape.initial_c : tape.c, c_row)};
+    }
+    // As products take them: after recurrent dropout, faded if they fade.
+    Rows<T> operand_before(const StepRows& rows, const Tape<T>& tape) const {
+        if (tape.fades()) return from_row(tape.faded_products_with(), rows.row);
+        if (!tape.has_mask) return states_before(rows, tape);
+        return rows.starts ? from_row(tape.initial_operand, rows.begin)
+                           : from_row(tape.operand, rows.previous);
+    }
+    // As they are before they fade.
+    Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
+        return rows.starts ? from_row(tape.initial_h, rows.begin) : from_row(tape.h, rows.previous);
     }
 
     // Calls kept for runs of rows that are there, skipped for those that are missing.
@@ -528,9 +530,8 @@ protected:
         for (Index r = 0; r < rows.size; ++r) {
             std::copy_n(from.h.row(r), n, tape.h.row(rows.row + r));
             if (tape.has_mask)
-                for (Index u = 0; u < n; ++u)
-                    tape.operand.row(rows.row + r)[u] =
-                        from.h.row(r)[u] * tape.mask.row(rows.begin + r)[u];
+                multiply_rows(from.h.row(r), tape.mask.row(rows.begin + r), n,
+                              tape.operand.row(rows.row + r));
             if (Cell::has_cell_state && tape.training)
                 std::copy_n(from.c.row(r), n, tape.c.row(first_row + r));
         }
@@ -556,20 +557,14 @@ protected:
         }
     }
 
-    // The states before a step, as they are before they fade.
-    Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
-        return rows.starts ? from_row(tape.initial_h, rows.begin) : from_row(tape.h, rows.previous);
-    }
     void fade_states(const StepRows& rows, Tape<T>& tape) const {
         const Rows<T> from = states_before(rows, tape);
         for (Index r = 0; r < rows.size; ++r) {
-            const T* const g = tape.fading.row(rows.row + r);
             T* const to = tape.faded.row(rows.row + r);
-            for (Index u = 0; u < shape_.n_units; ++u) to[u] = g[u] * from.row(r)[u];
-            if (!tape.has_mask) continue;
-            const T* const mask = tape.mask.row(rows.begin + r);
-            T* const operand = tape.faded_operand.row(rows.row + r);
-            for (Index u = 0; u < shape_.n_units; ++u) operand[u] = to[u] * mask[u];
+            multiply_rows(tape.fading.row(rows.row + r), from.row(r), shape_.n_units, to);
+            if (tape.has_mask)
+                multiply_rows(to, tape.mask.row(rows.begin + r), shape_.n_units,
+                              tape.faded_operand.row(rows.row + r));
         }
     }
     // From the gradient of the faded states to those of the states and of their fading.
@@ -588,15 +583,6 @@ protected:
                 recurrent[u] = T(0);
             }
         }
-    }
-
-    // All rows, each with the operand that stands in its own row.
-    static std::vector<Run> even_runs(const Batch& batch) {
-        constexpr Index longest = 128;
-        std::vector<Run> runs;
-        for (Index row = 0; row < batch.n_rows(); row += longest)
-            runs.push_back({false, row, row, std::min(longest, batch.n_rows() - row)});
-        return runs;
     }
 
     template <int phase>

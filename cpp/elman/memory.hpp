@@ -95,6 +95,11 @@ inline Index padded_stride(Index width) {
     return stride;
 }
 
+template <class T>
+inline void multiply_rows(const T* a, const T* b, Index n, T* product) {
+    for (Index j = 0; j < n; ++j) product[j] = a[j] * b[j];
+}
+
 // An array of rows that keeps its memory from one mini-batch to the next.
 template <class T>
 class Matrix {

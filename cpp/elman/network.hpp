@@ -77,7 +77,9 @@ struct Workspace {
     Batch batch;
     std::array<std::vector<Run>, 2> runs;
     TokenRows<T> tokens;
-    Matrix<T> x, dx, x_mask;                // the latter two of an embedding
+    Matrix<T> x;
+    Matrix<T> dx;                           // where an embedding or a decay stands before
+    Matrix<T> x_mask;                       // of dropout behind an embedding
     std::vector<unsigned char> is_missing;  // by row, where steps may be skipped
     DecayRows<T> decay;
     ByDirection<Tape<T>> tapes;
@@ -174,12 +176,9 @@ public:
             } else if (ends_with("W_xh")) {
                 const Index units = parameter.shape[1] / layout_.n_columns;
                 initialize_glorot(key, parameter.shape[0], units, parameter.size(), to);
-            } else if (ends_with("head.W")) {
-                initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
-                                  to);
             } else if (parameter.name == "decay.w_x") {
                 std::fill_n(to, parameter.size(), T(0.1));
-            } else if (parameter.name == "decay.W_h") {
+            } else if (parameter.name == "head.W" || parameter.name == "decay.W_h") {
                 initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
                                   to);
             } else if (ends_with("W_hh")) {
@@ -477,8 +476,7 @@ private:
                 T* const mask = tape.mask.row(s);
                 dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
                              workspace.dropout.recurrent, mask);
-                for (Index j = 0; j < state.width; ++j)
-                    tape.initial_operand.row(s)[j] = to[j] * mask[j];
+                multiply_rows(to, mask, state.width, tape.initial_operand.row(s));
             }
         });
     }
@@ -663,10 +661,6 @@ private:
                         [&](const JunctionRows& rows, Index, const std::array<Index, 2>&) {
                             junction(l).add_to_inputs(rows, doutputs, dinputs);
                         });
-    }
-
-    static void multiply_rows(const T* a, const T* b, Index n, T* product) {
-        for (Index j = 0; j < n; ++j) product[j] = a[j] * b[j];
     }
 
     // Nothing flows into the states behind the last step, but for what a junction may put there.

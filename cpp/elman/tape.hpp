@@ -144,9 +144,19 @@ void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
     }
 }
 
-// The rows over which dW_hh is summed, in order, in pieces that fit the first-level cache.
+// Rows of a run, so that what its sums read fits the first-level cache.
+inline constexpr Index longest_run = 128;
+
+// All rows, each with the operand that stands in its own row.
+inline std::vector<Run> all_rows(const Batch& batch) {
+    std::vector<Run> runs;
+    for (Index row = 0; row < batch.n_rows(); row += longest_run)
+        runs.push_back({false, row, row, std::min(longest_run, batch.n_rows() - row)});
+    return runs;
+}
+
+// The rows over which dW_hh is summed, in order.
 inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
-    constexpr Index longest = 128;
     std::vector<Run> runs;
     for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
         if (rows.starts && !with_initial_state) return;
@@ -155,13 +165,14 @@ inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool wi
             Run& last = runs.back();
             if (last.starts == run.starts && last.operand_row + last.size == run.operand_row &&
                 last.row + last.size == run.row) {
-                const Index moved = std::min(run.size, longest - last.size);
+                const Index moved = std::min(run.size, longest_run - last.size);
                 last.size += moved;
                 run = {run.starts, run.operand_row + moved, run.row + moved, run.size - moved};
             }
         }
-        for (; run.size > 0; run.operand_row += longest, run.row += longest, run.size -= longest)
-            runs.push_back({run.starts, run.operand_row, run.row, std::min(run.size, longest)});
+        for (; run.size > 0;
+             run.operand_row += longest_run, run.row += longest_run, run.size -= longest_run)
+            runs.push_back({run.starts, run.operand_row, run.row, std::min(run.size, longest_run)});
     });
     return runs;
 }

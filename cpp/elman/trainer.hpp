@@ -183,12 +183,13 @@ private:
             is_touched_.resize(std::size_t(network_.embedding()->n_tokens()));
             up_to_.resize(is_touched_.size());
         }
-        for (const Parameter& parameter : network_.parameters())
-            for (Index begin = parameter.name == "embedding" ? parameter.size() : 0;
-                 begin < parameter.size(); begin += longest)
+        for (const Parameter& parameter : network_.parameters()) {
+            if (parameter.name == "embedding") continue;
+            for (Index begin = 0; begin < parameter.size(); begin += longest)
                 pieces_.push_back({parameter.offset + begin,
                                    std::min(longest, parameter.size() - begin),
                                    parameter.is_matrix()});
+        }
         piece_sums_.resize(pieces_.size());
         n_dense_pieces_ = pieces_.size();
     }
@@ -199,12 +200,12 @@ private:
     void touch(const Embedding<T>& embedding, const Examples<T>& examples, Team& team) {
         for (const Index id : touched_) is_touched_[std::size_t(id)] = false;
         touched_.clear();
-        embedding.collect(examples.sequences, batch_, dropout(), tokens_);
-        for (const auto& token : tokens_.by_row) {
-            if (is_touched_[std::size_t(token.id)]) continue;
-            is_touched_[std::size_t(token.id)] = true;
-            touched_.push_back(token.id);
-        }
+        embedding.for_each_token(examples.sequences, batch_, workspace_.dropout,
+                                 [&](Index id, T, Index) {
+                                     if (is_touched_[std::size_t(id)]) return;
+                                     is_touched_[std::size_t(id)] = true;
+                                     touched_.push_back(id);
+                                 });
         std::sort(touched_.begin(), touched_.end());
         pieces_.resize(n_dense_pieces_);
         for (const Index id : touched_)
@@ -224,6 +225,7 @@ private:
         std::fill(up_to_.begin(), up_to_.end(), Index(0));
     }
     void catch_up(const Embedding<T>& embedding, Index id) {
+        if (up_to_[std::size_t(id)] == deferred_.n_updates()) return;
         const Index n = embedding.width(), place = embedding.offset() + id * n;
         T* const first = moments_.data() + place;
         deferred_.apply(deferred_.since(up_to_[std::size_t(id)]), n, parameters_.data() + place,
@@ -259,10 +261,8 @@ private:
 
     void gather(const Examples<T>& examples, const Index* members, Index n_members) {
         batch_.assign(members, n_members, examples.sequences.offsets);
-        for (Workspace<T>* workspace : {&workspace_, &ahead_}) {
-            workspace->states_by_place = true;
-            workspace->dropout = dropout();
-        }
+        workspace_.states_by_place = ahead_.states_by_place = true;
+        workspace_.dropout = ahead_.dropout = dropout();
         workspace_.training = ahead_.is_shared = true;
         workspace_.per_step = examples.per_step;
         losses_.resize(std::size_t(examples.per_step ? batch_.n_rows() : batch_.n_sequences()));
@@ -451,7 +451,6 @@ private:
     std::vector<Piece> pieces_;
     std::vector<PieceSums> piece_sums_;
     std::size_t n_dense_pieces_ = 0;
-    TokenRows<T> tokens_;           // of the whole mini-batch
     std::vector<bool> is_touched_;  // by token of the embedding
     std::vector<Index> touched_;
     Deferred deferred_;

@@ -14,14 +14,13 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
 from elman._callbacks import CallbackSupportMixin, FitObserver, exclusively, progress
 from elman._data import Data, Reader
-from elman._exceptions import DivergenceError, abbreviated, problem
+from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
 from elman._model import Model
 from elman._network import architecture, build, flat_parameters, named_parameters, summary
 from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
@@ -197,8 +196,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
         n_threads = effective_n_threads(settings["n_jobs"], caller)
         dropout: Any = 0.0
         if settings["input"] == "tokens":
-            training = data.sequences.take(order)
-            dropout = token_dropout(settings, training, data.inputs.n_tokens, caller)
+            dropout = token_dropout(settings, data.sequences, order, data.inputs.n_tokens, caller)
         examples = Examples(
             data.sequences.values,
             data.sequences.offsets,
@@ -287,11 +285,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
     def _fitted_model(self, method: str) -> Model:
         model: Model | None = vars(self).get("_model")
         if model is None:
-            name = type(self).__name__
-            raise NotFittedError(
-                f"{name}.{method}: this {name} instance is not fitted yet, got no model, expected "
-                "a call of fit before"
-            )
+            raise not_fitted(f"{type(self).__name__}.{method}", "model")
         return model
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -426,7 +420,9 @@ def _settings_of(model: Model) -> dict[str, Any]:
         "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
         "output": "auto",
         "n_channels": model.inputs.n_channels,
-        "missing": {"none": None}.get(model.architecture["missing"], model.architecture["missing"]),
+        "missing": None
+        if model.architecture["missing"] == "none"
+        else model.architecture["missing"],
         "loss_steps": None,
     }
 
@@ -482,18 +478,17 @@ def _told_by_data(
 ) -> dict[str, Array]:
     """Parameters that do not start at random."""
     if data.inputs.n_tokens:
-        sequences = data.sequences.take(samples)
-        embedding = initial_embedding(settings, sequences, data.inputs.n_tokens, seed, caller)
+        embedding = initial_embedding(
+            settings, data.sequences, samples, data.inputs.n_tokens, seed, caller
+        )
         return {} if embedding is None else {"embedding": embedding}
     if settings["missing"] == "decay":
         values = data.sequences.take(samples).values
-        is_there = ~np.isnan(values)
-        empty = np.flatnonzero(~is_there.any(axis=0))
+        empty = np.flatnonzero(np.isnan(values).all(axis=0))
         if len(empty):
             got = f"no value at all in the channels {abbreviated(empty.tolist())}"
             raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
-        sums = np.where(is_there, values, 0).sum(axis=0, dtype=np.float64)
-        return {"decay.mean": sums / is_there.sum(axis=0)}
+        return {"decay.mean": np.asarray(np.nanmean(values, axis=0, dtype=np.float64))}
     return {}
 
 

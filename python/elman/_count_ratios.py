@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import check_random_state
 
-from elman._exceptions import abbreviated, problem
+from elman._exceptions import abbreviated, not_fitted, problem
 from elman._parameters import BOOLEAN, COUNT, RULES, Rule, check_parameters, number, or_none
 from elman._sequences import Sequences
 from elman._tokens import TokenReader, TokenSequences
+
+Counts = NDArray[np.float64]
 
 _RULES: dict[str, Rule] = {
     "alpha": number(0, brackets="()"),
@@ -139,8 +140,7 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
         steps : list of CSR arrays of shape (n_timesteps_i, n_features)
             As of `transform`.
         """
-        sequences, labels = self._fit(X, y, "fit_transform")
-        counts, totals = self._count(sequences, labels)
+        sequences, labels, counts, totals = self._fit(X, y, "fit_transform")
         n_parts = min(self.cv, int(totals.min()))
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         splitter = StratifiedKFold(n_parts, shuffle=True, random_state=seed)
@@ -175,10 +175,7 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
             If X is not as it should be.
         """
         if "classes_" not in vars(self):
-            raise NotFittedError(
-                "CountRatioEncoder.transform: this CountRatioEncoder instance is not fitted yet, "
-                "got no counts, expected a call of fit before"
-            )
+            raise not_fitted("CountRatioEncoder.transform", "counts")
         sequences, _ = self._read(X, "transform", self.n_tokens_)
         return self._steps(sequences, self._all_ratios)
 
@@ -199,7 +196,10 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
             raise TypeError(problem(caller, "X", got, "sequences of tokens"))
         return sequences, form.n_tokens
 
-    def _fit(self, X: Any, y: Any, method: str) -> tuple[Sequences, NDArray[np.intp]]:
+    def _fit(
+        self, X: Any, y: Any, method: str
+    ) -> tuple[Sequences, NDArray[np.intp], Counts, Counts]:
+        """Return the sequences, their labels, and what `_count` counts of them."""
         caller = f"CountRatioEncoder.{method}"
         check_parameters(self.get_params(deep=False), caller, _RULES)
         sequences, n_tokens = self._read(X, method, self.n_tokens)
@@ -210,15 +210,16 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
         if len(classes) < 2:
             got = f"the labels {abbreviated(classes.tolist())}"
             raise ValueError(problem(caller, "y", got, "at least two classes"))
-        least = 2 if method == "fit_transform" else 1
-        rarest = int(np.bincount(labels).argmin())
-        if np.count_nonzero(labels == rarest) < least:
-            got = f"one sequence of the class {classes[rarest]!r}"
+        n_of_class = np.bincount(labels)
+        if method == "fit_transform" and n_of_class.min() < 2:
+            got = f"one sequence of the class {classes[n_of_class.argmin()]!r}"
             raise ValueError(problem(caller, "y", got, "at least 2 of each, for cross fitting"))
         self.n_tokens_, self.classes_ = n_tokens, classes
-        self._codes = np.unique(np.concatenate(self._items(sequences)))
-        self._all_ratios = self._ratios(*self._count(sequences, labels))
-        return sequences, labels
+        codes = np.unique(np.concatenate(self._items(sequences)))
+        self._codes = codes[codes >= 0]
+        counts, totals = self._count(sequences, labels)
+        self._all_ratios = self._ratios(counts, totals)
+        return sequences, labels, counts, totals
 
     def _items(self, sequences: Sequences) -> list[NDArray[np.int64]]:
         """Codes of each step's token, and of its pairs with the steps before and behind; or -1."""
@@ -232,9 +233,7 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
         behind[:-1] = before[1:]
         return [ids, before, behind]
 
-    def _count(
-        self, sequences: Sequences, labels: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _count(self, sequences: Sequences, labels: NDArray[np.intp]) -> tuple[Counts, Counts]:
         """Sequences of each class with each item, (n_items, n_classes), and in all."""
         sequence = np.repeat(np.arange(len(sequences)), sequences.lengths)
         n_classes, n_codes = len(self.classes_), len(self._codes)
@@ -246,9 +245,7 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
             np.add.at(counts, (once % n_codes, labels[once // n_codes]), 1)
         return counts, np.bincount(labels, minlength=n_classes).astype(np.float64)
 
-    def _ratios(
-        self, counts: NDArray[np.float64], totals: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _ratios(self, counts: Counts, totals: Counts) -> NDArray[np.float64]:
         """Log-count ratios of the items, one column for each class, or for the second of two."""
         half = totals.sum() / 2
         inside = counts * (half / totals)
@@ -266,7 +263,6 @@ class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=N
             values[:, 1 + i * n_ratios :][:, :n_ratios] = np.where(
                 is_known[:, None], ratios[places], 0.0
             )
-            values[codes < 0, 1 + i * n_ratios : 1 + (i + 1) * n_ratios] = 0.0
         n_columns = self.n_tokens_ + len(items) * n_ratios
         columns = np.empty(values.shape, dtype=np.int32)
         columns[:, 0] = items[0]

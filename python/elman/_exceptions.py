@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.exceptions import NotFittedError
+
 
 class DivergenceError(ValueError):
     """The loss or its gradient stopped being finite while a model was trained.
@@ -54,6 +56,15 @@ class DivergenceError(ValueError):
 def problem(caller: str, argument: str, got: object, expected: str) -> str:
     """Say which argument of which method was wrong, what came and what was wanted."""
     return f"{caller}: {argument} got {got}, expected {expected}"
+
+
+def not_fitted(caller: str, missing: str) -> NotFittedError:
+    """Say that a method was called before `fit`, and what it would have needed."""
+    name = caller.split(".")[0]
+    return NotFittedError(
+        f"{caller}: this {name} instance is not fitted yet, got no {missing}, expected a call of "
+        "fit before"
+    )
 
 
 def abbreviated(value: object, length: int = 60) -> str:

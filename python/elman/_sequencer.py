@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import CountVectorizer
 
-from elman._exceptions import abbreviated, problem
+from elman._exceptions import abbreviated, not_fitted, problem
 from elman._parameters import BOOLEAN, COUNT, Rule, check_parameters, number, one_of, or_none
 
 LONGEST_PREFIX = 3
@@ -309,10 +308,7 @@ class TokenSequencer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
 
     def _check_fitted(self, method: str) -> None:
         if "vocabulary_" not in vars(self):
-            raise NotFittedError(
-                f"TokenSequencer.{method}: this TokenSequencer instance is not fitted yet, got no "
-                "vocabulary, expected a call of fit before"
-            )
+            raise not_fitted(f"TokenSequencer.{method}", "vocabulary")
 
     @property
     def _has_features(self) -> bool:

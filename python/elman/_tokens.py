@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from elman._arrays import Array, as_array, float_dtype, is_finite
+from elman._arrays import Array, as_array, float_dtype, is_finite, position
 from elman._exceptions import abbreviated, problem
 from elman._sequences import (
+    AXES,
     InputForm,
     Sequences,
     check_lengths,
@@ -27,11 +28,21 @@ from elman._sequences import (
     offsets_of,
     shape_text,
 )
+from elman._split import Samples
 
 EMBEDDING_DIM = 64
 LARGEST_N_TOKENS = 2**31 - 1
 RARE = 0.5
 """A token that occurs n times is dropped with probability RARE / (RARE + n)."""
+
+UNUSED = {
+    "n_tokens": None,
+    "embedding_dim": None,
+    "embedding": None,
+    "token_dropout": 0.0,
+    "embedding_dropout": 0.0,
+}
+"""Parameters of an embedding, as they are where there is none."""
 
 FeatureSteps = tuple[NDArray[np.int64], NDArray[np.int32], Array]
 
@@ -215,7 +226,7 @@ class TokenReader:
 
 def _place(i: int, offsets: NDArray[np.int64]) -> str:
     sample = int(np.searchsorted(offsets, i, side="right")) - 1
-    return f"(sample {sample}, step {i - int(offsets[sample])})"
+    return position((sample, i - int(offsets[sample])), AXES[:2])
 
 
 def embedding_width(settings: Mapping[str, Any]) -> int:
@@ -227,7 +238,12 @@ def embedding_width(settings: Mapping[str, Any]) -> int:
 
 
 def initial_embedding(
-    settings: Mapping[str, Any], sequences: Sequences, n_tokens: int, seed: int, caller: str
+    settings: Mapping[str, Any],
+    sequences: Sequences,
+    training: Samples,
+    n_tokens: int,
+    seed: int,
+    caller: str,
 ) -> Array | None:
     """Return the embedding that training begins with, of shape (n_tokens, embedding_dim)."""
     given, width = settings["embedding"], embedding_width(settings)
@@ -236,6 +252,7 @@ def initial_embedding(
     if isinstance(given, str):
         from elman._cooccurrence import cooccurrence_embedding
 
+        sequences = sequences.take(training)
         steps = sequences.step_matrix(n_tokens)  # type: ignore[attr-defined]
         return cooccurrence_embedding(steps, sequences.offsets, width, seed)
     array = as_array(given, caller, "embedding")
@@ -248,12 +265,12 @@ def initial_embedding(
 
 
 def token_dropout(
-    settings: Mapping[str, Any], sequences: Sequences, n_tokens: int, caller: str
+    settings: Mapping[str, Any], sequences: Sequences, training: Samples, n_tokens: int, caller: str
 ) -> float | NDArray[np.float64]:
     """Probability with which any step's tokens, or each token, are dropped in training."""
     share = settings["token_dropout"]
     if isinstance(share, str):
-        steps = sequences.step_matrix(n_tokens)  # type: ignore[attr-defined]
+        steps = sequences.take(training).step_matrix(n_tokens)  # type: ignore[attr-defined]
         counts = np.bincount(steps.indices, minlength=n_tokens)
         return np.asarray(RARE / (RARE + np.maximum(counts, 1)))
     if np.ndim(share) == 0:
@@ -271,11 +288,10 @@ def token_dropout(
 def check_token_parameters(settings: Mapping[str, Any], caller: str) -> None:
     """Raise ValueError where parameters of an embedding are set and there is none, or clash."""
     if settings["input"] != "tokens":
-        unused = {"n_tokens": None, "embedding_dim": None, "embedding": None}
-        for name, value in {**unused, "token_dropout": 0.0, "embedding_dropout": 0.0}.items():
+        for name, default in UNUSED.items():
             given = settings[name]
-            if (given is not None) if value is None else (np.ndim(given) > 0 or given != value):
-                expected = f"{value!r} unless input='tokens'"
+            if given is not default and (np.ndim(given) > 0 or given != default):
+                expected = f"{default!r} unless input='tokens'"
                 raise ValueError(problem(caller, name, abbreviated(given), expected))
         return
     if settings["n_channels"] != 1:
