@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 
 #include "binding/predictor.hpp"
+#include "binding/seq2seq.hpp"
 #include "binding/trainer.hpp"
 
 PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
@@ -8,4 +9,5 @@ PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
     elman::binding::register_network(module);
     elman::binding::register_predictor(module);
     elman::binding::register_trainer(module);
+    elman::binding::register_seq2seq(module);
 }

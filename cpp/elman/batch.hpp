@@ -62,6 +62,18 @@ struct Batch {
         count_rows();
     }
 
+    // One step of each of n sequences.
+    void assign_steps(Index n) {
+        source.resize(std::size_t(n));
+        std::iota(source.begin(), source.end(), Index(0));
+        length.assign(source.size(), 1);
+        behind.assign(source.size(), 0);
+        first_step = n_continuing = 0;
+        n_whole = n;
+        is_regular = true;
+        count_rows();
+    }
+
     // Steps [begin, end) of a whole mini-batch.
     void assign_segment(const Batch& whole, Index begin, Index end) {
         const std::size_t n = std::size_t(whole.active(begin));

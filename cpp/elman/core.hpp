@@ -1,7 +1,8 @@
-// The core's front: networks, training and prediction in float and double, compiled in
-// core_float.cpp and core_double.cpp.
+// The core's front: networks, encoder-decoders, their training and prediction in float and double,
+// compiled in core_float.cpp and core_double.cpp, seq2seq_float.cpp and seq2seq_double.cpp.
 #pragma once
 
+#include "elman/seq2seq_trainer.hpp"
 #include "elman/trainer.hpp"
 
 namespace elman {
@@ -12,5 +13,11 @@ extern template class Trainer<float>;
 extern template class Trainer<double>;
 extern template class Predictor<float>;
 extern template class Predictor<double>;
+extern template class Seq2Seq<float>;
+extern template class Seq2Seq<double>;
+extern template class Seq2SeqTrainer<float>;
+extern template class Seq2SeqTrainer<double>;
+extern template class Decoding<float>;
+extern template class Decoding<double>;
 
 }  // namespace elman

@@ -1,4 +1,5 @@
-// The dense head: y = h W + b, on the last layer's states, without a non-linearity.
+// A dense layer: y = h W + b, without a non-linearity; b may be missing. The head is one, on the
+// last layer's states.
 //
 //     dh = dy W^T,   dW = sum h^T dy,   db = sum dy
 #pragma once
@@ -16,6 +17,7 @@ struct PackedDense {
 template <class T>
 class Dense {
 public:
+    // b_offset is negative without a b.
     Dense(std::vector<Index> input_widths, Index n_outputs, Index W_offset, Index b_offset)
         : input_widths_(std::move(input_widths)),
           n_outputs_(n_outputs),
@@ -24,6 +26,7 @@ public:
         for (const Index width : input_widths_) input_width_ += width;
     }
 
+    Index n_outputs() const { return n_outputs_; }
     Index multiply_adds() const { return input_width_ * packed_columns<T>(n_outputs_); }
 
     void pack(const T* parameters, bool training, PackedDense<T>& weights) const {
@@ -32,7 +35,8 @@ public:
         weights.bias.resize(std::size_t(columns));
         const T* const W = parameters + W_offset_;
         pack_all(W, n_outputs_, 1, input_width_, n_outputs_, weights.panels.data());
-        pack_all(parameters + b_offset_, 0, 1, 1, n_outputs_, weights.bias.data());
+        if (b_offset_ >= 0)
+            pack_all(parameters + b_offset_, 0, 1, 1, n_outputs_, weights.bias.data());
         if (!training) return;
         const T* part_W = W;
         for (std::size_t part = 0; part < input_widths_.size(); ++part) {
@@ -85,8 +89,9 @@ public:
                 for (Index k = 0; k < input_width_; ++k)
                     std::copy_n(gradient + W_offset_ + k * n_outputs_ + column, n_columns,
                                 sums.data() + k * width);
-                std::copy_n(gradient + b_offset_ + column, n_columns,
-                            sums.data() + input_width_ * width);
+                if (b_offset_ >= 0)
+                    std::copy_n(gradient + b_offset_ + column, n_columns,
+                                sums.data() + input_width_ * width);
             }
             T* sum = sums.data();
             for (Index part = 0; part < h.n_parts; ++part) {
@@ -94,11 +99,11 @@ public:
                 add({rows.data, 1, rows.stride, n_rows}, rows.width, sum);
                 sum += rows.width * width;
             }
-            add({&one, 0, 0, n_rows}, 1, sum);
+            if (b_offset_ >= 0) add({&one, 0, 0, n_rows}, 1, sum);
             for (Index k = 0; k < input_width_; ++k)
                 std::copy_n(sums.data() + k * width, n_columns,
                             gradient + W_offset_ + k * n_outputs_ + column);
-            std::copy_n(sum, n_columns, gradient + b_offset_ + column);
+            if (b_offset_ >= 0) std::copy_n(sum, n_columns, gradient + b_offset_ + column);
         }
     }
 

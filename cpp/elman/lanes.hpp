@@ -109,6 +109,7 @@ public:
             add_rows(shard, outgoing.data(), lanes.stride, dx, row, accumulate);
             control.poll(2 * shard.size() * this->multiply_adds());
         }
+        if (batch.first_step == 0) end_gradients(shard, tape);
     }
 
     void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
@@ -261,6 +262,15 @@ private:
         read_rows(shard, tape.dh.rows(), 0, lanes.dh.data(), lanes.stride);
         if constexpr (Cell::has_cell_state)
             read_rows(shard, tape.dc.rows(), 0, lanes.dc.data(), lanes.stride);
+    }
+
+    // What flows out of the first states, to where RecurrenceOf leaves it.
+    void end_gradients(Range shard, Tape<T>& tape) const {
+        const Lanes<T>& lanes = tape.lanes;
+        write_rows(shard, lanes.dh.data(), lanes.stride, tape.dh.rows(), 0);
+        write_rows(shard, lanes.recurrent.data(), lanes.stride, tape.recurrent.rows(), 0);
+        if constexpr (Cell::has_cell_state)
+            write_rows(shard, lanes.dc.data(), lanes.stride, tape.dc.rows(), 0);
     }
 
     void truncate(Range shard, Lanes<T>& lanes) const {

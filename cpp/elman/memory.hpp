@@ -100,6 +100,11 @@ inline void multiply_rows(const T* a, const T* b, Index n, T* product) {
     for (Index j = 0; j < n; ++j) product[j] = a[j] * b[j];
 }
 
+template <class T>
+inline void add_rows(const T* from, Index n, T* to) {
+    for (Index j = 0; j < n; ++j) to[j] += from[j];
+}
+
 // An array of rows that keeps its memory from one mini-batch to the next.
 template <class T>
 class Matrix {

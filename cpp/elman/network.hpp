@@ -53,7 +53,7 @@ struct Parameter {
 // Columns [offset, offset + width) of a row of states.
 struct State {
     std::string name;
-    Index width, offset;
+    Index layer, width, offset;
     bool is_cell_state;
 };
 
@@ -88,6 +88,7 @@ struct Workspace {
     // step or of the last one; its gradient; the masks of dropout.
     ByDirection<Matrix<T>> joined, djoined, masks;
     Matrix<T> outputs, doutputs;
+    const T* dfinal_states = nullptr;  // what flows into the last states from elsewhere, by place
     bool states_by_place = false;  // rows of states are in the order of the batch, not the caller's
 };
 
@@ -295,6 +296,7 @@ public:
         for (Index l = n_layers() - 1; l >= 0; --l) {
             start_gradients(workspace, l, shard);
             split(workspace, l, shard);
+            if (workspace.dfinal_states != nullptr) add_final_gradients(workspace, l, shard);
             Features<T> dx;
             if (l > 0) dx = output_gradients(workspace, l - 1);
             if (l == 0 && (embedding_ || decay_)) dx.add(workspace.dx.rows());
@@ -310,6 +312,23 @@ public:
         }
         if (embedding_ && workspace.dropout.embedding > 0.0)
             mask_inputs(workspace, shard, workspace.dx.rows());
+    }
+
+    // dL/d(initial states), by place, once backward has been there.
+    void initial_gradients(const Workspace<T>& workspace, Range shard, T* dstates) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            const Tape<T>& tape = at(workspace.tapes, l, d);
+            for (Index s = shard.begin; s < shard.end; ++s) {
+                T* const to = dstates + s * state_size_ + state.offset;
+                if (state.is_cell_state) {
+                    std::copy_n(tape.dc.row(s), state.width, to);
+                    continue;
+                }
+                const T *const dh = tape.dh.row(s), *const recurrent = tape.recurrent.row(s);
+                for (Index u = 0; u < state.width; ++u)
+                    to[u] = dh[u] + recurrent[u] * (tape.has_mask ? tape.mask.row(s)[u] : T(1));
+            }
+        });
     }
 
     // The gradient of the weights in independent pieces: each direction's blocks of units in
@@ -359,7 +378,8 @@ public:
         for_each_state([&](Index l, Index d, const State& state) {
             const Tape<T>& tape = at(workspace.tapes, l, d);
             for (Index s = shard.begin; s < shard.end; ++s) {
-                const Index row = state.is_cell_state ? s : last_row(workspace.batch, s, d);
+                const bool is_one_a_sequence = state.is_cell_state && !tape.training;
+                const Index row = is_one_a_sequence ? s : last_row(workspace.batch, s, d);
                 const T* const from = (state.is_cell_state ? tape.c : tape.h).row(row);
                 std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
             }
@@ -417,8 +437,8 @@ private:
             layout_.has_recurrent_weights ? add_parameter(prefix + "W_hh", {units, columns}) : -1;
         offsets.b_h = add_parameter(prefix + "b_h", {columns});
         offsets.b_hn = layout_.has_recurrent_bias ? add_parameter(prefix + "b_hn", {units}) : -1;
-        add_state(prefix + "h", units, false);
-        if (layout_.has_cell_state) add_state(prefix + "c", units, true);
+        add_state(prefix + "h", l, units, false);
+        if (layout_.has_cell_state) add_state(prefix + "c", l, units, true);
         return offsets;
     }
 
@@ -439,8 +459,8 @@ private:
     // What the first layer reads of a step.
     Index n_inputs() const { return options_.n_channels * (decay_ ? 2 : 1); }
 
-    void add_state(std::string name, Index width, bool is_cell_state) {
-        states_.push_back({std::move(name), width, state_size_, is_cell_state});
+    void add_state(std::string name, Index layer, Index width, bool is_cell_state) {
+        states_.push_back({std::move(name), layer, width, state_size_, is_cell_state});
         state_size_ += width;
     }
 
@@ -674,6 +694,17 @@ private:
                 if (layout_.has_cell_state) std::fill_n(tape.dc.row(s), units, T(0));
             }
         }
+    }
+
+    void add_final_gradients(Workspace<T>& workspace, Index layer, Range shard) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            if (l != layer) return;
+            Tape<T>& tape = at(workspace.tapes, l, d);
+            Matrix<T>& to = state.is_cell_state ? tape.dc : tape.dh;
+            for (Index s = std::max(shard.begin, workspace.batch.n_continuing); s < shard.end; ++s)
+                add_rows(workspace.dfinal_states + s * state_size_ + state.offset, state.width,
+                         to.row(s));
+        });
     }
 
     static void copy_outputs(Index row, Index n_rows, const Features<const T>& features,

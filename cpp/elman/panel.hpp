@@ -300,6 +300,19 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
     }
 }
 
+// out = start + A b, for a right operand b that is used once and so is read where it is, row by
+// row.
+template <class T>
+void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
+                      const Block<const T>& start, const Rows<T>& out) {
+    for (Index column = 0; column < b.width; column += panel_width<T>) {
+        const Index p = column / panel_width<T>;
+        multiply<T>(a, n_rows, panel_vectors<T>(column, b.width), 1, {b.data + column, b.stride, 0},
+                    {start.data + p * start.panel_stride, start.row_stride, 0},
+                    {out.data + column, out.stride, 0});
+    }
+}
+
 // The rows of x, and if asked for a column of ones behind them, transposed for add_outer: by tile
 // of columns, then row by row the columns of that tile.
 template <class T>

@@ -17,25 +17,15 @@
 // And since no sum is ever split over threads, their number does not change a bit.
 #pragma once
 
-#include <cmath>
-#include <limits>
-
-#include "elman/deferred.hpp"
 #include "elman/loss.hpp"
 #include "elman/predict.hpp"
-#include "elman/schedule.hpp"
-#include "elman/solver.hpp"
+#include "elman/updates.hpp"
 
 namespace elman {
 
-struct TrainerOptions {
+struct TrainerOptions : UpdateOptions {
     std::string loss;
     double loss_parameter = 1.0;
-    SolverOptions solver;
-    double learning_rate = 0.001;
-    Schedule schedule;
-    double alpha = 0.0;
-    double clip_norm = std::numeric_limits<double>::infinity();
     double dropout = 0.0;
     double recurrent_dropout = 0.0;
     double embedding_dropout = 0.0;
@@ -45,17 +35,6 @@ struct TrainerOptions {
     bool checkpoint = false;
     std::uint64_t seed = 0;
     Index n_threads = 1;
-};
-
-// The first loss, gradient or weight that is not finite.
-struct Diverged : std::runtime_error {
-    Diverged(Index batch, double learning_rate, double gradient_norm)
-        : std::runtime_error("the loss or its gradient is not finite"),
-          batch(batch),
-          learning_rate(learning_rate),
-          gradient_norm(gradient_norm) {}
-    Index batch;
-    double learning_rate, gradient_norm;
 };
 
 // Sequences with their targets: a row each, of n_targets; weights one a row, or null for ones.
@@ -80,12 +59,7 @@ public:
         : network_(network),
           options_(std::move(options)),
           loss_(options_.loss, options_.loss_parameter),
-          parameters_(parameters, parameters + network.n_parameters()),
-          gradient_(parameters_.size()),
-          n_moments_(solver_moments<T>(options_.solver)),
-          moments_(parameters_.size() * std::size_t(n_moments_)),
-          deferred_(options_.solver, options_.alpha) {
-        options_.schedule.check();
+          updates_(network.parameters(), embeddings_of(network), parameters, options_) {
         const std::vector<bool>& bidirectional = network.options().bidirectional;
         if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
             throw std::invalid_argument(
@@ -98,19 +72,11 @@ public:
         if (loss_.n_targets(network.options().n_outputs) == 0)
             throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
                                         std::to_string(network.options().n_outputs) + " outputs");
-        cut_pieces();
     }
 
-    const TrainerOptions& options() const { return options_; }
     const Network<T>& network() const { return network_; }
     const Loss<T>& loss() const { return loss_; }
-    Array<T>& parameters() { return parameters_; }
-    Array<T>& moments() { return moments_; }
-    Index n_moments() const { return n_moments_; }
-    double learning_rate() const { return options_.learning_rate; }
-    void set_learning_rate(double rate) { options_.learning_rate = rate; }
-    Index n_updates() const { return n_updates_; }
-    void set_n_updates(Index n) { n_updates_ = n; }
+    Updates<T>& updates() { return updates_; }
     // Whether the last call was granted fewer threads than it asked for.
     bool was_short_of_threads() const { return was_short_of_threads_; }
 
@@ -122,49 +88,30 @@ public:
         for (Index i = 0; i < n_order; ++i)
             steps +=
                 examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
-        const Index batches = (n_order + batch_size - 1) / batch_size;
         Team team(threads_for(steps), check);
         was_short_of_threads_ = team.is_short();
-        double sum = 0.0, sum_of_weights = 0.0;
-        begin_deferring();
-        for (Index b = 0; b < batches; ++b) {
-            const Index first = b * batch_size;
-            gather(examples, order + first, std::min(batch_size, n_order - first));
-            if (!(total_weight_ > 0.0)) continue;
-            const double loss = differentiate(examples, team);
-            sum += total_weight_ * loss;
-            sum_of_weights += total_weight_;
-            const double norm = std::sqrt(squared_norm_);
-            const double rate = options_.schedule.rate(options_.learning_rate, n_updates_);
-            if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
-            apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
-        }
-        if (network_.embedding()) catch_up_all(*network_.embedding(), team);
-        for (const T weight : parameters_)
-            if (!std::isfinite(weight))
-                throw Diverged(batches - 1, options_.learning_rate, std::sqrt(squared_norm_));
-        return sum_of_weights > 0.0 ? sum / sum_of_weights : 0.0;
+        return updates_.epoch(order, n_order, batch_size, team,
+                              [&](const Index* members, Index n_members) {
+                                  return differentiate(examples, members, n_members, team);
+                              });
     }
 
     // Loss and gradient of all sequences as one mini-batch; the gradient stays until the next call.
-    double loss_and_gradient(const Examples<T>& examples, const Control::Check& check,
-                             const T** gradient) {
+    double loss_and_gradient(const Examples<T>& examples, const Control::Check& check) {
         std::vector<Index> all(std::size_t(examples.sequences.n_sequences));
         std::iota(all.begin(), all.end(), Index(0));
         Team team(threads_for(examples.sequences.n_steps()), check);
         was_short_of_threads_ = team.is_short();
-        gather(examples, all.data(), Index(all.size()));
-        std::fill(gradient_.begin(), gradient_.end(), T(0));
-        *gradient = gradient_.data();
-        return total_weight_ > 0.0 ? differentiate(examples, team) : 0.0;
+        return updates_.loss_and_gradient(
+            team, [&] { return differentiate(examples, all.data(), Index(all.size()), team); });
     }
 
 private:
-    // A run of the flat vector within one parameter, short enough to be one thread's task.
-    struct Piece {
-        Index begin, size;
-        bool is_matrix;
-    };
+    static std::vector<Embedding<T>> embeddings_of(const Network<T>& network) {
+        std::vector<Embedding<T>> embeddings;
+        if (network.embedding()) embeddings.push_back(*network.embedding());
+        return embeddings;
+    }
 
     Index threads_for(Index steps) const {
         return worthwhile_threads(options_.n_threads, 3 * steps * network_.multiply_adds());
@@ -175,88 +122,6 @@ private:
         constexpr Index worth_a_shard = 400000;
         const Index work = 3 * batch.n_rows() * network_.multiply_adds();
         return std::clamp<Index>(work / worth_a_shard, 1, team.n_threads());
-    }
-
-    void cut_pieces() {
-        constexpr Index longest = 4096;
-        if (network_.embedding()) {
-            is_touched_.resize(std::size_t(network_.embedding()->n_tokens()));
-            up_to_.resize(is_touched_.size());
-        }
-        for (const Parameter& parameter : network_.parameters()) {
-            if (parameter.name == "embedding") continue;
-            for (Index begin = 0; begin < parameter.size(); begin += longest)
-                pieces_.push_back({parameter.offset + begin,
-                                   std::min(longest, parameter.size() - begin),
-                                   parameter.is_matrix()});
-        }
-        piece_sums_.resize(pieces_.size());
-        n_dense_pieces_ = pieces_.size();
-    }
-
-    // Of an embedding only the rows whose tokens are in the mini-batch have a gradient, count in
-    // the penalty and are updated, so that an update costs what its tokens cost. What the updates
-    // without them would have done is made up for before they are read.
-    void touch(const Embedding<T>& embedding, const Examples<T>& examples, Team& team) {
-        for (const Index id : touched_) is_touched_[std::size_t(id)] = false;
-        touched_.clear();
-        embedding.for_each_token(examples.sequences, batch_, workspace_.dropout,
-                                 [&](Index id, T, Index) {
-                                     if (is_touched_[std::size_t(id)]) return;
-                                     is_touched_[std::size_t(id)] = true;
-                                     touched_.push_back(id);
-                                 });
-        std::sort(touched_.begin(), touched_.end());
-        pieces_.resize(n_dense_pieces_);
-        for (const Index id : touched_)
-            pieces_.push_back(
-                {embedding.offset() + id * embedding.width(), embedding.width(), true});
-        piece_sums_.resize(pieces_.size());
-        for_each_row(Index(touched_.size()), team, [&](Index i) {
-            const Index id = touched_[std::size_t(i)];
-            catch_up(embedding, id);
-            std::fill_n(gradient_.data() + embedding.offset() + id * embedding.width(),
-                        embedding.width(), T(0));
-        });
-    }
-
-    void begin_deferring() {
-        deferred_.begin();
-        std::fill(up_to_.begin(), up_to_.end(), Index(0));
-    }
-    void catch_up(const Embedding<T>& embedding, Index id) {
-        if (up_to_[std::size_t(id)] == deferred_.n_updates()) return;
-        const Index n = embedding.width(), place = embedding.offset() + id * n;
-        T* const first = moments_.data() + place;
-        deferred_.apply(deferred_.since(up_to_[std::size_t(id)]), n, parameters_.data() + place,
-                        first, n_moments_ > 1 ? first + network_.n_parameters() : nullptr);
-        up_to_[std::size_t(id)] = deferred_.n_updates();
-    }
-    void catch_up_all(const Embedding<T>& embedding, Team& team) {
-        for_each_row(embedding.n_tokens(), team, [&](Index id) { catch_up(embedding, id); });
-        begin_deferring();
-    }
-
-    template <class Function>
-    static void for_each_row(Index n_rows, Team& team, const Function& function) {
-        constexpr Index rows_a_task = 64;
-        team.run((n_rows + rows_a_task - 1) / rows_a_task, [&](Index task, Control&) {
-            const Index end = std::min(n_rows, (task + 1) * rows_a_task);
-            for (Index i = task * rows_a_task; i < end; ++i) function(i);
-        });
-    }
-
-    // Calls function(piece, index) for every piece, on the team where there are enough of them.
-    template <class Function>
-    void for_each_piece(Team& team, const Function& function) {
-        constexpr Index pieces_a_task = 8;
-        const Index n_pieces = Index(pieces_.size());
-        const auto pieces_of = [&](Index task, Control&) {
-            const Index end = std::min(n_pieces, (task + 1) * pieces_a_task);
-            for (Index p = task * pieces_a_task; p < end; ++p)
-                function(pieces_[std::size_t(p)], std::size_t(p));
-        };
-        team.run((n_pieces + pieces_a_task - 1) / pieces_a_task, pieces_of);
     }
 
     void gather(const Examples<T>& examples, const Index* members, Index n_members) {
@@ -279,7 +144,7 @@ private:
         dropout.embedding = options_.embedding_dropout;
         dropout.tokens = options_.token_dropout;
         if (!options_.dropout_by_token.empty()) dropout.by_token = options_.dropout_by_token.data();
-        dropout.key = random_bits(options_.seed, std::uint64_t(n_updates_));
+        dropout.key = random_bits(options_.seed, std::uint64_t(updates_.n_updates()));
         return dropout;
     }
 
@@ -301,10 +166,17 @@ private:
         }
     }
 
-    // Loss of the gathered mini-batch; gradient_ and squared_norm_ are set.
-    double differentiate(const Examples<T>& examples, Team& team) {
-        network_.pack(parameters_.data(), true, weights_);
-        if (network_.embedding()) touch(*network_.embedding(), examples, team);
+    // Loss of a mini-batch, and its gradient.
+    BatchLoss differentiate(const Examples<T>& examples, const Index* members, Index n_members,
+                            Team& team) {
+        gather(examples, members, n_members);
+        if (!(total_weight_ > 0.0)) return {};
+        if (network_.embedding())
+            updates_.touch(team, [&](const auto& mark) {
+                Embedding<T>::for_each_token(examples.sequences, batch_, workspace_.dropout,
+                                             [&](Index id, T, Index) { mark(0, id); });
+            });
+        network_.pack(updates_.parameters().data(), true, weights_);
         const Index n_steps = batch_.n_steps();
         const Index longest = options_.checkpoint ? segment_steps(n_steps) : n_steps;
         const Index n_segments = (n_steps + longest - 1) / longest;
@@ -318,7 +190,7 @@ private:
         }
         double loss = 0.0;
         for (const double row : losses_) loss += row;
-        return loss / total_weight_ + penalize(team);
+        return {loss / total_weight_, total_weight_};
     }
 
     // Tapes of sqrt(T) steps, and as many checkpoints of the states.
@@ -352,7 +224,8 @@ private:
         });
         const Index n_parts = shards_of(workspace_.batch, team);
         team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
-            network_.gradient(task, n_parts, pass, weights_, workspace_, gradient_.data(), control);
+            network_.gradient(task, n_parts, pass, weights_, workspace_, updates_.gradient().data(),
+                              control);
         });
     }
 
@@ -384,84 +257,16 @@ private:
                         });
     }
 
-    // Adds the penalty's gradient and returns the penalty; sums the squares of the gradient.
-    double penalize(Team& team) {
-        const bool is_coupled = options_.alpha > 0.0 && options_.solver.name != "adamw";
-        const T factor = T(is_coupled ? options_.alpha / total_weight_ : 0.0);
-        for_each_piece(team, [&](const Piece& piece, std::size_t p) {
-            T* const g = gradient_.data() + piece.begin;
-            const T* const w = parameters_.data() + piece.begin;
-            PieceSums sums;
-            if (is_coupled && piece.is_matrix) {
-                sums.weights = sum_of_squares(w, piece.size);
-                for (Index i = 0; i < piece.size; ++i) g[i] += factor * w[i];
-            }
-            sums.gradient = sum_of_squares(g, piece.size);
-            piece_sums_[p] = sums;
-        });
-        double of_weights = 0.0;
-        squared_norm_ = 0.0;
-        for (const PieceSums& sums : piece_sums_) {
-            of_weights += sums.weights;
-            squared_norm_ += sums.gradient;
-        }
-        return 0.5 * double(factor) * of_weights;
-    }
-
-    static double sum_of_squares(const T* x, Index n) {
-        constexpr Index lanes = 8;
-        double sum[lanes] = {};
-        Index i = 0;
-        for (; i + lanes <= n; i += lanes)
-            for (Index lane = 0; lane < lanes; ++lane)
-                sum[lane] += double(x[i + lane]) * double(x[i + lane]);
-        for (Index lane = 0; i < n; ++i, ++lane) sum[lane] += double(x[i]) * double(x[i]);
-        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
-    }
-
-    void apply(double rate, double scale, Team& team) {
-        const double decay = options_.solver.name == "adamw" ? rate * options_.alpha : 0.0;
-        const Index n = network_.n_parameters();
-        ++n_updates_;
-        if (network_.embedding()) {
-            deferred_.advance(rate, n_updates_);
-            for (const Index id : touched_) up_to_[std::size_t(id)] = deferred_.n_updates();
-        }
-        with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
-            for_each_piece(team, [&](const Piece& piece, std::size_t) {
-                T* const first = moments_.data() + piece.begin;
-                update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
-                       T(piece.is_matrix ? 1.0 - decay : 1.0), parameters_.data() + piece.begin,
-                       {first, n_moments_ > 1 ? first + n : first});
-            });
-        });
-    }
-
-    struct PieceSums {
-        double weights = 0.0, gradient = 0.0;
-    };
-
     const Network<T>& network_;
     TrainerOptions options_;
     Loss<T> loss_;
-    Array<T> parameters_, gradient_;
-    Index n_moments_;
-    Array<T> moments_;
-    Index n_updates_ = 0;
-    std::vector<Piece> pieces_;
-    std::vector<PieceSums> piece_sums_;
-    std::size_t n_dense_pieces_ = 0;
-    std::vector<bool> is_touched_;  // by token of the embedding
-    std::vector<Index> touched_;
-    Deferred deferred_;
-    std::vector<Index> up_to_;  // updates that each row has seen since deferred_ began
+    Updates<T> updates_;
     NetworkWeights<T> weights_;
     Batch batch_;
     Workspace<T> workspace_, ahead_;
     std::vector<Array<T>> checkpoints_;  // states before each segment
     std::vector<double> losses_;
     double total_weight_ = 0.0;
-    double squared_norm_ = 0.0;
     bool was_short_of_threads_ = false;
 };
 

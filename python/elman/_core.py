@@ -10,6 +10,8 @@ _module = importlib.import_module(f"elman._core_{isa}")
 Diverged = _module.Diverged
 Network = _module.Network
 Predictor = _module.Predictor
+Seq2Seq = _module.Seq2Seq
+Seq2SeqTrainer = _module.Seq2SeqTrainer
 Trainer = _module.Trainer
 
-__all__ = ["Diverged", "Network", "Predictor", "Trainer", "isa"]
+__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Trainer", "isa"]

@@ -18,15 +18,16 @@ def forward(cell, p, x, h, c, mask, reverse, is_missing, fading):
     return outputs, memories, h, c
 
 
-def backward(cell, p, memories, dy, mask, reverse, bptt_steps, n_inputs, gradient):
-    """dL/dx and dL/d(fading); adds dL/dW to ``gradient``. dy is dL/dh at each step.
+def backward(cell, p, memories, dy, mask, reverse, bptt_steps, n_inputs, gradient, dh, dc):
+    """dL/dx, dL/d(fading), dL/dh and dL/dc before the first step; adds dL/dW to ``gradient``.
+
+    dy is dL/dh at each step; dh and dc are what flows into the final states from elsewhere.
 
     With truncation (Williams & Peng, 1990) the gradient stops wherever the number of steps up to
     the end of the sequence is a multiple of bptt_steps.
     """
     n_steps, dx = len(memories), [None] * len(memories)
     dfading = np.zeros((n_steps, len(mask)))
-    dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
     for to_end, t in enumerate(range(n_steps) if reverse else reversed(range(n_steps)), start=1):
         if memories[t] is None:
             dx[t], dh = np.zeros(n_inputs), dy[t] + dh
@@ -37,4 +38,4 @@ def backward(cell, p, memories, dy, mask, reverse, bptt_steps, n_inputs, gradien
             dh = dh * fading
         if bptt_steps and to_end % bptt_steps == 0:
             dh, dc = np.zeros(len(mask)), np.zeros(len(mask))
-    return np.array(dx), dfading
+    return np.array(dx), dfading, dh, dc

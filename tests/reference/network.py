@@ -181,9 +181,14 @@ class Network:
         mask = np.hstack([junction.picked(masks, p, n_parts, every_step) for p in parts])
         return y * mask, (states, mask, len(x), every_step)
 
-    def backward(self, flat, tape, dy, per_step, bptt_steps, gradient):
-        """Adds dL/dW to the flat ``gradient``."""
+    def backward(self, flat, tape, dy, per_step, bptt_steps, gradient, dfinal=None):
+        """Adds dL/dW to the flat ``gradient``; dL/d(initial state).
+
+        dfinal is what flows into the final state from elsewhere than the outputs.
+        """
         arrays, gradients = self.named(flat), self.named(gradient)
+        dstates = self.named_states(np.zeros(self.state_size) if dfinal is None else dfinal)
+        dinitial = np.zeros(self.state_size)
         tape = list(tape)
         features = tape.pop()
         if self.head:
@@ -193,11 +198,13 @@ class Network:
         for k in reversed(range(self.n_layers)):
             states, mask, n_steps, every_step = tape.pop()
             dy = dy * mask
-            dstates = [
+            dh = [
                 junction.spread(d_state, d, n_steps, every_step)
                 for d, d_state in enumerate(junction.split(self.merge_mode, dy, states))
             ]
-            dx, dfading = self._direction_gradients(k, arrays, gradients, tape, dstates, bptt_steps)
+            dx, dfading = self._direction_gradients(
+                k, arrays, gradients, tape, dh, bptt_steps, dstates, self.named_states(dinitial)
+            )
             if self.residual and k > 0:
                 n_parts = self.n_parts(k)
                 dx = dx + np.hstack(
@@ -212,13 +219,21 @@ class Network:
         if self.n_tokens:
             steps, masks = tape.pop()
             embedding.backward(steps, dy * masks, gradients["embedding"])
+        return dinitial
 
-    def _direction_gradients(self, k, arrays, gradients, tape, dstates, bptt_steps):
+    def named_states(self, row):
+        """Views of a row of states, by name."""
+        ends = np.cumsum([width for _, width in self.states])[:-1]
+        return dict(zip([name for name, _ in self.states], np.split(row, ends), strict=True))
+
+    def _direction_gradients(
+        self, k, arrays, gradients, tape, dstates, bptt_steps, dfinal, dinitial
+    ):
         """dL/dx and dL/d(fading) of layer k, summed over its directions."""
         parts, fadings = [], []
         for d, prefix in reversed(list(enumerate(self.prefixes(k)))):
             memories, mask = tape.pop()
-            dx, dfading = layer.backward(
+            dx, dfading, dh, dc = layer.backward(
                 self.the_cell,
                 self.direction(arrays, prefix),
                 memories,
@@ -228,7 +243,12 @@ class Network:
                 bptt_steps,
                 len(arrays[prefix + "W_xh"]),
                 self.direction(gradients, prefix),
+                dfinal[prefix + "h"],
+                dfinal.get(prefix + "c", np.zeros(len(mask))),
             )
+            dinitial[prefix + "h"][...] = dh
+            if self.the_cell.has_cell_state:
+                dinitial[prefix + "c"][...] = dc
             parts.append(dx)
             fadings.append(dfading)
         return sum(parts), sum(fadings)

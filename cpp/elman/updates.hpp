@@ -1,0 +1,292 @@
+// Updates of a flat parameter vector, mini-batch by mini-batch: penalty, norm, clipping, step.
+//
+//     g <- dL/dw + alpha / sum_i w_i  W           weight matrices only
+//     g <- g min(1, clip_norm / ||g||)
+//     w <- solver(w, g)
+//
+// The vector is cut into pieces, each updated by one thread. Of an embedding only the rows whose
+// tokens are in the mini-batch have a gradient, count in the penalty and are updated, so that an
+// update costs what its tokens cost. What the updates without them would have done is made up for
+// before they are read (deferred.hpp).
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "elman/deferred.hpp"
+#include "elman/network.hpp"
+#include "elman/schedule.hpp"
+#include "elman/solver.hpp"
+
+namespace elman {
+
+struct UpdateOptions {
+    SolverOptions solver;
+    double learning_rate = 0.001;
+    Schedule schedule;
+    double alpha = 0.0;
+    double clip_norm = std::numeric_limits<double>::infinity();
+};
+
+// The first loss, gradient or weight that is not finite.
+struct Diverged : std::runtime_error {
+    Diverged(Index batch, double learning_rate, double gradient_norm)
+        : std::runtime_error("the loss or its gradient is not finite"),
+          batch(batch),
+          learning_rate(learning_rate),
+          gradient_norm(gradient_norm) {}
+    Index batch;
+    double learning_rate, gradient_norm;
+};
+
+// The loss of a mini-batch without its penalty, and the sum of its weights; nothing is
+// differentiated where that is zero.
+struct BatchLoss {
+    double loss = 0.0, weight = 0.0;
+};
+
+template <class T>
+class Updates {
+public:
+    Updates(const std::vector<Parameter>& layout, const std::vector<Embedding<T>>& embeddings,
+            const T* parameters, const UpdateOptions& options)
+        : options_(options),
+          parameters_(parameters, parameters + size_of(layout)),
+          gradient_(parameters_.size()),
+          n_moments_(solver_moments<T>(options_.solver)),
+          moments_(parameters_.size() * std::size_t(n_moments_)),
+          deferred_(options_.solver, options_.alpha) {
+        options_.schedule.check();
+        for (const Embedding<T>& embedding : embeddings) embeddings_.emplace_back(embedding);
+        cut_pieces(layout);
+    }
+
+    Array<T>& parameters() { return parameters_; }
+    Array<T>& gradient() { return gradient_; }
+    Array<T>& moments() { return moments_; }
+    Index n_moments() const { return n_moments_; }
+    double learning_rate() const { return options_.learning_rate; }
+    void set_learning_rate(double rate) { options_.learning_rate = rate; }
+    Index n_updates() const { return n_updates_; }
+    void set_n_updates(Index n) { n_updates_ = n; }
+
+    // One pass over order in mini-batches of batch_size: the weighted mean of their losses.
+    // differentiate(members, n_members) sets the gradient and returns a BatchLoss.
+    template <class Differentiate>
+    double epoch(const Index* order, Index n_order, Index batch_size, Team& team,
+                 const Differentiate& differentiate) {
+        const Index batches = (n_order + batch_size - 1) / batch_size;
+        double sum = 0.0, sum_of_weights = 0.0;
+        begin_deferring();
+        for (Index b = 0; b < batches; ++b) {
+            const Index first = b * batch_size;
+            const BatchLoss batch =
+                differentiate(order + first, std::min(batch_size, n_order - first));
+            if (!(batch.weight > 0.0)) continue;
+            const double loss = batch.loss + penalize(batch.weight, team);
+            sum += batch.weight * loss;
+            sum_of_weights += batch.weight;
+            const double norm = std::sqrt(squared_norm_);
+            const double rate = options_.schedule.rate(options_.learning_rate, n_updates_);
+            if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
+            apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
+        }
+        for (EmbeddingRows& rows : embeddings_)
+            for_each_row(rows.embedding.n_tokens(), team, [&](Index id) { catch_up(rows, id); });
+        begin_deferring();
+        for (const T weight : parameters_)
+            if (!std::isfinite(weight))
+                throw Diverged(batches - 1, options_.learning_rate, std::sqrt(squared_norm_));
+        return sum_of_weights > 0.0 ? sum / sum_of_weights : 0.0;
+    }
+
+    // Loss and gradient of one mini-batch, penalty included, without an update.
+    template <class Differentiate>
+    double loss_and_gradient(Team& team, const Differentiate& differentiate) {
+        std::fill(gradient_.begin(), gradient_.end(), T(0));
+        const BatchLoss batch = differentiate();
+        return batch.weight > 0.0 ? batch.loss + penalize(batch.weight, team) : 0.0;
+    }
+
+    // To be called before a mini-batch reads the embeddings: mark_tokens(mark) calls mark(k, id)
+    // for the tokens that embedding k looks up in it.
+    template <class MarkTokens>
+    void touch(Team& team, const MarkTokens& mark_tokens) {
+        if (embeddings_.empty()) return;
+        pieces_.resize(n_dense_pieces_);
+        for (EmbeddingRows& rows : embeddings_) rows.forget_touched();
+        mark_tokens([&](Index k, Index id) { embeddings_[std::size_t(k)].touch(id); });
+        for (EmbeddingRows& rows : embeddings_) {
+            const Embedding<T>& embedding = rows.embedding;
+            const Index width = embedding.width();
+            std::sort(rows.touched.begin(), rows.touched.end());
+            for (const Index id : rows.touched)
+                pieces_.push_back({embedding.offset() + id * width, width, true});
+            for_each_row(Index(rows.touched.size()), team, [&](Index i) {
+                const Index id = rows.touched[std::size_t(i)];
+                catch_up(rows, id);
+                std::fill_n(gradient_.data() + embedding.offset() + id * width, width, T(0));
+            });
+        }
+        piece_sums_.resize(pieces_.size());
+    }
+
+private:
+    // A run of the flat vector within one parameter, short enough to be one thread's task.
+    struct Piece {
+        Index begin, size;
+        bool is_matrix;
+    };
+    struct PieceSums {
+        double weights = 0.0, gradient = 0.0;
+    };
+
+    // Which rows of an embedding the mini-batch has touched, and by token how many updates each
+    // has seen since deferred_ began.
+    struct EmbeddingRows {
+        explicit EmbeddingRows(const Embedding<T>& embedding)
+            : embedding(embedding),
+              is_touched(std::size_t(embedding.n_tokens())),
+              up_to(std::size_t(embedding.n_tokens())) {}
+
+        void forget_touched() {
+            for (const Index id : touched) is_touched[std::size_t(id)] = false;
+            touched.clear();
+        }
+        void touch(Index id) {
+            if (is_touched[std::size_t(id)]) return;
+            is_touched[std::size_t(id)] = true;
+            touched.push_back(id);
+        }
+
+        Embedding<T> embedding;
+        std::vector<bool> is_touched;
+        std::vector<Index> touched;
+        std::vector<Index> up_to;
+    };
+
+    static std::ptrdiff_t size_of(const std::vector<Parameter>& layout) {
+        return layout.empty() ? 0 : layout.back().offset + layout.back().size();
+    }
+
+    void cut_pieces(const std::vector<Parameter>& layout) {
+        constexpr Index longest = 4096;
+        const auto is_embedding = [&](const Parameter& parameter) {
+            return std::any_of(embeddings_.begin(), embeddings_.end(), [&](const auto& rows) {
+                return rows.embedding.offset() == parameter.offset;
+            });
+        };
+        for (const Parameter& parameter : layout) {
+            if (is_embedding(parameter)) continue;
+            for (Index begin = 0; begin < parameter.size(); begin += longest)
+                pieces_.push_back({parameter.offset + begin,
+                                   std::min(longest, parameter.size() - begin),
+                                   parameter.is_matrix()});
+        }
+        piece_sums_.resize(pieces_.size());
+        n_dense_pieces_ = pieces_.size();
+    }
+
+    void begin_deferring() {
+        deferred_.begin();
+        for (EmbeddingRows& rows : embeddings_)
+            std::fill(rows.up_to.begin(), rows.up_to.end(), Index(0));
+    }
+    void catch_up(EmbeddingRows& rows, Index id) {
+        Index& up_to = rows.up_to[std::size_t(id)];
+        if (up_to == deferred_.n_updates()) return;
+        const Index n = rows.embedding.width(), place = rows.embedding.offset() + id * n;
+        T* const first = moments_.data() + place;
+        deferred_.apply(deferred_.since(up_to), n, parameters_.data() + place, first,
+                        n_moments_ > 1 ? first + parameters_.size() : nullptr);
+        up_to = deferred_.n_updates();
+    }
+
+    template <class Function>
+    static void for_each_row(Index n_rows, Team& team, const Function& function) {
+        constexpr Index rows_a_task = 64;
+        team.run((n_rows + rows_a_task - 1) / rows_a_task, [&](Index task, Control&) {
+            const Index end = std::min(n_rows, (task + 1) * rows_a_task);
+            for (Index i = task * rows_a_task; i < end; ++i) function(i);
+        });
+    }
+
+    // Calls function(piece, index) for every piece, on the team where there are enough of them.
+    template <class Function>
+    void for_each_piece(Team& team, const Function& function) {
+        constexpr Index pieces_a_task = 8;
+        const Index n_pieces = Index(pieces_.size());
+        const auto pieces_of = [&](Index task, Control&) {
+            const Index end = std::min(n_pieces, (task + 1) * pieces_a_task);
+            for (Index p = task * pieces_a_task; p < end; ++p)
+                function(pieces_[std::size_t(p)], std::size_t(p));
+        };
+        team.run((n_pieces + pieces_a_task - 1) / pieces_a_task, pieces_of);
+    }
+
+    // Adds the penalty's gradient and returns the penalty; sums the squares of the gradient.
+    double penalize(double total_weight, Team& team) {
+        const bool is_coupled = options_.alpha > 0.0 && options_.solver.name != "adamw";
+        const T factor = T(is_coupled ? options_.alpha / total_weight : 0.0);
+        for_each_piece(team, [&](const Piece& piece, std::size_t p) {
+            T* const g = gradient_.data() + piece.begin;
+            const T* const w = parameters_.data() + piece.begin;
+            PieceSums sums;
+            if (is_coupled && piece.is_matrix) {
+                sums.weights = sum_of_squares(w, piece.size);
+                for (Index i = 0; i < piece.size; ++i) g[i] += factor * w[i];
+            }
+            sums.gradient = sum_of_squares(g, piece.size);
+            piece_sums_[p] = sums;
+        });
+        double of_weights = 0.0;
+        squared_norm_ = 0.0;
+        for (const PieceSums& sums : piece_sums_) {
+            of_weights += sums.weights;
+            squared_norm_ += sums.gradient;
+        }
+        return 0.5 * double(factor) * of_weights;
+    }
+
+    static double sum_of_squares(const T* x, Index n) {
+        constexpr Index lanes = 8;
+        double sum[lanes] = {};
+        Index i = 0;
+        for (; i + lanes <= n; i += lanes)
+            for (Index lane = 0; lane < lanes; ++lane)
+                sum[lane] += double(x[i + lane]) * double(x[i + lane]);
+        for (Index lane = 0; i < n; ++i, ++lane) sum[lane] += double(x[i]) * double(x[i]);
+        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    }
+
+    void apply(double rate, double scale, Team& team) {
+        const double decay = options_.solver.name == "adamw" ? rate * options_.alpha : 0.0;
+        const Index n = Index(parameters_.size());
+        ++n_updates_;
+        if (!embeddings_.empty()) deferred_.advance(rate, n_updates_);
+        for (EmbeddingRows& rows : embeddings_)
+            for (const Index id : rows.touched) rows.up_to[std::size_t(id)] = deferred_.n_updates();
+        with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
+            for_each_piece(team, [&](const Piece& piece, std::size_t) {
+                T* const first = moments_.data() + piece.begin;
+                update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
+                       T(piece.is_matrix ? 1.0 - decay : 1.0), parameters_.data() + piece.begin,
+                       {first, n_moments_ > 1 ? first + n : first});
+            });
+        });
+    }
+
+    UpdateOptions options_;
+    Array<T> parameters_, gradient_;
+    Index n_moments_;
+    Array<T> moments_;
+    Index n_updates_ = 0;
+    std::vector<EmbeddingRows> embeddings_;
+    std::vector<Piece> pieces_;
+    std::vector<PieceSums> piece_sums_;
+    std::size_t n_dense_pieces_ = 0;
+    Deferred deferred_;
+    double squared_norm_ = 0.0;
+};
+
+}  // namespace elman
