@@ -142,7 +142,7 @@ def pair_problems(draw, max_width=20, max_steps=9):
         sizes = list(encoder["hidden_layer_sizes"])
     n_classes, width = draw(st.integers(2, 20)), draw(st.integers(1, 5))
     if draw(st.booleans()):
-        decoder = network_options(cell, sizes, [False] * len(sizes), width, n_classes + 1)
+        decoder = network_options(cell, sizes, [False] * len(sizes), width, n_classes)
         n_outputs = n_classes
     else:
         decoder = network_options(cell, sizes, [False] * len(sizes), width)

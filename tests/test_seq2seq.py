@@ -90,14 +90,12 @@ def test_answers(problem, max_length, beam_width, length_penalty):
             assert lengths[i] == len(expected)
             np.testing.assert_allclose(values[i, : lengths[i]], expected, rtol=1e-8, atol=1e-10)
         return
-    start, stop = problem.decoder["n_tokens"] - 1, problem.n_outputs - 1
+    stop = problem.n_outputs - 1
     options = {"max_length": max_length, "beam_width": beam_width, "length_penalty": length_penalty}
-    ids, ends, scores = model.translate(
-        problem.parameters, *problem.sources, start=start, stop=stop, **options
-    )
+    ids, ends, scores = model.translate(problem.parameters, *problem.sources, stop=stop, **options)
     for i in range(n):
         tokens, score = decoding.translate(
-            problem.reference, problem.parameters, problem.source(i), start, stop, **options
+            problem.reference, problem.parameters, problem.source(i), stop, **options
         )
         assert list(ids[ends[i] : ends[i + 1]]) == tokens
         assert scores[i] == pytest.approx(score, rel=1e-9)
@@ -109,7 +107,7 @@ def small_problem(cell, score, kind="sequence", n_tokens=5):
         of_tokens = 6 if kind == "tokens" else 0
         encoder = network_options(cell, [3, 4], [True, False], 2, of_tokens)
     sizes = [3, 4] if kind != "tokens" else [4]
-    decoder = network_options(cell, sizes, [False] * len(sizes), 2, n_tokens and n_tokens + 1)
+    decoder = network_options(cell, sizes, [False] * len(sizes), 2, n_tokens)
     n_outputs = n_tokens or 3
     return PairProblem(encoder, 2, decoder, score, n_outputs, 3, [4, 1, 3], [2, 3, 1])
 

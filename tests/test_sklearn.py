@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 
 import pytest
-from elman import RNNClassifier, RNNRegressor
+from elman import RNNClassifier, RNNRegressor, Seq2SeqRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 ESTIMATORS = [
     model(cell=cell)
-    for model in (RNNRegressor, RNNClassifier)
+    for model in (RNNRegressor, RNNClassifier, Seq2SeqRegressor)
     for cell in ("simple", "gru", "lstm")
 ]
 
@@ -27,7 +27,7 @@ def test_estimator_passes(estimator, check):
         check(estimator)
 
 
-@pytest.mark.parametrize("model", [RNNRegressor, RNNClassifier])
+@pytest.mark.parametrize("model", [RNNRegressor, RNNClassifier, Seq2SeqRegressor])
 def test_check_estimator_with_data_frames_and_arrays_of_other_libraries(model):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -101,8 +101,7 @@ py::tuple translate(const Seq2Seq<T>& model, const py::array& parameters, const 
                     const py::array& offsets, const BeamOptions& options, Index n_threads) {
     const Sequences<T> sources = sources_of(model, values, offsets);
     const Index n_tokens = model.decoder().options().n_tokens;
-    require(options.start >= 0 && options.start < n_tokens, "start must be a token");
-    require(n_tokens >= model.n_outputs(), "every output must be a token");
+    require(n_tokens >= model.n_outputs(), "the decoder must read a token for every output");
     require(options.max_length >= 1, "max_length must be at least 1");
     require(options.beam_width >= 1, "beam_width must be at least 1");
     const T* const weights = elements<T>(parameters, "parameters", {model.n_parameters()});
@@ -244,15 +243,15 @@ void register_model(py::module_& module) {
         .def(
             "translate",
             [](const AnySeq2Seq& any, const py::array& parameters, const py::object& values,
-               const py::array& offsets, std::int32_t start, std::int32_t stop, Index max_length,
+               const py::array& offsets, std::int32_t stop, Index max_length,
                Index beam_width, double length_penalty, Index n_threads) {
                 return any.visit([&](const auto& model) {
                     return translate(model, parameters, values, offsets,
-                                     {start, stop, max_length, beam_width, length_penalty},
+                                     {stop, max_length, beam_width, length_penalty},
                                      n_threads);
                 });
             },
-            "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "start"_a, "stop"_a,
+            "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "stop"_a,
             "max_length"_a, "beam_width"_a = 1, "length_penalty"_a = 0.0, "n_threads"_a = 1)
         .def(
             "generate",

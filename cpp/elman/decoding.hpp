@@ -8,7 +8,8 @@
 //     14)
 //
 // where |y| counts the stop token, until beam_width have ended; the best of them is the answer. A
-// width of one is greedy decoding. Sequences are dealt out to threads in chunks, and rows of a
+// width of one is greedy decoding. A decoder reads token 0 before the first step, and after that one
+// more than the number of the output that stands before. Sequences are dealt out to threads in chunks, and rows of a
 // product never meet, so an answer does not depend on the sequences beside it.
 #pragma once
 
@@ -20,7 +21,7 @@
 namespace elman {
 
 struct BeamOptions {
-    std::int32_t start, stop;  // what the decoder reads before its first step; which output ends
+    std::int32_t stop;         // the output that ends an answer
     Index max_length = 0;      // of an answer, without the stop token
     Index beam_width = 1;
     double length_penalty = 0.0;
@@ -65,8 +66,9 @@ public:
 
     const std::vector<Beam>& live() const { return live_; }
     bool is_done() const { return live_.empty(); }
-    std::int32_t last_token(const Beam& beam) const {
-        return beam.node < 0 ? options_->start : nodes_[std::size_t(beam.node)].token;
+    // What the decoder reads next.
+    std::int32_t input(const Beam& beam) const {
+        return beam.node < 0 ? 0 : nodes_[std::size_t(beam.node)].token + 1;
     }
 
     // Goes on by one token, from the outputs of the live beams; from gets the number of the beam
@@ -261,7 +263,7 @@ private:
         std::vector<Index> sequence_of, offsets(1, 0);
         for (std::size_t i = 0; i < beams.size(); ++i)
             for (const auto& beam : beams[i].live()) {
-                ids.push_back(beams[i].last_token(beam));
+                ids.push_back(beams[i].input(beam));
                 sequence_of.push_back(Index(i));
                 offsets.push_back(Index(ids.size()));
             }

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._seq2seq_regressor import Seq2SeqRegressor
+    from elman._seq2seq_translator import Seq2SeqTranslator
     from elman._sequencer import TokenSequencer
     from elman._show_versions import show_versions
 
@@ -24,6 +26,8 @@ __all__ = [
     "DivergenceError",
     "RNNClassifier",
     "RNNRegressor",
+    "Seq2SeqRegressor",
+    "Seq2SeqTranslator",
     "TokenSequencer",
     "compile",
     "datasets",
@@ -33,6 +37,8 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "Seq2SeqRegressor": "elman._seq2seq_regressor",
+    "Seq2SeqTranslator": "elman._seq2seq_translator",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
     "show_versions": "elman._show_versions",

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import check_random_state
+from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
-from elman._callbacks import CallbackSupportMixin, FitObserver, exclusively, progress
+from elman._callbacks import FitObserver, exclusively
 from elman._data import Data, Reader
-from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
+from elman._estimator import (
+    LARGEST_SEED,
+    BaseNetworkEstimator,
+    check_architecture,
+    generator,
+    warn_of_batch_size,
+)
+from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._model import Model
-from elman._network import architecture, build, flat_parameters, named_parameters, summary
+from elman._network import architecture, build, named_parameters
 from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
 from elman._sequences import Sequences
 from elman._split import Samples, validation_split
@@ -39,23 +40,13 @@ from elman._training import Examples, Training, TrainingState
 from elman._weights import representable
 
 INPUT_OF_LAYOUT = {"vector": "vector", "tokens": "tokens", "features": "tokens"}
-_LARGEST_SEED = 2**31 - 1
-_commit_lock = threading.Lock()
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-class BaseRNN(CallbackSupportMixin, BaseEstimator):
+class BaseRNN(BaseNetworkEstimator):
     """Fit, continue and carry a recurrent network; what its outputs mean is told below it."""
 
-    _doc_link_module = "elman"
     _rules: ClassVar[dict[str, Rule]] = RULES
-
-    # To look at the signature again for each `get_params` would cost a short fit a fifth.
-    @classmethod
-    @functools.cache
-    def _get_param_names(cls) -> list[str]:
-        names: list[str] = super()._get_param_names()
-        return names
 
     def _make_task(
         self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
@@ -99,7 +90,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             reader = self._reader(settings, caller, before)
             data = reader.read(X, y, sample_weight)
             data = replace(data, targets=self._target_form(data.targets, caller))
-            rng = _generator(settings["random_state"], before, is_partial)
+            rng = generator(settings["random_state"], before, is_partial)
             training, held_out = self._hold_out(data, reader, validation, groups, settings, rng)
             task = (
                 self._continue_task(before.task, caller, classes)
@@ -130,13 +121,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             None if model else known_n_tokens(settings),
             settings["missing"] is not None,
         )
-
-    def _names(self, model: Model | None) -> BaseEstimator:
-        """Return an estimator of this class that knows nothing but feature names."""
-        holder: BaseEstimator = object.__new__(type(self))
-        if model is not None and model.inputs.feature_names is not None:
-            holder.feature_names_in_ = model.inputs.feature_names
-        return holder
 
     def _hold_out(
         self,
@@ -192,7 +176,7 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             raise ValueError(problem(caller, "sample_weight", got, "a positive one"))
         if settings["solver"] == "lbfgs" and len(order) < len(data.sequences):
             data, order = data.take(order), np.arange(len(order))
-        _warn_of_batch_size(settings["batch_size"], len(order), caller)
+        warn_of_batch_size(settings["batch_size"], len(order), caller)
         n_threads = effective_n_threads(settings["n_jobs"], caller)
         dropout: Any = 0.0
         if settings["input"] == "tokens":
@@ -222,27 +206,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             dropout,
         )
 
-    def _run(
-        self, training: Training, model: Model, settings: dict[str, Any], observer: FitObserver
-    ) -> Model:
-        n_epochs = 1 if training.is_partial else settings["max_iter"]
-        with progress(settings["verbose"], n_epochs, type(self).__name__) as show:
-
-            def after_epoch(state: TrainingState) -> bool:
-                show(state)
-                return observer.end_epoch(
-                    lambda: self._attributes(model.with_training(_copied(state)))
-                )
-
-            run = training.run_lbfgs if settings["solver"] == "lbfgs" else training.run
-            model = model.with_training(run(observer.begin_epoch, after_epoch))
-        if not np.isfinite(model.parameters).all():
-            got = "weights that are not finite in the units of y"
-            raise DivergenceError(
-                problem(training.caller, "y", got, f"targets within {model.inputs.dtype}")
-            )
-        return model
-
     def _attributes(self, model: Model) -> dict[str, Any]:
         """Everything that a fit sets, by name."""
         state = model.training
@@ -267,37 +230,11 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             attributes["feature_names_in_"] = model.inputs.feature_names
         return attributes
 
-    def _commit(self, model: Model, random_state: Any) -> None:
-        attributes = self._attributes(model)
-        with _commit_lock:
-            self.__dict__.update(attributes)
-            if "feature_names_in_" not in attributes:
-                self.__dict__.pop("feature_names_in_", None)
-            if isinstance(random_state, np.random.RandomState):
-                random_state.set_state(model.training.random_state.get_state())
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = vars(self).get("missing") is not None
         return tags
-
-    def _fitted_model(self, method: str) -> Model:
-        model: Model | None = vars(self).get("_model")
-        if model is None:
-            raise not_fitted(f"{type(self).__name__}.{method}", "model")
-        return model
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "_model" in vars(self)
-
-    @property
-    def weights_(self) -> dict[str, Array]:
-        """Copies of the parameters by name, such that outputs are in the units of y."""
-        model: Model | None = vars(self).get("_model")
-        if model is None:
-            raise AttributeError(f"{type(self).__name__} has no attribute 'weights_' before fit")
-        return model.weights()
 
     @property
     def embedding_(self) -> Array:
@@ -307,45 +244,6 @@ class BaseRNN(CallbackSupportMixin, BaseEstimator):
             when = "before fit" if model is None else "without input='tokens'"
             raise AttributeError(f"{type(self).__name__} has no attribute 'embedding_' {when}")
         return model.weights()["embedding"]
-
-    def set_weights(self, weights: dict[str, Any]) -> BaseRNN:
-        """Replace the parameters of a fitted model.
-
-        Parameters
-        ----------
-        weights : dict of array-like
-            Arrays with the names and shapes of `weights_`.
-
-        Returns
-        -------
-        self : estimator
-            The estimator itself.
-
-        Raises
-        ------
-        ValueError
-            If a name, a shape or a value is not as it should be.
-        """
-        model = self._fitted_model("set_weights")
-        caller = f"{type(self).__name__}.set_weights"
-        network = model.network()
-        parameters = flat_parameters(network, weights, caller)
-        training = replace(
-            model.training, parameters=model.task.unfold(network, parameters), solver_state=None
-        )
-        parameters.flags.writeable = False
-        self._commit(replace(model, parameters=parameters, training=training), None)
-        return self
-
-    def summary(self) -> str:
-        """Tell the size of a fitted model.
-
-        Returns
-        -------
-        table : str
-            Name, shape and number of each parameter, and the total.
-        """
-        return summary(self._fitted_model("summary").network())
 
     def _outputs(
         self,
@@ -395,10 +293,6 @@ def _scorer(
     return score
 
 
-def _copied(state: TrainingState) -> TrainingState:
-    return replace(state, random_state=copy.deepcopy(state.random_state))
-
-
 def stochastic_only(method: _Method) -> _Method:
     """Leave a method out where the solver is not one of mini-batches."""
     available: _Method = available_if(_is_stochastic)(method)
@@ -427,17 +321,6 @@ def _settings_of(model: Model) -> dict[str, Any]:
     }
 
 
-def _generator(random_state: Any, before: Model | None, is_partial: bool) -> np.random.RandomState:
-    """Return a generator of our own; the caller's moves on when the fit has succeeded."""
-    if is_partial and before is not None:
-        return copy.deepcopy(before.training.random_state)
-    if random_state is None:
-        return np.random.RandomState(check_random_state(None).randint(_LARGEST_SEED))
-    generator: np.random.RandomState = check_random_state(random_state)
-    is_fresh = isinstance(random_state, Integral)  # others are somebody's
-    return generator if is_fresh else copy.deepcopy(generator)
-
-
 def _start(
     data: Data,
     samples: Samples,
@@ -455,17 +338,17 @@ def _start(
         settings, inputs.dtype, n_channels, task.n_outputs, n_tokens=inputs.n_tokens
     )
     if before is not None:
-        _check_architecture(arguments, before.architecture, caller)
+        check_architecture(arguments, before.architecture, caller)
         training = replace(before.training, random_state=rng)
         if not is_partial:
             training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
         return replace(before, training=training)
     network = build(arguments, caller)
-    seed = int(rng.randint(_LARGEST_SEED))
+    seed = int(rng.randint(LARGEST_SEED))
     parameters = network.initialize(seed)
     for name, array in _told_by_data(data, samples, settings, seed, caller).items():
         named_parameters(network, parameters)[name][...] = array
-    training = TrainingState(parameters, rng, int(rng.randint(_LARGEST_SEED)))
+    training = TrainingState(parameters, rng, int(rng.randint(LARGEST_SEED)))
     n_timesteps = data.sequences.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
@@ -509,28 +392,11 @@ def _check_validation(
         raise ValueError(problem(caller, "X_val", "data", expected))
 
 
-def _warn_of_batch_size(batch_size: Any, n_samples: int, caller: str) -> None:
-    if batch_size != "auto" and batch_size > n_samples:
-        warnings.warn(
-            f"{caller}: batch_size got {batch_size}, expected at most the {n_samples} samples: "
-            "it is clipped to them",
-            UserWarning,
-            stacklevel=5,
-        )
-
-
 def _weighted_mean(data: Data, samples: Samples) -> Array:
     rows = data.rows_of(samples)
     weights = None if data.weights is None else data.weights[rows]
     mean: Array = np.average(data.rows[rows].astype(np.float64), axis=0, weights=weights)
     return mean
-
-
-def _check_architecture(new: dict[str, Any], old: dict[str, Any], caller: str) -> None:
-    for name, value in new.items():
-        if value != old[name]:
-            expected = f"{abbreviated(old[name])} as in the fit before, which is continued"
-            raise ValueError(problem(caller, name, abbreviated(value), expected))
 
 
 def _check_n_timesteps(n_timesteps: Any, is_vector: bool, caller: str) -> None:

@@ -127,6 +127,157 @@ class Predictor:
         infinity, a token out of range.
         """
 
+class Seq2Seq:
+    """An encoder and a decoder, attention between them, a dense head; holds shapes only.
+
+    Sources are sequences as the encoder takes them, or without one vectors: values
+    (n_sequences, n_channels) and offsets that count them. Parameters are those of the encoder
+    behind "encoder.", of the decoder behind "decoder."; "bridge.layers.0.h.W", ".b" and so on of
+    each state of the decoder that does not start from a state of its own width;
+    "attention.W_m" (memory, units) unless it is "dot", "attention.b_m", "W_q" (units, units)
+    and "v" if it is "additive", "attention.W_c" (memory + units, units), "attention.b_c";
+    "head.W", "head.b".
+    """
+
+    def __init__(
+        self,
+        *,
+        encoder: Network | None,  # without a head; None: sources are vectors
+        n_channels: int,  # of those vectors
+        decoder: Network,  # without a head, of one direction; of the encoder's dtype and cell
+        attention: str,  # "none", "dot", "general", "additive"
+        n_outputs: int,
+    ) -> None: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def n_outputs(self) -> int: ...
+    @property
+    def parameters(self) -> list[tuple[str, tuple[int, ...], int]]: ...
+    def initialize(self, seed: int) -> Real:
+        """Both networks as `Network.initialize`; matrices between them and v Glorot-uniform."""
+    def translate(
+        self,
+        parameters: Real,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        *,
+        stop: int,  # the output that ends an answer
+        max_length: int,  # without it
+        beam_width: int = 1,
+        length_penalty: float = 0.0,
+        n_threads: int = 1,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+        """(ids, offsets, scores) of the answers, where ids are numbers of outputs.
+
+        The decoder reads token 0 first, then 1 + the number of the output before.
+        """
+    def generate(
+        self,
+        parameters: Real,
+        values: Real,
+        offsets: NDArray[np.int64],
+        *,
+        n_steps: int,
+        n_threads: int = 1,
+    ) -> tuple[Real, NDArray[np.int64]]:
+        """(values, lengths): (n_sequences, n_steps, n_values), of which so many steps count.
+
+        The decoder reads zeros first, then the outputs before. An output more than it reads is
+        the logit of the step being the last.
+        """
+    def evaluate(
+        self,
+        parameters: Real,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        inputs: Steps,  # what the decoder reads at each step
+        input_offsets: NDArray[np.int64],
+        targets: Real | None = None,  # (n_total_inputs, 1): numbers of outputs
+        *,
+        n_threads: int = 1,
+    ) -> tuple[NDArray[np.float64] | None, Real, Real | None]:
+        """(log_p, outputs, shares) of given inputs.
+
+        log_p (n_sequences,) is the sum of log p(target); shares, unless attention is "none",
+        hold what each step reads of each step of the source, sequence by sequence.
+        """
+
+class Seq2SeqTrainer:
+    """A `Trainer` of pairs; the loss is the mean over the steps of the outputs.
+
+    "multiclass" is the loss of tokens. That of values is "squared", and with one output more
+    than values "binary" is added for it.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        parameters: Real,
+        *,
+        loss: str,  # "multiclass", "squared"
+        solver: str = "adam",
+        learning_rate: float = 0.001,
+        schedule: str = "constant",
+        power_t: float = 0.5,
+        warmup_steps: int = 0,
+        total_steps: int = 0,
+        alpha: float = 0.0,
+        clip_norm: float | None = None,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        embedding_dropout: float = 0.0,
+        token_dropout: float = 0.0,  # of sources
+        target_token_dropout: float = 0.0,  # of what the decoder reads
+        teacher_forcing: float = 1.0,  # probability that a step reads what was given
+        seed: int = 0,
+        n_threads: int = 1,
+    ) -> None: ...
+    learning_rate: float
+    teacher_forcing: float
+    @property
+    def parameters(self) -> Real:
+        """A copy; assign to replace."""
+    @parameters.setter
+    def parameters(self, value: Real) -> None: ...
+    @property
+    def n_updates(self) -> int: ...
+    @property
+    def solver_state(self) -> dict[str, Any]:
+        """As of `Trainer`."""
+    @solver_state.setter
+    def solver_state(self, value: dict[str, Any]) -> None: ...
+    def epoch(
+        self,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        inputs: Steps,
+        input_offsets: NDArray[np.int64],
+        targets: Real,  # (n_total_inputs, n_targets)
+        weights: Real | None,  # (n_sequences,), >= 0; None is one
+        order: NDArray[np.int64],
+        *,
+        batch_size: int,
+    ) -> float:
+        """As of `Trainer`."""
+    def loss_and_gradient(
+        self,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        inputs: Steps,
+        input_offsets: NDArray[np.int64],
+        targets: Real,
+        weights: Real | None,
+    ) -> tuple[float, Real]:
+        """As of `Trainer`."""
+
 class Trainer:
     """Parameters, solver state and options of one fit; an epoch is one call.
 

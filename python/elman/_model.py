@@ -45,9 +45,13 @@ class Model:
     training: TrainingState
     n_timesteps: int
 
-    def network(self) -> _core.Network:
+    def network(self) -> Any:
         """Make the network; it holds shapes only."""
-        return _core.Network(**self.architecture)
+        return self._network_of(self.architecture)
+
+    @staticmethod
+    def _network_of(architecture: dict[str, Any]) -> Any:
+        return _core.Network(**architecture)
 
     def weights(self) -> dict[str, Array]:
         """Return copies of the parameters, by name."""
@@ -87,7 +91,7 @@ class Model:
         return np.concatenate(outputs), np.concatenate(final_states)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        network = _core.Network(**state["architecture"])
+        network = self._network_of(state["architecture"])
         for parameters in (state["parameters"], state["training"].parameters):
             if parameters.shape != (network.n_parameters,) or parameters.dtype != network.dtype:
                 raise ValueError(

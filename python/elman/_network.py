@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -54,17 +54,37 @@ def architecture(
 def build(arguments: Mapping[str, Any], caller: str) -> _core.Network:
     """Make the network, or raise MemoryError if a machine like this cannot hold its training."""
     sizes = tuple(arguments["hidden_layer_sizes"])
-    itemsize = np.dtype(arguments["dtype"]).itemsize
-    least = ARRAYS_OF_A_FIT * itemsize * max(size * size for size in sizes)
-    _check_memory(least, sizes, caller)
-    _check_residual(arguments, caller)
+    _check_layers(arguments, caller)
     network = _core.Network(**arguments)
+    itemsize = np.dtype(arguments["dtype"]).itemsize
     _check_memory(ARRAYS_OF_A_FIT * itemsize * network.n_parameters, sizes, caller)
     if not arguments["head"] and network.n_outputs != arguments["n_outputs"]:
         got = f"{sizes}, a last layer of {network.n_outputs} outputs without a head"
         expected = f"{arguments['n_outputs']} outputs for this y"
         raise ValueError(problem(caller, "hidden_layer_sizes", got, expected))
     return network
+
+
+def build_seq2seq(
+    arguments: Mapping[str, Any], make: Callable[[Mapping[str, Any]], _core.Seq2Seq], caller: str
+) -> _core.Seq2Seq:
+    """Make an encoder-decoder, or raise MemoryError as `build` does."""
+    for side in ("encoder", "decoder"):
+        if arguments[side] is not None:
+            _check_layers(arguments[side], caller)
+    network = make(arguments)
+    itemsize = np.dtype(network.dtype).itemsize
+    sizes = tuple(arguments["decoder"]["hidden_layer_sizes"])
+    _check_memory(ARRAYS_OF_A_FIT * itemsize * network.n_parameters, sizes, caller)
+    return network
+
+
+def _check_layers(arguments: Mapping[str, Any], caller: str) -> None:
+    sizes = tuple(arguments["hidden_layer_sizes"])
+    itemsize = np.dtype(arguments["dtype"]).itemsize
+    least = ARRAYS_OF_A_FIT * itemsize * max(size * size for size in sizes)
+    _check_memory(least, sizes, caller)
+    _check_residual(arguments, caller)
 
 
 def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:

@@ -119,7 +119,7 @@ class Training:
         Probability with which any step's tokens, or each token, are dropped.
     """
 
-    network: _core.Network
+    network: Any
     state: TrainingState
     examples: Examples
     settings: Mapping[str, Any]
@@ -167,41 +167,53 @@ class Training:
             state, solver_state=trainer.solver_state, learning_rate=trainer.learning_rate
         )
 
-    def _trainer(self) -> _core.Trainer:
+    def _trainer(self) -> Any:
+        options = self.settings
+        return self._ready(
+            _core.Trainer(
+                self.network,
+                self.state.parameters,
+                **self._solver_options(),
+                loss_parameter=self.task.loss_parameter,
+                token_dropout=self.token_dropout,
+                bptt_steps=options["bptt_steps"] or 0,
+                checkpoint=options["bptt_memory"] == "checkpoint",
+            )
+        )
+
+    def _ready(self, trainer: Any) -> Any:
+        """Put a trainer where the state stands."""
+        if self.state.solver_state is not None:
+            trainer.solver_state = self.state.solver_state
+        return trainer
+
+    def _solver_options(self) -> dict[str, Any]:
+        """Arguments that trainers of every kind share."""
         options = self.settings
         schedule = options["learning_rate"]
         n_batches = math.ceil(len(self.examples.order) / self._batch_size)
         total_steps = max(1, options["max_iter"] * n_batches)
-        trainer = _core.Trainer(
-            self.network,
-            self.state.parameters,
-            loss=self.task.loss,
-            loss_parameter=self.task.loss_parameter,
-            solver="sgd" if options["solver"] == "lbfgs" else options["solver"],
-            learning_rate=self.state.learning_rate or options["learning_rate_init"],
-            schedule="constant" if schedule == "adaptive" else schedule,
-            power_t=options["power_t"],
-            warmup_steps=int(options["warmup"] * total_steps),
-            total_steps=total_steps,
-            alpha=options["alpha"],
-            clip_norm=options["clip_norm"],
-            momentum=options["momentum"],
-            nesterovs_momentum=bool(options["nesterovs_momentum"]),
-            beta_1=options["beta_1"],
-            beta_2=options["beta_2"],
-            epsilon=options["epsilon"],
-            dropout=options["dropout"],
-            recurrent_dropout=options["recurrent_dropout"],
-            embedding_dropout=options["embedding_dropout"],
-            token_dropout=self.token_dropout,
-            bptt_steps=options["bptt_steps"] or 0,
-            checkpoint=options["bptt_memory"] == "checkpoint",
-            seed=self.state.dropout_seed,
-            n_threads=self.n_threads,
-        )
-        if self.state.solver_state is not None:
-            trainer.solver_state = self.state.solver_state
-        return trainer
+        return {
+            "loss": self.task.loss,
+            "solver": "sgd" if options["solver"] == "lbfgs" else options["solver"],
+            "learning_rate": self.state.learning_rate or options["learning_rate_init"],
+            "schedule": "constant" if schedule == "adaptive" else schedule,
+            "power_t": options["power_t"],
+            "warmup_steps": int(options["warmup"] * total_steps),
+            "total_steps": total_steps,
+            "alpha": options["alpha"],
+            "clip_norm": options["clip_norm"],
+            "momentum": options["momentum"],
+            "nesterovs_momentum": bool(options["nesterovs_momentum"]),
+            "beta_1": options["beta_1"],
+            "beta_2": options["beta_2"],
+            "epsilon": options["epsilon"],
+            "dropout": options["dropout"],
+            "recurrent_dropout": options["recurrent_dropout"],
+            "embedding_dropout": options.get("embedding_dropout", 0.0),
+            "seed": self.state.dropout_seed,
+            "n_threads": self.n_threads,
+        }
 
     @property
     def _batch_size(self) -> int:
@@ -209,21 +221,13 @@ class Training:
         batch_size = self.settings["batch_size"]
         return min(200, n) if batch_size == "auto" else min(int(batch_size), n)
 
-    def _epoch(self, trainer: _core.Trainer, state: TrainingState, epoch: int) -> TrainingState:
+    def _epoch(self, trainer: Any, state: TrainingState, epoch: int) -> TrainingState:
         data = self.examples
         order = data.order
         if self.settings["shuffle"]:
             order = order[state.random_state.permutation(len(order))]
         try:
-            loss = trainer.epoch(
-                data.values,
-                data.offsets,
-                data.targets,
-                data.weights,
-                order,
-                batch_size=self._batch_size,
-                per_step=data.per_step,
-            )
+            loss = self._train(trainer, order, epoch)
         except _core.Diverged as error:
             raise self._divergence(error, epoch) from error
         return self._assessed(
@@ -233,6 +237,21 @@ class Training:
                 n_iter=epoch,
                 t=state.t + len(order),
                 loss_curve=(*state.loss_curve, loss),
+            )
+        )
+
+    def _train(self, trainer: Any, order: NDArray[np.int64], epoch: int) -> float:
+        """One pass over the examples in this order."""
+        data = self.examples
+        return float(
+            trainer.epoch(
+                data.values,
+                data.offsets,
+                data.targets,
+                data.weights,
+                order,
+                batch_size=self._batch_size,
+                per_step=data.per_step,
             )
         )
 
@@ -262,12 +281,12 @@ class Training:
             return EPOCHS_BEFORE_ADAPTING - 1
         return float(self.settings["n_iter_no_change"])
 
-    def _adapt(self, trainer: _core.Trainer) -> bool:
+    def _adapt(self, trainer: Any) -> bool:
         """Lower an adaptive learning rate; false where it is not, or cannot go lower."""
         if self.settings["learning_rate"] != "adaptive":
             return False
         trainer.learning_rate /= ADAPTING_DIVISOR
-        return trainer.learning_rate > LEAST_LEARNING_RATE
+        return bool(trainer.learning_rate > LEAST_LEARNING_RATE)
 
     def _warn_unfinished(self, n_epochs: int) -> None:
         warnings.warn(

@@ -7,7 +7,7 @@ def log_softmax(a):
     return a - a.max() - np.log(np.sum(np.exp(a - a.max())))
 
 
-def translate(model, flat, x, start, stop, max_length, beam_width=1, length_penalty=0.0):
+def translate(model, flat, x, stop, max_length, beam_width=1, length_penalty=0.0):
     """The best tokens and their score (Wu et al., 2016, eq. 14)."""
     states, memory, _ = model.encode(flat, x)
     live, ended = [((), 0.0, states)], []
@@ -18,7 +18,7 @@ def translate(model, flat, x, start, stop, max_length, beam_width=1, length_pena
     for length in range(1, max_length + 1):
         candidates = []
         for tokens, log_p, states in live:
-            last = tokens[-1] if tokens else start
+            last = tokens[-1] + 1 if tokens else 0
             y, _, states, _ = model.decode(flat, states, memory, [[(last, 1.0)]])
             for token, log_p_of_token in enumerate(log_softmax(y[0])):
                 candidates.append((log_p + log_p_of_token, tokens, token, states))

@@ -91,5 +91,7 @@ class Seq2SeqTrainer(Trainer):
             if uniform(bits(key, sequence), t + 1) < self.teacher_forcing:
                 continue
             is_tokens = model.decoder.n_tokens > 0
-            steps[t + 1] = [(int(y[0, :-1].argmax()), 1.0)] if is_tokens else y[0, : len(steps[t])]
+            steps[t + 1] = (
+                [(int(y[0, :-1].argmax()) + 1, 1.0)] if is_tokens else y[0, : len(steps[t])]
+            )
         return steps if model.decoder.n_tokens else np.array(steps)
