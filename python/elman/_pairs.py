@@ -184,7 +184,7 @@ def _join(items: list[Any], caller: str, argument: str) -> Outputs:
             raise ValueError(problem(caller, f"{argument}[{i}]", got, wanted))
     n_outputs = first.shape[1] if first.ndim == 2 else 1
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    rows = np.concatenate([array.reshape(len(array), -1) for array in arrays])
+    rows = np.concatenate([array.reshape(len(array), n_outputs) for array in arrays])
     return Outputs(rows, offsets_of(lengths), TargetForm(True, True, first.ndim == 2, n_outputs))
 
 
