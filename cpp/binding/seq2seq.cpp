@@ -243,16 +243,15 @@ void register_model(py::module_& module) {
         .def(
             "translate",
             [](const AnySeq2Seq& any, const py::array& parameters, const py::object& values,
-               const py::array& offsets, std::int32_t stop, Index max_length,
-               Index beam_width, double length_penalty, Index n_threads) {
+               const py::array& offsets, std::int32_t stop, Index max_length, Index beam_width,
+               double length_penalty, Index n_threads) {
                 return any.visit([&](const auto& model) {
                     return translate(model, parameters, values, offsets,
-                                     {stop, max_length, beam_width, length_penalty},
-                                     n_threads);
+                                     {stop, max_length, beam_width, length_penalty}, n_threads);
                 });
             },
-            "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "stop"_a,
-            "max_length"_a, "beam_width"_a = 1, "length_penalty"_a = 0.0, "n_threads"_a = 1)
+            "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "stop"_a, "max_length"_a,
+            "beam_width"_a = 1, "length_penalty"_a = 0.0, "n_threads"_a = 1)
         .def(
             "generate",
             [](const AnySeq2Seq& any, const py::array& parameters, const py::object& values,

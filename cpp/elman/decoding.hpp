@@ -8,9 +8,10 @@
 //     14)
 //
 // where |y| counts the stop token, until beam_width have ended; the best of them is the answer. A
-// width of one is greedy decoding. A decoder reads token 0 before the first step, and after that one
-// more than the number of the output that stands before. Sequences are dealt out to threads in chunks, and rows of a
-// product never meet, so an answer does not depend on the sequences beside it.
+// width of one is greedy decoding. A decoder reads token 0 before the first step, and after that
+// one more than the number of the output that stands before. Sequences are dealt out to threads in
+// chunks, and rows of a product never meet, so an answer does not depend on the sequences beside
+// it.
 #pragma once
 
 #include <cmath>
@@ -21,8 +22,8 @@
 namespace elman {
 
 struct BeamOptions {
-    std::int32_t stop;         // the output that ends an answer
-    Index max_length = 0;      // of an answer, without the stop token
+    std::int32_t stop;     // the output that ends an answer
+    Index max_length = 0;  // of an answer, without the stop token
     Index beam_width = 1;
     double length_penalty = 0.0;
 };

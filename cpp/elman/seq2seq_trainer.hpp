@@ -285,8 +285,8 @@ private:
     // The likeliest token that is not the stop token, since the sequence goes on; or the values.
     void put(const T* outputs, Index step, Index width) {
         if (has_tokens())
-            sampled_ids_[std::size_t(step)] =
-                std::int32_t(std::max_element(outputs, outputs + model_.n_outputs() - 1) - outputs + 1);
+            sampled_ids_[std::size_t(step)] = std::int32_t(
+                std::max_element(outputs, outputs + model_.n_outputs() - 1) - outputs + 1);
         else
             std::copy_n(outputs, width, sampled_values_.data() + step * width);
     }

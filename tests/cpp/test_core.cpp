@@ -135,8 +135,8 @@ void test_gradients(const CellOptions& cell, const Shape& shape, bool bidirectio
     const auto loss = [&](const Array<double>& at, Array<double>* gradient) {
         Trainer<double> trainer(network, at.data(), options);
         const double* from = nullptr;
-        const double value = trainer.loss_and_gradient(examples, {}, &from);
-        if (gradient) gradient->assign(from, from + network.n_parameters());
+        const double value = trainer.loss_and_gradient(examples, {});
+        if (gradient) *gradient = trainer.updates().gradient();
         return value;
     };
     Array<double> gradient;
@@ -175,8 +175,8 @@ void test_threads(const CellOptions& cell) {
         Trainer<double> trainer(network, start.data(), options);
         for (int epoch = 0; epoch < 2; ++epoch)
             trainer.epoch(examples, order.data(), Index(order.size()), 16, {});
-        if (n_threads == 1) expected = trainer.parameters();
-        CHECK(std::memcmp(expected.data(), trainer.parameters().data(),
+        if (n_threads == 1) expected = trainer.updates().parameters();
+        CHECK(std::memcmp(expected.data(), trainer.updates().parameters().data(),
                           expected.size() * sizeof(double)) == 0);
     }
 }
@@ -199,9 +199,9 @@ void test_segments(const CellOptions& cell, const Shape& shape) {
         options.n_threads = 2;
         options.checkpoint = checkpoint;
         Trainer<double> trainer(network, weights.data(), options);
-        const double* gradient = nullptr;
-        trainer.loss_and_gradient(examples, {}, &gradient);
-        if (!checkpoint) expected.assign(gradient, gradient + network.n_parameters());
+        trainer.loss_and_gradient(examples, {});
+        const double* const gradient = trainer.updates().gradient().data();
+        if (!checkpoint) expected = trainer.updates().gradient();
         CHECK(std::memcmp(expected.data(), gradient, expected.size() * sizeof(double)) == 0);
     }
     const Predictor<double> predictor(network, weights.data());
@@ -272,8 +272,8 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
         Trainer<double> trainer(network, start.data(), options);
         for (int epoch = 0; epoch < 2; ++epoch)
             trainer.epoch(examples, order.data(), Index(order.size()), 16, {});
-        if (expected.empty()) expected = trainer.parameters();
-        CHECK(std::memcmp(expected.data(), trainer.parameters().data(),
+        if (expected.empty()) expected = trainer.updates().parameters();
+        CHECK(std::memcmp(expected.data(), trainer.updates().parameters().data(),
                           expected.size() * sizeof(double)) == 0);
     }
     const Predictor<double> predictor(network, expected.data());
