@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 
-from bench import batches, fits, footprint, picture, report, small
+from bench import batches, fits, footprint, picture, report, seq2seq, small
 from bench.limits import Copy
 from bench.measure import in_turn
 from bench.workloads import SHAPES, SWEEPS, WORKLOADS
@@ -114,6 +114,14 @@ def run_footprint(arguments, figures):
     return {"import_ms": imports, "megabytes": sizes, "training_memory": memory}
 
 
+def run_seq2seq(arguments, figures):
+    rows = []
+    for row in seq2seq.measure(arguments.rounds):
+        rows.append(row)
+        print(seq2seq.text(row), flush=True)
+    return {"seq2seq": rows}
+
+
 def run_fits(arguments, figures):
     rows = []
     for fit in fits.fits():
@@ -134,6 +142,7 @@ RUN = {
     "small": run_small,
     "footprint": run_footprint,
     "sweeps": run_sweeps,
+    "seq2seq": run_seq2seq,
     "fits": run_fits,
 }
 

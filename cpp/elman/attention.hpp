@@ -102,12 +102,13 @@ public:
         std::copy_n(parameters + v_, query_width_, weights.v.begin());
     }
 
-    // Of values and keys that are there.
-    void pack_memory(bool training, Memory<T>& memory) const {
-        if (training)
-            pack_transposed(memory.values.rows(), memory.n_steps, memory.values_transposed);
+    // To be called before forward, and before backward, with keys and values at hand.
+    void pack_keys(Memory<T>& memory) const {
         if (!is_additive())
             pack_transposed(keys_of(memory), memory.n_steps, memory.keys_transposed);
+    }
+    void pack_values(Memory<T>& memory) const {
+        pack_transposed(memory.values.rows(), memory.n_steps, memory.values_transposed);
     }
 
     void forward(const PackedAttention<T>& weights, const Memory<T>& memory,

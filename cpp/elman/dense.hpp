@@ -67,47 +67,69 @@ public:
                             {dh[part].row(first_row), dh[part].stride, panel_width<T>});
     }
 
-    // Rows first_row to first_row + n_rows, from the last to the first if backwards.
+    // Rows first_row to first_row + n_rows, from the last to the first if backwards; of the outputs
+    // part number task of n_parts.
     void gradient(Index first_row, Index n_rows, bool backwards, Pass pass,
                   const Features<const T>& h, const Rows<const T>& dy, T* gradient,
-                  Control& control) const {
-        static constexpr T one = T(1);
-        Array<T> sums(std::size_t(input_width_ + 1) * std::size_t(panel_width<T>));
-        for (Index column = 0; column < n_outputs_; column += panel_width<T>) {
-            const int n_vectors = panel_vectors<T>(column, n_outputs_);
-            const Index width = n_vectors * Vec<T>::width;
-            const Rows<const T> dy_rows = in_order(dy, first_row, n_rows, backwards);
-            const Block<const T> panel{dy_rows.data + column, dy_rows.stride, 0};
-            const auto add = [&](const Term<T>& term, Index n_sums, T* sum) {
-                multiply<T>({&term, 1}, n_sums, n_vectors, 1, panel, {sum, width, 0},
-                            {sum, width, 0});
-                control.poll(n_rows * n_sums * width);
-            };
-            const Index n_columns = std::min(panel_width<T>, n_outputs_ - column);
-            std::fill(sums.begin(), sums.end(), T(0));
-            if (!pass.begins) {
-                for (Index k = 0; k < input_width_; ++k)
-                    std::copy_n(gradient + W_offset_ + k * n_outputs_ + column, n_columns,
-                                sums.data() + k * width);
-                if (b_offset_ >= 0)
-                    std::copy_n(gradient + b_offset_ + column, n_columns,
-                                sums.data() + input_width_ * width);
+                  Control& control, Index task = 0, Index n_parts = 1) const {
+        const Index n_panels = (n_outputs_ + panel_width<T> - 1) / panel_width<T>;
+        const Range panels{n_panels * task / n_parts, n_panels * (task + 1) / n_parts};
+        if (panels.size() == 0) return;
+        const Index columns = packed_columns<T>(std::min(n_outputs_, panels.end * panel_width<T>)) -
+                              panels.begin * panel_width<T>;
+        Array<T> sums(std::size_t((input_width_ + 1) * columns));
+        if (!pass.begins) exchange(panels, gradient, sums.data(), false);
+        TransposedRows<T> operand;
+        for (Index done = 0; done < n_rows; done += longest_run) {
+            const Index n = std::min(longest_run, n_rows - done);
+            const Index row = backwards ? first_row + n_rows - done - n : first_row + done;
+            const Rows<const T> dy_rows = in_order(dy, row, n, backwards);
+            Index first_sum = 0;
+            for (Index part = 0; part < h.n_parts; first_sum += h[part].width, ++part) {
+                operand.pack(in_order(h[part], row, n, backwards), n, part + 1 == h.n_parts);
+                add_products(panels, operand, first_sum, dy_rows, sums.data(), control);
             }
-            T* sum = sums.data();
-            for (Index part = 0; part < h.n_parts; ++part) {
-                const Rows<const T> rows = in_order(h[part], first_row, n_rows, backwards);
-                add({rows.data, 1, rows.stride, n_rows}, rows.width, sum);
-                sum += rows.width * width;
-            }
-            if (b_offset_ >= 0) add({&one, 0, 0, n_rows}, 1, sum);
-            for (Index k = 0; k < input_width_; ++k)
-                std::copy_n(sums.data() + k * width, n_columns,
-                            gradient + W_offset_ + k * n_outputs_ + column);
-            if (b_offset_ >= 0) std::copy_n(sum, n_columns, gradient + b_offset_ + column);
         }
+        exchange(panels, gradient, sums.data(), true);
     }
 
 private:
+    // Calls function(first column, registers, first sum) for panels whose sums, those of the inputs
+    // and of the ones behind them, stand one after another.
+    template <class Function>
+    void for_each_panel(Range panels, const Function& function) const {
+        Index first = 0;
+        for (Index p = panels.begin; p < panels.end; ++p) {
+            const int n_vectors = panel_vectors<T>(p * panel_width<T>, n_outputs_);
+            function(p * panel_width<T>, n_vectors, first);
+            first += (input_width_ + 1) * n_vectors * Vec<T>::width;
+        }
+    }
+
+    void add_products(Range panels, const TransposedRows<T>& operand, Index first_sum,
+                      const Rows<const T>& dy, T* sums, Control& control) const {
+        for_each_panel(panels, [&](Index column, int n_vectors, Index first) {
+            const Index width = n_vectors * Vec<T>::width;
+            add_outer<T>(operand, n_vectors, 1, {dy.data + column, dy.stride, 0},
+                         {sums + first + first_sum * width, width, 0});
+            control.poll(operand.depth * operand.n_columns * width);
+        });
+    }
+
+    // Between the sums of some panels and the gradient.
+    void exchange(Range panels, T* gradient, T* sums, bool to_gradient) const {
+        for_each_panel(panels, [&](Index column, int n_vectors, Index first) {
+            const Index n = std::min(panel_width<T>, n_outputs_ - column);
+            const auto copy = [&](T* weights, T* row) {
+                to_gradient ? std::copy_n(row, n, weights) : std::copy_n(weights, n, row);
+            };
+            T* row = sums + first;
+            for (Index k = 0; k < input_width_; ++k, row += n_vectors * Vec<T>::width)
+                copy(gradient + W_offset_ + k * n_outputs_ + column, row);
+            if (b_offset_ >= 0) copy(gradient + b_offset_ + column, row);
+        });
+    }
+
     static Rows<const T> in_order(const Rows<const T>& rows, Index first, Index n, bool backwards) {
         return backwards ? rows.reversed(first, n)
                          : Rows<const T>{rows.row(first), rows.stride, rows.width};

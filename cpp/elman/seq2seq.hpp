@@ -324,7 +324,7 @@ public:
     Index n_gradient_tasks(Index n_parts) const {
         return (encoder_ ? encoder_->n_gradient_tasks(n_parts) : 0) +
                decoder_->n_gradient_tasks(n_parts) + bridge_->n_gradient_tasks() +
-               (attention_ ? n_attention_tasks : 0) + 1;
+               (attention_ ? n_attention_gradients * n_parts : 0) + 1;
     }
     void gradient(Index task, Index n_parts, const Seq2SeqWeights<T>& weights, Encoded<T>& encoded,
                   Decoded<T>& decoded, T* gradient, Control& control) const {
@@ -336,8 +336,8 @@ public:
         if (is_among(1)) {
             head_->gradient(0, decoded.workspace.batch.n_rows(), true, {}, head_inputs(decoded),
                             decoded.doutputs.rows(), gradient, control);
-        } else if (attention_ && is_among(n_attention_tasks)) {
-            attention_gradient(task, encoded, decoded, gradient, control);
+        } else if (attention_ && is_among(n_attention_gradients * n_parts)) {
+            attention_gradient(task, n_parts, encoded, decoded, gradient, control);
         } else if (is_among(bridge_->n_gradient_tasks())) {
             bridge_->gradient(task, decoded.workspace.batch.n_sequences(), decoded.bridge, gradient,
                               control);
@@ -357,7 +357,6 @@ public:
         gather(batch, s, attention_->memory_width(), encoded.workspace.outputs, memory.values);
         if (attention_->has_keys())
             gather(batch, s, attention_->query_width(), encoded.keys, memory.keys);
-        attention_->pack_memory(encoded.workspace.training, memory);
     }
 
     static Index place(const Encoded<T>& encoded, Index source) {
@@ -365,7 +364,7 @@ public:
     }
 
 private:
-    static constexpr Index n_attention_tasks = 4;
+    static constexpr Index n_attention_gradients = 4;
 
     // The rows of one sequence, one below the other.
     struct Gathered {
@@ -475,6 +474,7 @@ private:
             const Index n = batch.length[std::size_t(s)];
             here.shares.resize(n, memory.n_steps);
             here.contexts.resize(n, attention_->memory_width());
+            attention_->pack_keys(memory);
             attention_->forward(weights.attention, memory, here.queries(n));
             scatter(batch, s, here.shares, decoded.shares);
             scatter(batch, s, here.contexts, decoded.contexts);
@@ -494,6 +494,7 @@ private:
             const Index source = place(encoded, batch.source[std::size_t(s)]);
             const Index n = batch.length[std::size_t(s)];
             gather_memory(source, encoded, memory);
+            attention_->pack_values(memory);
             gather(batch, s, width, queries_of(decoded), here.states);
             gather(batch, s, memory.n_steps, decoded.shares, here.shares);
             gather(batch, s, attention_->memory_width(), decoded.dcontexts, gradients.contexts);
@@ -543,21 +544,24 @@ private:
         }
     }
 
-    void attention_gradient(Index task, const Encoded<T>& encoded, const Decoded<T>& decoded,
-                            T* gradient, Control& control) const {
-        const Index n_rows = decoded.workspace.batch.n_rows();
-        if (task == 0)
-            attention_->combine().gradient(0, n_rows, true, {}, combine_inputs(decoded),
-                                           decoded.dcombined.rows(), gradient, control);
-        if (task == 1 && attention_->has_keys())
-            attention_->keys().gradient(0, encoded.workspace.batch.n_rows(), true, {},
-                                        one_part<const T>(encoded.workspace.outputs),
-                                        encoded.dkeys.rows(), gradient, control);
-        if (task == 2 && attention_->is_additive())
-            attention_->queries().gradient(0, n_rows, true, {},
-                                           one_part<const T>(decoded.workspace.outputs),
-                                           decoded.dqueries.rows(), gradient, control);
-        if (task != 3 || !attention_->is_additive()) return;
+    void attention_gradient(Index task, Index n_parts, const Encoded<T>& encoded,
+                            const Decoded<T>& decoded, T* gradient, Control& control) const {
+        const Index n_rows = decoded.workspace.batch.n_rows(), part = task % n_parts;
+        const auto add = [&](const Dense<T>& dense, Index n, const Features<const T>& inputs,
+                             const Matrix<T>& doutputs) {
+            dense.gradient(0, n, true, {}, inputs, doutputs.rows(), gradient, control, part,
+                           n_parts);
+        };
+        const Index which = task / n_parts;
+        if (which == 0)
+            add(attention_->combine(), n_rows, combine_inputs(decoded), decoded.dcombined);
+        if (which == 1 && attention_->has_keys())
+            add(attention_->keys(), encoded.workspace.batch.n_rows(),
+                one_part<const T>(encoded.workspace.outputs), encoded.dkeys);
+        if (which == 2 && attention_->is_additive())
+            add(attention_->queries(), n_rows, one_part<const T>(decoded.workspace.outputs),
+                decoded.dqueries);
+        if (which != 3 || part > 0 || !attention_->is_additive()) return;
         T* const dv = gradient + attention_->v_offset();
         std::fill_n(dv, attention_->query_width(), T(0));
         for (Index s = 0; s < decoded.workspace.batch.n_sequences(); ++s)

@@ -26,9 +26,11 @@ public:
         model_.prepare_bridge(sources, encoded_, decoded_);
         model_.cross_bridge(weights_, {0, n_members}, decoded_);
         memories_.resize(std::size_t(n_members));
-        for (Index i = 0; model_.attention() && i < n_members; ++i)
-            model_.gather_memory(model_.place(encoded_, members[i]), encoded_,
-                                 memories_[std::size_t(i)]);
+        for (Index i = 0; model_.attention() && i < n_members; ++i) {
+            Memory<T>& memory = memories_[std::size_t(i)];
+            model_.gather_memory(model_.place(encoded_, members[i]), encoded_, memory);
+            model_.attention()->pack_keys(memory);
+        }
     }
 
     // Row r becomes what row from[r] was.

@@ -4,6 +4,7 @@ from elman.datasets._fetch import (
     fetch_chorales,
     fetch_cmudict,
     fetch_movie_reviews,
+    fetch_sentence_pairs,
     fetch_stock_prices,
     fetch_ucr,
 )
@@ -13,6 +14,7 @@ __all__ = [
     "fetch_chorales",
     "fetch_cmudict",
     "fetch_movie_reviews",
+    "fetch_sentence_pairs",
     "fetch_stock_prices",
     "fetch_ucr",
     "generate_time_series",

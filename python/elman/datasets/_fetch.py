@@ -18,6 +18,7 @@ from elman.datasets._files import read_file
 Path = str | os.PathLike[str] | None
 
 LOWEST_NOTE, N_NOTES = 21, 88
+N_SENTENCE_PAIRS = 40_000
 UCR_NAMES = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels")
 
 
@@ -93,6 +94,40 @@ def fetch_cmudict(*, data_home: Path = None) -> Bunch:
         word, *phonemes = line.split(" #")[0].split()
         entries.setdefault(word.split("(")[0], []).append(phonemes)
     return Bunch(words=list(entries), pronunciations=list(entries.values()))
+
+
+def fetch_sentence_pairs(*, data_home: Path = None) -> Bunch:
+    """Short English sentences and their French translations, the shortest first.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    pairs : Bunch
+        ``english`` and ``french``, lists of 40,000 texts; many English ones stand there several
+        times, each with another translation.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the file cannot be downloaded.
+
+    References
+    ----------
+    Tatoeba (https://tatoeba.org), CC BY 2.0 FR, in the selection of the Anki decks of
+    manythings.org.
+    """
+    contents = read_file("eng_fra/eng-fra.tsv", data_home, "fetch_sentence_pairs")
+    text = contents.decode("utf-8").replace("\u202f", " ").replace("\u00a0", " ")
+    lines = dict.fromkeys(line for line in text.splitlines() if line.count("\t") > 0)
+    pairs = [line.split("\t")[:2] for line in list(lines)[:N_SENTENCE_PAIRS]]
+    return Bunch(english=[pair[0] for pair in pairs], french=[pair[1] for pair in pairs])
 
 
 def fetch_ucr(name: str, *, data_home: Path = None) -> Bunch:
