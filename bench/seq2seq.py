@@ -1,6 +1,7 @@
 """Encoder-decoders: training beside as many steps of one network, answers beside PyTorch's loop.
 
-Training takes a mini-batch of 64 pairs, answers are given to 64 sources at once and to one. Both start from the same weights (GRU or LSTM of one direction, "general" attention or none), read
+Training takes a mini-batch of 64 pairs, answers are given to 64 sources at once and to one. Both
+start from the same weights (GRU or LSTM of one direction, "general" attention or none), read
 the same tokens, and have to give the same answers.
 """
 

@@ -167,6 +167,7 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
         "n_tokens": draw(st.sampled_from([0, 0, 1, 7, 50])),
         "merge_mode": merge_mode,
         "residual": residual,
+        "layer_norm": draw(st.sampled_from([False, False, True])),
     }
     if not options["n_tokens"]:
         kinds = ["none", "mask"] if directions[0] else ["none", "mask", "decay"]

@@ -133,6 +133,9 @@ def pair_problems(draw, max_width=20, max_steps=9):
             merge_mode=draw(st.sampled_from(["concat", "concat", "sum"])),
         )
         memory_width = Network(**encoder).n_outputs
+    layer_norm = draw(st.booleans())
+    if encoder is not None:
+        encoder["layer_norm"] = layer_norm
     sizes = draw(widths)
     scores = ["none"] if encoder is None else ["none", "dot", "general", "additive"]
     attention = draw(st.sampled_from(scores))

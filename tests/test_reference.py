@@ -66,6 +66,12 @@ def test_gradient_of_the_embedding(cell, features):
     assert worst_difference(problem, **options) < 1e-7
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradient_of_layer_normalisation(cell):
+    problem = small_problem(cell, True, layer_norm=True)
+    assert worst_difference(problem, recurrent_dropout=0.3, seed=1, alpha=0.3) < 1e-6
+
+
 @pytest.mark.parametrize("more", [{"missing": "mask"}, {"merge_mode": "mul"}, {"residual": True}])
 @pytest.mark.parametrize("cell", CELLS[::3])
 def test_gradient_of_what_stands_between(cell, more):

@@ -33,7 +33,8 @@ public:
     static bool suits(const RecurrenceShape& shape) {
         constexpr Index max_units = 4, max_weights = 72;
         const Index weights = n_gates * shape.n_units * (shape.input_width() + shape.n_units);
-        return shape.n_units <= max_units && weights <= max_weights && !shape.may_miss;
+        return shape.n_units <= max_units && weights <= max_weights && !shape.may_miss &&
+               !shape.layer_norm;
     }
 
     Index sequences_side_by_side() const override { return n_lanes; }

@@ -3,6 +3,7 @@
 // Forwards, at each step and for each block of units (a panel's width):
 //
 //     z_t = b + [x_t, h_{t-1}] [W_xh; W_hh]        one tile, x_t and h_{t-1} in one sum over k
+//                                                  (with layer_norm.hpp of all units, and then:)
 //     h_t = cell(z_t, h_{t-1}, c_{t-1})            pointwise, while z_t is in the cache
 //
 // Backwards through time, dz_t in the place of the activations:
@@ -30,6 +31,7 @@
 #include <memory>
 
 #include "elman/cell/cell.hpp"
+#include "elman/layer_norm.hpp"
 #include "elman/panel.hpp"
 #include "elman/tape.hpp"
 #include "elman/threads.hpp"
@@ -106,6 +108,12 @@ public:
             tape.mask.resize(n, units);
         }
         if (!tape.training) return;
+        if (shape_.layer_norm) {
+            for (Array<T>* like_gates : {&tape.normalized, &tape.dz})
+                make_room(*like_gates, checked_multiply(n_gates, tape.gate_stride));
+            make_room(tape.scales, rows * n_gates);
+            tape.gain_sums.resize(std::size_t(2 * n_gates * packed_width()));
+        }
         tape.dh.resize(batch.n_whole, units);
         tape.recurrent.resize(batch.n_whole, units);
         if constexpr (Cell::has_cell_state) tape.dc.resize(batch.n_whole, units);
@@ -163,11 +171,14 @@ public:
             const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
             for_each_block(
                 [&](Index block) { backward_block<Cell::n_phases - 1>(rows, block, dy, tape); });
+            if (shape_.layer_norm)
+                normalize_gates_backward(rows, Cell::n_phases - 1, weights, tape);
             if constexpr (has_gated_state) {
                 multiply_all<T>(rows_of(to_gated, tape_row(rows, tape)), rows.size, shape_.n_units,
                                 weights.gated_transposed.data(), zeros(),
                                 block_of(tape.recurrent.rows(), rows.begin));
                 for_each_block([&](Index block) { backward_block<0>(rows, block, dy, tape); });
+                if (shape_.layer_norm) normalize_gates_backward(rows, 0, weights, tape);
             }
             if constexpr (has_recurrent_weights<Cell>) {
                 const Block<T> recurrent = block_of(tape.recurrent.rows(), rows.begin);
@@ -229,9 +240,11 @@ public:
                              control);
             }
         }
+        if (shape_.layer_norm) add_gain_gradients(blocks, batch.n_rows(), pass, tape);
         if (!pass.ends) return;
         for (Index block = blocks.begin; block < blocks.end; ++block)
             unpack(block, sums_of(tape, block), gradient);
+        if (shape_.layer_norm) write_gain_gradients(blocks, tape, gradient);
     }
 
 protected:
@@ -308,7 +321,8 @@ protected:
             tape.block_stride = panel_width<T>;
             make_room(tape.gates, rows * n_gates * packed_width());
         } else {
-            const bool has_all = tape.training || has_gated_state || tape.is_shared;
+            const bool has_all =
+                tape.training || has_gated_state || tape.is_shared || shape_.layer_norm;
             tape.gate_stride = checked_multiply(rows, has_all ? packed_width() : panel_width<T>);
             tape.block_stride = has_all ? rows * panel_width<T> : 0;
             make_room(tape.gates, checked_multiply(n_gates, tape.gate_stride));
@@ -339,6 +353,26 @@ protected:
                 bias = pack_panel(b, 0, 1, 1, units, vectors(block), bias);
             }
         }
+        if (shape_.layer_norm) pack_gains(parameters, weights);
+    }
+
+    // By gate: what its normalised sums are multiplied with, and what is added then, which takes
+    // the place of a bias.
+    void pack_gains(const T* parameters, PackedWeights<T>& weights) const {
+        weights.shift.swap(weights.bias);
+        weights.bias.assign(weights.shift.size(), T(0));
+        weights.gain.assign(weights.shift.size(), T(0));
+        for (int g = 0; g < n_gates; ++g)
+            std::copy_n(parameters + place_of_gain(Cell::gates[g]), shape_.n_units,
+                        weights.gain.data() + g * packed_width());
+    }
+    Index place_of_gain(const Gate& gate) const {
+        return gate.recurrent_bias ? shape_.offsets.g_hn
+                                   : shape_.offsets.g_h + gate.column * shape_.n_units;
+    }
+    Index place_of_bias(const Gate& gate) const {
+        return gate.recurrent_bias ? shape_.offsets.b_hn
+                                   : shape_.offsets.b_h + gate.column * shape_.n_units;
     }
 
     // W^T for the gates that take an operand: k runs over gates, then units; columns are the
@@ -396,12 +430,17 @@ protected:
         };
         if (tape.has_few_rows) {
             sum_phase({0, n_blocks()});
+            if (shape_.layer_norm) normalize_gates(rows, phase, weights, tape);
             forward_units<phase>(rows, 0, packed_width(), tape);
             control.poll(rows.size * multiply_adds());
             return;
         }
+        if (shape_.layer_norm) {
+            for_each_block([&](Index block) { sum_phase({block, block + 1}); });
+            normalize_gates(rows, phase, weights, tape);
+        }
         for_each_block([&](Index block) {
-            sum_phase({block, block + 1});
+            if (!shape_.layer_norm) sum_phase({block, block + 1});
             forward_units<phase>(rows, block, vectors(block) * V::width, tape);
             control.poll(rows.size * total_depth_ * vectors(block) * V::width);
         });
@@ -479,6 +518,86 @@ protected:
         });
     }
 
+    // A row of one gate in what is laid out as the gates.
+    void units_of_row(T* like_gates, int gate, Index row, const Tape<T>& tape,
+                      std::vector<UnitsOfRow<T>>& units) const {
+        units.clear();
+        for_each_block([&](Index block) {
+            units.push_back({like_gates + gate * tape.gate_stride + block * tape.block_stride +
+                                 row * gate_row_stride(tape, block),
+                             block * panel_width<T>, units_in(block)});
+        });
+    }
+
+    void normalize_gates(const StepRows& rows, int phase, const PackedWeights<T>& weights,
+                         Tape<T>& tape) const {
+        std::vector<UnitsOfRow<T>> sums, normalized;
+        for (int g = 0; g < n_gates; ++g) {
+            if (Cell::gates[g].phase != phase) continue;
+            const Index place = g * packed_width();
+            for (Index r = 0; r < rows.size; ++r) {
+                const Index row = gate_row(rows, tape) + r;
+                units_of_row(tape.gates.data(), g, row, tape, sums);
+                if (tape.training) units_of_row(tape.normalized.data(), g, row, tape, normalized);
+                const T scale =
+                    normalize(sums, normalized, shape_.n_units, weights.gain.data() + place,
+                              weights.shift.data() + place);
+                if (tape.training) tape.scales[std::size_t(row * n_gates + g)] = scale;
+            }
+        }
+    }
+
+    // From dL/dz, which is kept for the gradient of gains, to dL/ds.
+    void normalize_gates_backward(const StepRows& rows, int phase, const PackedWeights<T>& weights,
+                                  Tape<T>& tape) const {
+        std::vector<UnitsOfRow<T>> ds, dz, normalized;
+        for (int g = 0; g < n_gates; ++g) {
+            if (Cell::gates[g].phase != phase) continue;
+            for (Index row = rows.row; row < rows.row + rows.size; ++row) {
+                units_of_row(tape.gates.data(), g, row, tape, ds);
+                units_of_row(tape.dz.data(), g, row, tape, dz);
+                units_of_row(tape.normalized.data(), g, row, tape, normalized);
+                for (std::size_t b = 0; b < ds.size(); ++b)
+                    std::copy_n(ds[b].data, ds[b].n, dz[b].data);
+                normalize_backward(ds, normalized, shape_.n_units,
+                                   weights.gain.data() + g * packed_width(),
+                                   tape.scales[std::size_t(row * n_gates + g)]);
+            }
+        }
+    }
+
+    // Sums over the rows, from the last to the first: dg, and behind all of them db.
+    void add_gain_gradients(Range blocks, Index n_rows, Pass pass, Tape<T>& tape) const {
+        for (int g = 0; g < n_gates; ++g) {
+            for (Index block = blocks.begin; block < blocks.end; ++block) {
+                const Index width = vectors(block) * V::width, n = units_in(block);
+                const Index place = g * tape.gate_stride + block * tape.block_stride;
+                T* const dg = tape.gain_sums.data() + g * packed_width() + block * panel_width<T>;
+                T* const db = dg + n_gates * packed_width();
+                if (pass.begins) std::fill_n(dg, n, T(0));
+                if (pass.begins) std::fill_n(db, n, T(0));
+                for (Index row = n_rows - 1; row >= 0; --row) {
+                    const T* const dz = tape.dz.data() + place + row * width;
+                    const T* const normalized = tape.normalized.data() + place + row * width;
+                    for (Index u = 0; u < n; ++u) {
+                        dg[u] += normalized[u] * dz[u];
+                        db[u] += dz[u];
+                    }
+                }
+            }
+        }
+    }
+    void write_gain_gradients(Range blocks, const Tape<T>& tape, T* gradient) const {
+        for (int g = 0; g < n_gates; ++g)
+            for (Index block = blocks.begin; block < blocks.end; ++block) {
+                const Index column = block * panel_width<T>;
+                const T* const dg = tape.gain_sums.data() + g * packed_width() + column;
+                std::copy_n(dg, units_in(block), gradient + place_of_gain(Cell::gates[g]) + column);
+                std::copy_n(dg + n_gates * packed_width(), units_in(block),
+                            gradient + place_of_bias(Cell::gates[g]) + column);
+            }
+    }
+
     static Rows<T> from_row(const Matrix<T>& matrix, Index row) {
         return {matrix.row(row), matrix.rows().stride, matrix.rows().width};
     }
@@ -549,8 +668,12 @@ protected:
             }
             for_each_block([&](Index block) {
                 const Index width = vectors(block) * V::width;
-                for (int g = 0; g < n_gates; ++g)
-                    std::fill_n(gate_rows(tape, block, g) + row * width, width, T(0));
+                for (int g = 0; g < n_gates; ++g) {
+                    T* const dz = gate_rows(tape, block, g) + row * width;
+                    std::fill_n(dz, width, T(0));
+                    if (shape_.layer_norm)
+                        std::fill_n(tape.dz.data() + (dz - tape.gates.data()), width, T(0));
+                }
             });
             for (Index part = 0; part < dx.n_parts && !accumulate; ++part)
                 std::fill_n(dx[part].row(row), dx[part].width, T(0));

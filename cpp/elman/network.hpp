@@ -37,6 +37,7 @@ struct NetworkOptions {
     // What NaN is: "none" an error of the caller, "mask" a step that every layer skips, "decay" a
     // value that fades (decay.hpp).
     std::string missing = "none";
+    bool layer_norm = false;  // of each gate's sums
 };
 
 struct Parameter {
@@ -110,7 +111,7 @@ public:
             for (Index d = 0; d < n_directions(l); ++d)
                 layers_.back().push_back(make_recurrence<T>(
                     options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units),
-                                    options_.missing != "none"}));
+                                    options_.missing != "none", options_.layer_norm}));
             const bool is_residual = options_.residual && l > 0;
             junctions_.emplace_back(merge_of(options_.merge_mode), n_directions(l), units,
                                     is_residual);
@@ -177,6 +178,8 @@ public:
             } else if (ends_with("W_xh")) {
                 const Index units = parameter.shape[1] / layout_.n_columns;
                 initialize_glorot(key, parameter.shape[0], units, parameter.size(), to);
+            } else if (ends_with(".g_h") || ends_with(".g_hn")) {
+                std::fill_n(to, parameter.size(), T(1));
             } else if (parameter.name == "decay.w_x") {
                 std::fill_n(to, parameter.size(), T(0.1));
             } else if (parameter.name == "head.W" || parameter.name == "decay.W_h") {
@@ -437,6 +440,10 @@ private:
             layout_.has_recurrent_weights ? add_parameter(prefix + "W_hh", {units, columns}) : -1;
         offsets.b_h = add_parameter(prefix + "b_h", {columns});
         offsets.b_hn = layout_.has_recurrent_bias ? add_parameter(prefix + "b_hn", {units}) : -1;
+        offsets.g_h = options_.layer_norm ? add_parameter(prefix + "g_h", {columns}) : -1;
+        offsets.g_hn = options_.layer_norm && layout_.has_recurrent_bias
+                           ? add_parameter(prefix + "g_hn", {units})
+                           : -1;
         add_state(prefix + "h", l, units, false);
         if (layout_.has_cell_state) add_state(prefix + "c", l, units, true);
         return offsets;

@@ -30,7 +30,7 @@ struct Features {
 // Where the arrays of one direction begin in the flat parameter vector; -1 for one that its cell
 // does not have.
 struct ParameterOffsets {
-    Index W_xh, W_hh, b_h, b_hn;
+    Index W_xh, W_hh, b_h, b_hn, g_h, g_hn;
 };
 
 struct RecurrenceShape {
@@ -38,7 +38,8 @@ struct RecurrenceShape {
     Index n_units;
     bool reverse;
     ParameterOffsets offsets;
-    bool may_miss = false;  // steps may be skipped, or the state fade between them
+    bool may_miss = false;    // steps may be skipped, or the state fade between them
+    bool layer_norm = false;  // of each gate's sums (layer_norm.hpp)
 
     Index input_width() const {
         return std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
@@ -50,6 +51,7 @@ template <class T>
 struct PackedWeights {
     Array<T> panels;  // by gate, then block of units: [W_xh; W_hh], as far as the gate takes them
     Array<T> bias;
+    Array<T> gain, shift;       // of layer normalisation, instead of a bias
     Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
     Array<T> gated_transposed;
     std::array<Array<T>, 2> input_transposed;
@@ -78,6 +80,9 @@ struct Tape {
     bool has_few_rows = false, sums_ahead = false;
     bool is_shared = false;  // between threads, which are not at the same block of units
     Matrix<T> h, c, memo, gated;
+    // Of layer normalisation: s^ and dL/dz, laid out as the gates; by row and gate the scale; the
+    // gradients of gains and of what is added behind them.
+    Array<T> normalized, dz, scales, gain_sums;
     Matrix<T> operand;  // h times the recurrent dropout mask
     Matrix<T> initial_h, initial_c, initial_operand, mask;
     bool has_mask = false;

@@ -47,6 +47,7 @@ class Network:
         merge_mode: str = "concat",  # of two directions: "concat", "sum", "mean", "mul"
         residual: bool = False,  # each layer but the first adds its input to its output
         missing: str = "none",  # "mask": steps with NaN hand on the states; "decay": GRU-D
+        layer_norm: bool = False,  # of each gate's sums, over the units of its layer
     ) -> None: ...
     @property
     def dtype(self) -> str: ...
@@ -68,7 +69,8 @@ class Network:
         (n_inputs, n_gates * n_units), "layers.0.W_hh" (n_units, n_gates * n_units) unless
         the cell is "min_gru" or "min_lstm",
         "layers.0.b_h" (n_gates * n_units,), for the
-        reset-after GRU "layers.0.b_hn" (n_units,), for a bidirectional layer the same
+        reset-after GRU "layers.0.b_hn" (n_units,), with layer_norm "layers.0.g_h" and "g_hn" of
+        the same shapes as the biases, for a bidirectional layer the same
         under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
         """
     @property

@@ -47,6 +47,7 @@ def architecture(
         "n_tokens": n_tokens,
         "merge_mode": parameters["merge_mode"],
         "residual": bool(parameters["residual"]),
+        "layer_norm": bool(parameters["layer_norm"]),
         "missing": parameters["missing"] or "none",
     }
 

@@ -108,6 +108,7 @@ RULES: dict[str, Rule] = {
     ),
     "merge_mode": one_of("concat", "sum", "mean", "mul"),
     "residual": BOOLEAN,
+    "layer_norm": BOOLEAN,
     "head": Rule(lambda value: value is None or value == "dense", "'dense' or None"),
     "n_channels": COUNT,
     "input": one_of("sequence", "vector", "tokens"),

@@ -40,6 +40,9 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     residual : bool, default=False
         Whether each layer after the first adds its input to its output [7]_; then all layers
         need outputs of one width.
+    layer_norm : bool, default=False
+        Whether the sums of each gate are normalised over the units of their layer, at each step
+        [9]_, before they are squashed; gains are in `weights_` as "layers.0.g_h".
     head : {"dense", None}, default="dense"
         A dense layer after the recurrent ones. Without one the states of the last layer are
         the outputs.
@@ -214,6 +217,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     .. [7] He, K. et al. "Deep residual learning for image recognition." CVPR 2016.
     .. [8] Che, Z. et al. "Recurrent neural networks for multivariate time series with missing
        values." Scientific Reports 8, 2018.
+    .. [9] Ba, J. L., Kiros, J. R. and Hinton, G. E. "Layer normalization." arXiv:1607.06450, 2016.
 
     Examples
     --------
@@ -246,6 +250,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         bidirectional: Any = False,
         merge_mode: str = "concat",
         residual: bool = False,
+        layer_norm: bool = False,
         head: str | None = "dense",
         n_channels: int = 1,
         input: str = "sequence",
@@ -297,6 +302,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         self.bidirectional = bidirectional
         self.merge_mode = merge_mode
         self.residual = residual
+        self.layer_norm = layer_norm
         self.head = head
         self.n_channels = n_channels
         self.input = input

@@ -48,6 +48,7 @@ _SHARED = [
     "bidirectional",
     "merge_mode",
     "residual",
+    "layer_norm",
     "n_channels",
     "missing",
     "alpha",

@@ -115,6 +115,9 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         How the two directions of a layer become one output.
     residual : bool, default=False
         Whether every layer but the first adds its input to its output.
+    layer_norm : bool, default=False
+        Whether the sums of each gate are normalised over the units of their layer, at each step
+        [5]_, before they are squashed; gains are in `weights_` as "layers.0.g_h".
     n_channels : int, default=1
         Channels of a time step where X is a table, a lag matrix.
     input : {"sequence", "vector"}, default="sequence"
@@ -236,6 +239,7 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
        machine translation." EMNLP 2015.
     .. [4] Bengio, S. et al. "Scheduled sampling for sequence prediction with recurrent neural
        networks." NeurIPS 2015.
+    .. [5] Ba, J. L., Kiros, J. R. and Hinton, G. E. "Layer normalization." arXiv:1607.06450, 2016.
 
     Examples
     --------
@@ -271,6 +275,7 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         bidirectional: Any = False,
         merge_mode: str = "concat",
         residual: bool = False,
+        layer_norm: bool = False,
         n_channels: int = 1,
         input: str = "sequence",
         missing: str | None = None,
@@ -313,6 +318,7 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         self.bidirectional = bidirectional
         self.merge_mode = merge_mode
         self.residual = residual
+        self.layer_norm = layer_norm
         self.n_channels = n_channels
         self.input = input
         self.missing = missing

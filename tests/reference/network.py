@@ -25,6 +25,7 @@ class Network:
     merge_mode: str = "concat"
     residual: bool = False
     missing: str = "none"
+    layer_norm: bool = False
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -66,6 +67,10 @@ class Network:
         self.parameters.append((prefix + "b_h", (columns,)))
         if self.the_cell.has_recurrent_bias:
             self.parameters.append((prefix + "b_hn", (n_units,)))
+        if self.layer_norm:
+            self.parameters.append((prefix + "g_h", (columns,)))
+        if self.layer_norm and self.the_cell.has_recurrent_bias:
+            self.parameters.append((prefix + "g_hn", (n_units,)))
         self.states.append((prefix + "h", n_units))
         if self.the_cell.has_cell_state:
             self.states.append((prefix + "c", n_units))
@@ -81,7 +86,7 @@ class Network:
 
     def direction(self, arrays, prefix):
         """The arrays of one direction, without its prefix."""
-        names = ("W_xh", "W_hh", "b_h", "b_hn")
+        names = ("W_xh", "W_hh", "b_h", "b_hn", "g_h", "g_hn")
         return {name: arrays[prefix + name] for name in names if prefix + name in arrays}
 
     def initialize(self, seed):
@@ -90,6 +95,8 @@ class Network:
             key = bits(seed, p)
             if name == "embedding":
                 array[...] = initialize.embedding(key, array.shape)
+            elif name.endswith((".g_h", ".g_hn")):
+                array[...] = 1
             elif name == "decay.w_x":
                 array[...] = 0.1
             elif name == "decay.W_h":

@@ -8,6 +8,7 @@ h_t     = o * tanh(c_t)
 
 import numpy as np
 
+from reference import sums
 from reference.functions import sigmoid
 
 
@@ -17,20 +18,21 @@ class Lstm:
 
     def forward(self, p, x, h_previous, mask, c_previous):
         operand = mask * h_previous
-        z_i, z_f, z_g, z_o = np.split(x @ p["W_xh"] + operand @ p["W_hh"] + p["b_h"], 4)
+        z, of_sums = sums.forward(p, x @ p["W_xh"] + operand @ p["W_hh"], 0, 4)
+        z_i, z_f, z_g, z_o = np.split(z, 4)
         i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
         c = f * c_previous + i * g
-        return o * np.tanh(c), c, (x, operand, c_previous, i, f, g, o, c)
+        return o * np.tanh(c), c, (x, operand, c_previous, i, f, g, o, c, of_sums)
 
     def backward(self, p, memory, mask, dh, dc, gradient):
-        x, operand, c_previous, i, f, g, o, c = memory
+        x, operand, c_previous, i, f, g, o, c, of_sums = memory
         dc = dc + dh * o * (1 - np.tanh(c) ** 2)
         dz_i = dc * g * i * (1 - i)
         dz_f = dc * c_previous * f * (1 - f)
         dz_g = dc * i * (1 - g**2)
         dz_o = dh * np.tanh(c) * o * (1 - o)
         dz = np.concatenate([dz_i, dz_f, dz_g, dz_o])
+        dz = sums.backward(p, of_sums, dz, gradient)
         gradient["W_xh"] += np.outer(x, dz)
         gradient["W_hh"] += np.outer(operand, dz)
-        gradient["b_h"] += dz
         return p["W_xh"] @ dz, mask * (p["W_hh"] @ dz), dc * f

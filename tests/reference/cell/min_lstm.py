@@ -7,6 +7,7 @@ h_t  = w * h_{t-1} + (1 - w) * n        w = f / (f + i)
 
 import numpy as np
 
+from reference import sums
 from reference.functions import sigmoid
 
 
@@ -15,16 +16,17 @@ class MinLstm:
     has_recurrent_weights = False
 
     def forward(self, p, x, h_previous, mask, c_previous=None):
-        z_i, z_f, n = np.split(x @ p["W_xh"] + p["b_h"], 3)
+        z, of_sums = sums.forward(p, x @ p["W_xh"], 0, 3)
+        z_i, z_f, n = np.split(z, 3)
         # log f - log i, since both gates may be nearly shut.
         w = sigmoid(np.logaddexp(0, -z_i) - np.logaddexp(0, -z_f))
         h = w * h_previous + (1 - w) * n
-        return h, None, (x, h_previous, z_i, z_f, n, w)
+        return h, None, (x, h_previous, z_i, z_f, n, w, of_sums)
 
     def backward(self, p, memory, mask, dh, dc, gradient):
-        x, h_previous, z_i, z_f, n, w = memory
+        x, h_previous, z_i, z_f, n, w, of_sums = memory
         dw = dh * (h_previous - n) * w * (1 - w)
         dz = np.concatenate([-dw * sigmoid(-z_i), dw * sigmoid(-z_f), dh * (1 - w)])
+        dz = sums.backward(p, of_sums, dz, gradient)
         gradient["W_xh"] += np.outer(x, dz)
-        gradient["b_h"] += dz
         return p["W_xh"] @ dz, dh * w, None

@@ -5,6 +5,8 @@ h_t = phi(x_t W_xh + h_{t-1} W_hh + b_h)
 
 import numpy as np
 
+from reference import sums
+
 ACTIVATIONS = {
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
@@ -21,13 +23,12 @@ class Simple:
 
     def forward(self, p, x, h_previous, mask, c_previous=None):
         operand = mask * h_previous
-        z = x @ p["W_xh"] + operand @ p["W_hh"] + p["b_h"]
-        return self.phi(z), None, (x, operand, z)
+        z, of_sums = sums.forward(p, x @ p["W_xh"] + operand @ p["W_hh"])
+        return self.phi(z), None, (x, operand, z, of_sums)
 
     def backward(self, p, memory, mask, dh, dc, gradient):
-        x, operand, z = memory
-        dz = dh * self.phi_derivative(z)
+        x, operand, z, of_sums = memory
+        dz = sums.backward(p, of_sums, dh * self.phi_derivative(z), gradient)
         gradient["W_xh"] += np.outer(x, dz)
         gradient["W_hh"] += np.outer(operand, dz)
-        gradient["b_h"] += dz
         return p["W_xh"] @ dz, mask * (p["W_hh"] @ dz), None

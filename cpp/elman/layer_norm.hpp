@@ -1,0 +1,103 @@
+// Layer normalisation (Ba et al., 2016) of a gate's sums over the units of its layer, at each step:
+//
+//     z = g * s^ + b,    s^ = (s - mean(s)) / sqrt(var(s) + 1e-5),    s = x_t W_xh + h_{t-1} W_hh
+//
+// and backwards, with ds^ = g * dz,
+//
+//     ds = (ds^ - mean(ds^) - s^ mean(ds^ * s^)) / sqrt(var(s) + 1e-5),  dg = sum s^ * dz,  db =
+//     sum dz
+//
+// Each gate's sum is normalised by itself; so is what the reset-after GRU keeps of the state alone.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "elman/memory.hpp"
+
+namespace elman {
+
+// Units [first, first + n) of one row, which lie in one block.
+template <class T>
+struct UnitsOfRow {
+    T* data;
+    Index first, n;
+};
+
+// The sum of function(unit, values) over all units, in an order of its own: whole registers, then
+// what is left. values are Vec<T>, or T for the latter.
+template <class T, class OfRegister, class OfOne>
+T sum_over_units(const std::vector<UnitsOfRow<T>>& row, const OfRegister& of_register,
+                 const OfOne& of_one) {
+    using V = Vec<T>;
+    V lanes = V::zero();
+    T rest = T(0);
+    for (std::size_t block = 0; block < row.size(); ++block) {
+        Index i = 0;
+        for (; i + V::width <= row[block].n; i += V::width) lanes = lanes + of_register(block, i);
+        for (; i < row[block].n; ++i) rest += of_one(block, i);
+    }
+    T lane[V::width];
+    lanes.store(lane);
+    for (Index half = V::width / 2; half > 0; half /= 2)
+        for (Index i = 0; i < half; ++i) lane[i] += lane[i + half];
+    return lane[0] + rest;
+}
+
+// Turns the sums s of a row into z; normalized, unless empty, gets s^. Returns 1 / sqrt(var + e).
+template <class T>
+T normalize(const std::vector<UnitsOfRow<T>>& sums, const std::vector<UnitsOfRow<T>>& normalized,
+            Index n_units, const T* gain, const T* shift) {
+    using V = Vec<T>;
+    const T mean = sum_over_units(
+                       sums, [&](std::size_t b, Index i) { return V::load(sums[b].data + i); },
+                       [&](std::size_t b, Index i) { return sums[b].data[i]; }) /
+                   T(n_units);
+    const T variance = sum_over_units(
+                           sums,
+                           [&](std::size_t b, Index i) {
+                               const V centred = V::load(sums[b].data + i) - V(mean);
+                               return centred * centred;
+                           },
+                           [&](std::size_t b, Index i) {
+                               const T centred = sums[b].data[i] - mean;
+                               return centred * centred;
+                           }) /
+                       T(n_units);
+    const T scale = T(1) / std::sqrt(variance + T(1e-5));
+    for (std::size_t b = 0; b < sums.size(); ++b)
+        for (Index i = 0; i < sums[b].n; ++i) {
+            T& s = sums[b].data[i];
+            s = (s - mean) * scale;
+            if (!normalized.empty()) normalized[b].data[i] = s;
+            s = gain[sums[b].first + i] * s + shift[sums[b].first + i];
+        }
+    return scale;
+}
+
+// Turns dL/dz of a row into dL/ds.
+template <class T>
+void normalize_backward(const std::vector<UnitsOfRow<T>>& dz,
+                        const std::vector<UnitsOfRow<T>>& normalized, Index n_units, const T* gain,
+                        T scale) {
+    using V = Vec<T>;
+    for (const UnitsOfRow<T>& units : dz)
+        for (Index i = 0; i < units.n; ++i) units.data[i] *= gain[units.first + i];
+    const T mean = sum_over_units(
+                       dz, [&](std::size_t b, Index i) { return V::load(dz[b].data + i); },
+                       [&](std::size_t b, Index i) { return dz[b].data[i]; }) /
+                   T(n_units);
+    const T along =
+        sum_over_units(
+            dz,
+            [&](std::size_t b, Index i) {
+                return V::load(dz[b].data + i) * V::load(normalized[b].data + i);
+            },
+            [&](std::size_t b, Index i) { return dz[b].data[i] * normalized[b].data[i]; }) /
+        T(n_units);
+    for (std::size_t b = 0; b < dz.size(); ++b)
+        for (Index i = 0; i < dz[b].n; ++i)
+            dz[b].data[i] = (dz[b].data[i] - mean - normalized[b].data[i] * along) * scale;
+}
+
+}  // namespace elman
