@@ -789,6 +789,22 @@ def test_directions_become_one_vector(merge_mode):
     np.testing.assert_allclose(merged.predict(X), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "min_gru", "min_lstm"])
+def test_layer_normalisation_makes_the_scale_of_inputs_no_matter(cell):
+    """But for the epsilon: sums that are ten times as large are normalised to the same."""
+    X = np.random.RandomState(0).randn(40, 6, 3)
+    model = RNNRegressor(cell=cell, layer_norm=True, max_iter=2, random_state=0, n_jobs=2)
+    model.fit(X, X.sum(axis=(1, 2)))
+    weights = model.weights_
+    assert (weights["layers.0.g_h"] != 1).any()
+    assert weights["layers.0.g_h"].shape == weights["layers.0.b_h"].shape
+    assert ("layers.0.g_hn" in weights) == (cell == "gru")
+    before = model.predict(X)
+    names = ("layers.0.W_xh", "layers.0.W_hh")
+    model.set_weights({k: 10 * v if k in names else v for k, v in weights.items()})
+    np.testing.assert_allclose(model.predict(X), before, atol=0.01 * before.std())
+
+
 def test_a_residual_adds_the_input_of_a_layer():
     """A second layer whose weights are zero hands on what it gets, and half of its own zero."""
     X = np.random.default_rng(0).normal(size=(9, 5, 2))

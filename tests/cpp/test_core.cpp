@@ -223,11 +223,13 @@ struct Variant {
     bool residual;
     const char* missing;
     bool bidirectional;
+    bool layer_norm = false;
 };
 const std::vector<Variant> variants = {
     {50, 0, "concat", false, "none", true}, {50, 3, "sum", true, "none", true},
     {0, 0, "mul", true, "mask", true},      {0, 0, "concat", true, "mask", false},
-    {0, 0, "concat", true, "decay", false}, {50, 0, "concat", true, "none", false}};
+    {0, 0, "concat", true, "decay", false}, {50, 0, "concat", true, "none", false},
+    {0, 0, "concat", false, "mask", false, true}};
 
 // The bits of training do not depend on threads or checkpoints; nothing is read that is not there.
 void test_variant(const CellOptions& cell, const Variant& variant) {
@@ -238,6 +240,7 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
     shape.merge_mode = variant.merge_mode;
     shape.residual = variant.residual;
     shape.missing = variant.missing;
+    shape.layer_norm = variant.layer_norm;
     const Network<double> network(shape);
     std::vector<Index> lengths;
     for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
