@@ -6,6 +6,22 @@ CORE_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py test
 
 step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
 
+# share_compilation: both of the README's commands compile the same files. With headers that lie in
+# one place, one build folder and a compiler's cache, if one is there or can be installed, the second
+# finds what the first has made.
+share_compilation() {
+    command -v ccache > /dev/null || (apt-get update -qq && apt-get install -y -qq ccache) \
+        > /dev/null 2>&1 || echo "no ccache: everything is compiled twice"
+    command -v ccache > /dev/null || return 0
+    python3 -m venv .venv-headers
+    .venv-headers/bin/python -m pip install --quiet cmeel-eigen pybind11
+    local site
+    site=$(.venv-headers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    SKBUILD_CMAKE_DEFINE+=";pybind11_DIR=$site/pybind11/share/cmake/pybind11"
+    SKBUILD_CMAKE_DEFINE+=";Eigen3_DIR=$site/cmeel.prefix/share/eigen3/cmake"
+    export SKBUILD_BUILD_DIR=build/wheel CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR=$PWD/.ccache
+}
+
 # readme_command N: run the N-th of the README's fenced sh blocks as it stands there.
 readme_command() {
     local command

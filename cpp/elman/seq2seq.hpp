@@ -159,8 +159,10 @@ public:
         workspace.states_by_place = true;
         encoder_->prepare(sources, workspace, nullptr);
         make_room(encoded.states, batch.n_sequences() * encoder_->state_size());
-        if (workspace.training)
+        if (workspace.training) {
             make_room(encoded.dstates, batch.n_sequences() * encoder_->state_size());
+            workspace.dfinal_states = encoded.dstates.data();
+        }
         if (!attention_) return;
         if (attention_->has_keys()) encoded.keys.resize(batch.n_rows(), attention_->query_width());
         if (!workspace.training) return;
@@ -249,6 +251,7 @@ public:
                                           weights.attention.queries, decoded.queries.rows());
         });
     }
+
     // What rows [row, row + n) read of one memory.
     void read(const Seq2SeqWeights<T>& weights, const Memory<T>& memory, Index row, Index n,
               Decoded<T>& decoded) const {
@@ -309,7 +312,6 @@ public:
                          Control& control) const {
         if (!encoder_) return;
         Workspace<T>& workspace = encoded.workspace;
-        workspace.dfinal_states = encoded.dstates.data();
         if (!attention_)
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::fill_n(workspace.doutputs.row(s), encoder_->options().n_outputs, T(0));
