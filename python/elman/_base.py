@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import Data, Reader
+from elman._data import INPUT_OF_LAYOUT, Data, Reader
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -39,7 +39,6 @@ from elman._tokens import (
 from elman._training import Examples, Training, TrainingState
 from elman._weights import representable
 
-INPUT_OF_LAYOUT = {"vector": "vector", "tokens": "tokens", "features": "tokens"}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -64,9 +63,6 @@ class BaseRNN(BaseNetworkEstimator):
         self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
     ) -> NDArray[np.float64] | None:
         return None
-
-    def _more_attributes(self, model: Model) -> dict[str, Any]:
-        return {}
 
     def _fit(
         self,
@@ -207,34 +203,12 @@ class BaseRNN(BaseNetworkEstimator):
         )
 
     def _attributes(self, model: Model) -> dict[str, Any]:
-        """Everything that a fit sets, by name."""
-        state = model.training
-        is_stopping = bool(state.validation_scores)
-        attributes = {
-            "_model": model,
-            "n_features_in_": model.inputs.n_features,
+        return {
+            **super()._attributes(model),
             "n_channels_in_": model.inputs.n_channels,
             "n_outputs_": model.targets.n_outputs,
-            "n_parameters_": int(model.parameters.size),
             "out_activation_": model.task.out_activation,
-            "n_iter_": state.n_iter,
-            "t_": state.t,
-            "loss_": state.loss_curve[-1],
-            "loss_curve_": list(state.loss_curve),
-            "best_loss_": None if is_stopping else state.best_loss,
-            "validation_scores_": list(state.validation_scores) if is_stopping else None,
-            "best_validation_score_": state.best_score if is_stopping else None,
-            **self._more_attributes(model),
         }
-        if model.inputs.feature_names is not None:
-            attributes["feature_names_in_"] = model.inputs.feature_names
-        return attributes
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = vars(self).get("missing") is not None
-        return tags
 
     @property
     def embedding_(self) -> Array:

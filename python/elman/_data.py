@@ -15,6 +15,9 @@ from elman._targets import TargetForm, read_targets
 from elman._tokens import TokenReader
 from elman._weights import only_last_steps, read_weights
 
+INPUT_OF_LAYOUT = {"vector": "vector", "tokens": "tokens", "features": "tokens"}
+"""The parameter `input` with which an X of some layouts is read; of others "sequence"."""
+
 
 @dataclass(frozen=True)
 class Data:

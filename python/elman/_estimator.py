@@ -39,7 +39,33 @@ class BaseNetworkEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _attributes(self, model: Model) -> dict[str, Any]:
         """Everything that a fit sets, by name."""
-        raise NotImplementedError
+        state = model.training
+        is_stopping = bool(state.validation_scores)
+        attributes = {
+            "_model": model,
+            "n_features_in_": model.inputs.n_features,
+            "n_parameters_": int(model.parameters.size),
+            "n_iter_": state.n_iter,
+            "t_": state.t,
+            "loss_": state.loss_curve[-1],
+            "loss_curve_": list(state.loss_curve),
+            "best_loss_": None if is_stopping else state.best_loss,
+            "validation_scores_": list(state.validation_scores) if is_stopping else None,
+            "best_validation_score_": state.best_score if is_stopping else None,
+            **self._more_attributes(model),
+        }
+        if model.inputs.feature_names is not None:
+            attributes["feature_names_in_"] = model.inputs.feature_names
+        return attributes
+
+    def _more_attributes(self, model: Model) -> dict[str, Any]:
+        return {}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = vars(self).get("missing") is not None
+        return tags
 
     def _names(self, model: Model | None) -> BaseEstimator:
         """Return an estimator of this class that knows nothing but feature names."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import Reader
+from elman._data import INPUT_OF_LAYOUT, Reader
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -22,7 +22,7 @@ from elman._estimator import (
 )
 from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._model import Model
-from elman._network import architecture, build_seq2seq
+from elman._network import architecture, build_seq2seq, named_parameters
 from elman._pairs import DecoderSteps, Pairs
 from elman._parameters import (
     COUNT,
@@ -199,9 +199,6 @@ class BaseSeq2Seq(BaseNetworkEstimator):
         """Score held-out pairs."""
         raise NotImplementedError
 
-    def _more_attributes(self, model: Model) -> dict[str, Any]:
-        return {}
-
     def _fit(
         self,
         X: Any,
@@ -329,27 +326,6 @@ class BaseSeq2Seq(BaseNetworkEstimator):
             None if held_out is None else validate,
         )
 
-    def _attributes(self, model: Model) -> dict[str, Any]:
-        """Everything that a fit sets, by name."""
-        state = model.training
-        is_stopping = bool(state.validation_scores)
-        attributes = {
-            "_model": model,
-            "n_features_in_": model.inputs.n_features,
-            "n_parameters_": int(model.parameters.size),
-            "n_iter_": state.n_iter,
-            "t_": state.t,
-            "loss_": state.loss_curve[-1],
-            "loss_curve_": list(state.loss_curve),
-            "best_loss_": None if is_stopping else state.best_loss,
-            "validation_scores_": list(state.validation_scores) if is_stopping else None,
-            "best_validation_score_": state.best_score if is_stopping else None,
-            **self._more_attributes(model),
-        }
-        if model.inputs.feature_names is not None:
-            attributes["feature_names_in_"] = model.inputs.feature_names
-        return attributes
-
     def _reader(self, settings: Mapping[str, Any], caller: str, model: Model | None) -> Reader:
         """How sources of numbers are read."""
         return Reader(
@@ -393,11 +369,15 @@ class BaseSeq2Seq(BaseNetworkEstimator):
             for part, shape in zip(parts, zip(n_out, n_in, strict=True), strict=True)
         ]
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = vars(self).get("missing") is not None
-        return tags
+    @staticmethod
+    def _settings_of(model: Model) -> dict[str, Any]:
+        """Parameters that tell how X is read, as they were in `fit`."""
+        encoder = model.architecture["encoder"]
+        missing = None if encoder is None else encoder["missing"]
+        return {
+            "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
+            "missing": None if missing == "none" else missing,
+        }
 
 
 def _check_together(settings: Mapping[str, Any], caller: str) -> None:
@@ -470,8 +450,6 @@ def _start(
 
 def _with_means(network: Any, parameters: Array, pairs: Pairs, caller: str) -> Array:
     """Let values fade towards the means of their channels."""
-    from elman._network import named_parameters
-
     values = pairs.sources.values
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
     if len(empty):

@@ -577,19 +577,6 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         reader = self._reader(self._settings_of(model), caller, model)
         return reader.read_sequences(X)[0]
 
-    @staticmethod
-    def _settings_of(model: Model) -> dict[str, Any]:
-        """Parameters that tell how X is read, as they were in `fit`."""
-        encoder = model.architecture["encoder"]
-        if model.task.source is not None:
-            return {"input": "tokens", "missing": None}
-        return {
-            "input": "vector" if encoder is None else "sequence",
-            "missing": None
-            if encoder is None or encoder["missing"] == "none"
-            else encoder["missing"],
-        }
-
     def _make_task(
         self, vocabularies: Any, pairs: Pairs, settings: Mapping[str, Any]
     ) -> TokensTask:
