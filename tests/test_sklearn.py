@@ -13,7 +13,7 @@ ESTIMATORS = [
     model(cell=cell)
     for model in (RNNRegressor, RNNClassifier)
     for cell in ("simple", "gru", "lstm")
-] + [Seq2SeqRegressor(hidden_layer_sizes=(8,), max_iter=50)]
+] + [Seq2SeqRegressor(hidden_layer_sizes=(8,), learning_rate_init=0.01)]
 
 
 CHECKS = parametrize_with_checks(ESTIMATORS, expected_failed_checks=lambda estimator: {})

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
     from elman._sequencer import TokenSequencer
     from elman._show_versions import show_versions
+    from elman._window import SlidingWindow
 
 __version__ = "0.1.0.dev0"
 
@@ -28,6 +30,8 @@ __all__ = [
     "RNNRegressor",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
+    "SequenceScaler",
+    "SlidingWindow",
     "TokenSequencer",
     "compile",
     "datasets",
@@ -39,6 +43,8 @@ _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
+    "SequenceScaler": "elman._scaler",
+    "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
     "show_versions": "elman._show_versions",

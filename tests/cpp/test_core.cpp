@@ -226,9 +226,9 @@ struct Variant {
     bool layer_norm = false;
 };
 const std::vector<Variant> variants = {
-    {50, 0, "concat", false, "none", true}, {50, 3, "sum", true, "none", true},
-    {0, 0, "mul", true, "mask", true},      {0, 0, "concat", true, "mask", false},
-    {0, 0, "concat", true, "decay", false}, {50, 0, "concat", true, "none", false},
+    {50, 0, "concat", false, "none", true},      {50, 3, "sum", true, "none", true},
+    {0, 0, "mul", true, "mask", true},           {0, 0, "concat", true, "mask", false},
+    {0, 0, "concat", true, "decay", false},      {50, 0, "concat", true, "none", false},
     {0, 0, "concat", false, "mask", false, true}};
 
 // The bits of training do not depend on threads or checkpoints; nothing is read that is not there.
