@@ -166,6 +166,48 @@ def test_chorales(folder):
     assert np.argwhere(chorales.test[0]).tolist() == [[0, 0], [1, 87]]
 
 
+def test_m4(folder):
+    folder("m4_hourly/Hourly-train.csv", '"V1","V2","V3"\n"H1","605",""\n"H2","1.5","2"\n')
+    folder("m4_hourly/Hourly-test.csv", '"V1","V2","V3"\n"H2","3","4"\n"H1","1","2"\n')
+    series = datasets.fetch_m4("hourly")
+    assert series.names == ["H1", "H2"]
+    assert [x.tolist() for x in series.train] == [[605.0], [1.5, 2.0]]
+    assert series.test.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(ValueError, match=r"^fetch_m4: group got 'daily', expected one of 'hourly'"):
+        datasets.fetch_m4("daily")
+
+
+def test_ett(folder):
+    folder("etth1/ETTh1.csv", "date,HUFL,OT\n2016-07-01 00:00:00,5.5,30\n")
+    transformer = datasets.fetch_ett()
+    assert transformer.data.tolist() == [[5.5, 30]]
+    assert transformer.feature_names == ["HUFL", "OT"]
+    assert transformer.dates[0] == np.datetime64("2016-07-01T00")
+    with pytest.raises(ValueError, match=r"^fetch_ett: name got 'ETTm1', expected 'ETTh1'"):
+        datasets.fetch_ett("ETTm1")
+
+
+def test_bike_sharing(folder):
+    folder(
+        "bike_sharing/hour.csv",
+        "instant,dteday,season,hr,temp,casual,registered,cnt\n1,2011-01-01,1,5,0.24,3,13,16\n",
+    )
+    rentals = datasets.fetch_bike_sharing()
+    assert rentals.feature_names == ["season", "hr", "temp"]
+    assert rentals.data.tolist() == [[1, 5, 0.24]]
+    assert rentals.target.tolist() == [16]
+    assert rentals.dates[0] == np.datetime64("2011-01-01T05")
+
+
+def test_air_passengers_need_no_download(monkeypatch):
+    monkeypatch.delenv("ELMAN_DATA", raising=False)
+    passengers = datasets.load_air_passengers()
+    assert passengers.data.shape == passengers.dates.shape == (144,)
+    assert passengers.data[-1] == 432
+    assert passengers.dates[-1] == np.datetime64("1960-12")
+    assert (np.diff(passengers.dates).astype(int) == 1).all()
+
+
 def test_stock_prices(folder):
     folder("stocks_daily/stockdata.csv", '"X","Y","Date"\n2,3,"2007-01-04"\n1,2,"2007-01-03"\n')
     prices = datasets.fetch_stock_prices()
@@ -183,6 +225,10 @@ SIZES = {
     "ItalyPowerDemand": lambda: len(datasets.fetch_ucr("ItalyPowerDemand").X_test) == 1029,
     "GunPoint": lambda: len(datasets.fetch_ucr("GunPoint").X_train) == 50,
     "jsb_chorales": lambda: sum(len(p) for p in datasets.fetch_chorales().train) == 13807,
+    "m4_hourly": lambda: datasets.fetch_m4("hourly").test.shape == (414, 48),
+    "m4_weekly": lambda: datasets.fetch_m4("weekly").test.shape == (359, 13),
+    "etth1": lambda: datasets.fetch_ett().data.shape == (17420, 7),
+    "bike_sharing": lambda: datasets.fetch_bike_sharing().data.shape == (17379, 12),
     "stocks_daily": lambda: datasets.fetch_stock_prices().data.shape[1] == 5,
 }
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Path = str | os.PathLike[str] | None
 
 LOWEST_NOTE, N_NOTES = 21, 88
 N_SENTENCE_PAIRS = 40_000
+M4_GROUPS = ("hourly", "weekly")
 UCR_NAMES = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels")
 
 
@@ -221,6 +223,166 @@ def _roll(piece: list[list[int]]) -> NDArray[np.float32]:
     for step, notes in enumerate(piece):
         roll[step, np.array(notes, dtype=int) - LOWEST_NOTE] = 1
     return roll
+
+
+def fetch_m4(group: str, *, data_home: Path = None) -> Bunch:
+    """Series of the M4 forecasting competition, and what came after them.
+
+    Parameters
+    ----------
+    group : {"hourly", "weekly"}
+        414 hourly series with a horizon of 48, or 359 weekly ones with a horizon of 13.
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    series : Bunch
+        ``train``, a list of arrays of different lengths; ``test``, an array of shape
+        (n_series, horizon); ``names``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such group.
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the files cannot be downloaded.
+
+    References
+    ----------
+    Makridakis, S., Spiliotis, E. and Assimakopoulos, V. "The M4 competition: 100,000 time series
+    and 61 forecasting methods." International Journal of Forecasting 36(1), 2020.
+    """
+    if group not in M4_GROUPS:
+        expected = f"one of {', '.join(map(repr, M4_GROUPS))}"
+        raise ValueError(problem("fetch_m4", "group", repr(group), expected))
+    names, train = _m4_rows(f"m4_{group}/{group.capitalize()}-train.csv", data_home)
+    of_test, test = _m4_rows(f"m4_{group}/{group.capitalize()}-test.csv", data_home)
+    place = {name: i for i, name in enumerate(of_test)}
+    return Bunch(train=train, test=np.array([test[place[name]] for name in names]), names=names)
+
+
+def _m4_rows(name: str, data_home: Path) -> tuple[list[str], list[NDArray[np.float64]]]:
+    """Names of series and their values, without the empty ends of rows."""
+    text = read_file(name, data_home, "fetch_m4").decode("utf-8")
+    _, *rows = csv.reader(io.StringIO(text))
+    values = [np.array([float(value) for value in row[1:] if value]) for row in rows]
+    return [row[0] for row in rows], values
+
+
+def fetch_ett(name: str = "ETTh1", *, data_home: Path = None) -> Bunch:
+    """Load and oil temperature of a power transformer, every hour of two years.
+
+    Parameters
+    ----------
+    name : {"ETTh1"}, default="ETTh1"
+        Which transformer.
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    transformer : Bunch
+        ``data``, an array of shape (17420, 7), the oil temperature last; ``feature_names``;
+        ``dates``, an array of datetime64.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name.
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the files cannot be downloaded.
+
+    References
+    ----------
+    Zhou, H. et al. "Informer: Beyond efficient transformer for long sequence time-series
+    forecasting." AAAI 2021.
+    """
+    if name != "ETTh1":
+        raise ValueError(problem("fetch_ett", "name", repr(name), "'ETTh1'"))
+    contents = read_file("etth1/ETTh1.csv", data_home, "fetch_ett")
+    names, *rows = csv.reader(io.StringIO(contents.decode("utf-8")))
+    return Bunch(
+        data=np.array([[float(value) for value in row[1:]] for row in rows]),
+        feature_names=names[1:],
+        dates=np.array([row[0] for row in rows], dtype="datetime64[h]"),
+    )
+
+
+def fetch_bike_sharing(*, data_home: Path = None) -> Bunch:
+    """Bicycles rented in each hour of two years, with weather and calendar.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    rentals : Bunch
+        ``data``, an array of shape (17379, 12) of what is known of an hour; ``target``, how many
+        were rented; ``feature_names``; ``dates``, an array of datetime64 in which some hours are
+        missing, as no bicycle was rented.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the files cannot be downloaded.
+
+    References
+    ----------
+    Fanaee-T, H. and Gama, J. "Event labeling combining ensemble detectors and background
+    knowledge." Progress in Artificial Intelligence 2, 2014.
+    """
+    contents = read_file("bike_sharing/hour.csv", data_home, "fetch_bike_sharing")
+    lines = csv.reader(io.StringIO(contents.decode("utf-8")))
+    names, *rows = [line for line in lines if line]
+    days = np.array([row[names.index("dteday")] for row in rows], dtype="datetime64[h]")
+    left_out = ("instant", "dteday", "casual", "registered", "cnt")
+    columns = [i for i, name in enumerate(names) if name not in left_out]
+    values = np.array([[float(row[i]) for i in columns] for row in rows])
+    return Bunch(
+        data=values,
+        target=np.array([float(row[names.index("cnt")]) for row in rows]),
+        feature_names=[names[i] for i in columns],
+        dates=days + np.array([int(row[names.index("hr")]) for row in rows]),
+    )
+
+
+def load_air_passengers() -> Bunch:
+    """Monthly passengers of international airlines, 1949 to 1960, in thousands.
+
+    Returns
+    -------
+    passengers : Bunch
+        ``data``, an array of shape (144,); ``dates``, an array of datetime64.
+
+    References
+    ----------
+    Box, G. E. P. and Jenkins, G. M. "Time series analysis: Forecasting and control."
+    Holden-Day, 1970, series G.
+
+    Examples
+    --------
+    >>> from elman.datasets import load_air_passengers
+    >>> load_air_passengers().data[:3]
+    array([112., 118., 132.])
+    """
+    text = resources.files("elman.datasets").joinpath("air_passengers.csv").read_text("utf-8")
+    _, *rows = csv.reader(io.StringIO(text))
+    return Bunch(
+        data=np.array([float(passengers) for _, passengers in rows]),
+        dates=np.array([month for month, _ in rows], dtype="datetime64[M]"),
+    )
 
 
 def fetch_stock_prices(*, data_home: Path = None) -> Bunch:

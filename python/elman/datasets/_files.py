@@ -32,6 +32,42 @@ class Source(NamedTuple):
 
 
 SOURCES = {
+    "m4_hourly/Hourly-train.csv": Source(
+        "Mcompetitions/M4-methods",
+        "6c1067e5a57161249b17289a565178dc7a3fb3ca",
+        "Dataset/Train/Hourly-train.csv",
+        "ea59b7783573c49077a835ab6465c7d66f1474783360f310988a9a737fbca62f",
+    ),
+    "m4_hourly/Hourly-test.csv": Source(
+        "Mcompetitions/M4-methods",
+        "6c1067e5a57161249b17289a565178dc7a3fb3ca",
+        "Dataset/Test/Hourly-test.csv",
+        "71a57fccb15e534d973626ada4fb87febf789e9317715b7cc6dd3b5f90db6f42",
+    ),
+    "m4_weekly/Weekly-train.csv": Source(
+        "Mcompetitions/M4-methods",
+        "6c1067e5a57161249b17289a565178dc7a3fb3ca",
+        "Dataset/Train/Weekly-train.csv",
+        "d478d3f6ed673e6ed3c2cb0fbed5425f72eedd51318ebebeb0b5ecfcefc37714",
+    ),
+    "m4_weekly/Weekly-test.csv": Source(
+        "Mcompetitions/M4-methods",
+        "6c1067e5a57161249b17289a565178dc7a3fb3ca",
+        "Dataset/Test/Weekly-test.csv",
+        "3b2bc4be8e636e802260dcd843ca3c5da40536a1fbe1ecb3229a97dae4f44688",
+    ),
+    "etth1/ETTh1.csv": Source(
+        "zhouhaoyi/ETDataset",
+        "1d16c8f4f943005d613b5bc962e9eeb06058cf07",
+        "ETT-small/ETTh1.csv",
+        "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
+    ),
+    "bike_sharing/hour.csv": Source(
+        "drscott173/DLD-my-first-neural-network",
+        "30b428e7e4419c1502a18f81f6748a222e41f822",
+        "Bike-Sharing-Dataset/hour.csv",
+        "09b19f3873d9c4ff8773304aef3233470286bf9010f1f6966e1b02a709015952",
+    ),
     "stocks_daily/stockdata.csv": Source(
         "plotly/datasets",
         "0c447c47b757ad74edecab31f0d72f849d2e67c2",
