@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_refused(X, wrong):
 def test_what_cannot_be_compiled(X):
     with pytest.raises(NotFittedError):
         elman.compile(RNNRegressor())
-    with pytest.raises(TypeError, match=r"model got .*, expected a fitted elman estimator"):
+    with pytest.raises(TypeError, match=r"model got .*, expected a fitted RNNRegressor or RNNC"):
         elman.compile(object())
     model = fitted(RNNRegressor(), X, X[:, 0, 0])
     with pytest.raises(ValueError, match=r"method got 'predict_proba', expected one of"):

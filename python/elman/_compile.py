@@ -108,7 +108,7 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the model is not an elman estimator.
+        If the model is another one.
     ValueError
         If the estimator has no such method, or takes vectors or sparse matrices as input.
 
@@ -126,7 +126,8 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
     True
     """
     if not isinstance(model, BaseRNN):
-        raise TypeError(problem(CALLER, "model", repr(type(model)), "a fitted elman estimator"))
+        expected = "a fitted RNNRegressor or RNNClassifier"
+        raise TypeError(problem(CALLER, "model", repr(type(model)), expected))
     fitted = model._fitted_model(method)
     if fitted.inputs.layout in ("vector", "features"):
         is_vector = fitted.inputs.layout == "vector"
