@@ -33,7 +33,7 @@ elseif(elman_processor MATCHES "^(x86_64|AMD64)$")
     elman_isa(avx512 "-march=x86-64-v4")
     if(ELMAN_ACCEPTS_avx512 AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         # GCC 12 warns of its own AVX-512 headers (its bug 105593).
-        list(APPEND ELMAN_FLAGS_avx512 -Wno-maybe-uninitialized)
+        list(APPEND ELMAN_FLAGS_avx512 -Wno-uninitialized -Wno-maybe-uninitialized)
     endif()
 elseif(elman_processor MATCHES "^(aarch64|arm64|ARM64)$")
     elman_isa(neon "")

@@ -134,7 +134,6 @@ void test_gradients(const CellOptions& cell, const Shape& shape, bool bidirectio
     options.recurrent_dropout = dropout;
     const auto loss = [&](const Array<double>& at, Array<double>* gradient) {
         Trainer<double> trainer(network, at.data(), options);
-        const double* from = nullptr;
         const double value = trainer.loss_and_gradient(examples, {});
         if (gradient) *gradient = trainer.updates().gradient();
         return value;
