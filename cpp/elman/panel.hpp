@@ -305,11 +305,15 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
 template <class T>
 void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
                       const Block<const T>& start, const Rows<T>& out) {
-    for (Index column = 0; column < b.width; column += panel_width<T>) {
+    for (Index column = 0; column < b.width;) {
+        const int n_vectors = panel_vectors<T>(column, b.width);
+        const Index width = n_vectors * Vec<T>::width;
+        const Index n_panels = std::max<Index>((b.width - column) / width, 1);
         const Index p = column / panel_width<T>;
-        multiply<T>(a, n_rows, panel_vectors<T>(column, b.width), 1, {b.data + column, b.stride, 0},
-                    {start.data + p * start.panel_stride, start.row_stride, 0},
-                    {out.data + column, out.stride, 0});
+        multiply<T>(a, n_rows, n_vectors, n_panels, {b.data + column, b.stride, width},
+                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
+                    {out.data + column, out.stride, width});
+        column += n_panels * width;
     }
 }
 
