@@ -152,17 +152,18 @@ py::tuple generate(const Seq2Seq<T>& model, const py::array& parameters, const p
 }
 
 // (log_p, outputs, shares) of given outputs; log_p is None without targets, shares without
-// attention.
+// attention, and either of the latter where nobody asks for it.
 template <class T>
 py::tuple evaluate(const Seq2Seq<T>& model, const py::array& parameters, const py::object& values,
                    const py::array& offsets, const py::object& inputs,
-                   const py::array& input_offsets, const py::object& targets, Index n_threads) {
+                   const py::array& input_offsets, const py::object& targets, bool with_outputs,
+                   bool with_shares, Index n_threads) {
     Pairs<T> pairs = pairs_of(model, values, offsets, inputs, input_offsets);
     const Index n_steps = pairs.inputs.n_steps();
     const T* const weights = elements<T>(parameters, "parameters", {model.n_parameters()});
-    py::object log_p = py::none(), shares = py::none();
+    py::object log_p = py::none(), outputs = py::none(), shares = py::none();
     double* log_p_to = nullptr;
-    T* shares_to = nullptr;
+    T *outputs_to = nullptr, *shares_to = nullptr;
     if (!targets.is_none()) {
         pairs.n_targets = 1;
         pairs.targets = elements<T>(py::cast<py::array>(targets), "targets", {n_steps, 1});
@@ -171,7 +172,7 @@ py::tuple evaluate(const Seq2Seq<T>& model, const py::array& parameters, const p
         log_p_to = array.mutable_data();
         log_p = std::move(array);
     }
-    if (model.attention()) {
+    if (with_shares && model.attention()) {
         Index n = 0;
         for (Index s = 0; s < pairs.sources.n_sequences; ++s)
             n += (pairs.sources.offsets[s + 1] - pairs.sources.offsets[s]) *
@@ -180,14 +181,17 @@ py::tuple evaluate(const Seq2Seq<T>& model, const py::array& parameters, const p
         shares_to = array.mutable_data();
         shares = std::move(array);
     }
-    py::array_t<T> outputs({n_steps, model.n_outputs()});
-    T* const to = outputs.mutable_data();
+    if (with_outputs) {
+        py::array_t<T> array({n_steps, model.n_outputs()});
+        outputs_to = array.mutable_data();
+        outputs = std::move(array);
+    }
     const Control::Check check = interrupt_check();
     bool is_short;
     {
         const GilRelease release;
-        is_short =
-            Decoding<T>(model, weights).evaluate(pairs, n_threads, check, log_p_to, to, shares_to);
+        is_short = Decoding<T>(model, weights)
+                       .evaluate(pairs, n_threads, check, log_p_to, outputs_to, shares_to);
     }
     if (is_short) warn_about_threads();
     return py::make_tuple(log_p, outputs, shares);
@@ -265,14 +269,15 @@ void register_model(py::module_& module) {
             "evaluate",
             [](const AnySeq2Seq& any, const py::array& parameters, const py::object& values,
                const py::array& offsets, const py::object& inputs, const py::array& input_offsets,
-               const py::object& targets, Index n_threads) {
+               const py::object& targets, bool with_outputs, bool with_shares, Index n_threads) {
                 return any.visit([&](const auto& model) {
                     return evaluate(model, parameters, values, offsets, inputs, input_offsets,
-                                    targets, n_threads);
+                                    targets, with_outputs, with_shares, n_threads);
                 });
             },
             "parameters"_a, "values"_a, "offsets"_a, "inputs"_a, "input_offsets"_a,
-            "targets"_a = py::none(), py::kw_only(), "n_threads"_a = 1);
+            "targets"_a = py::none(), py::kw_only(), "with_outputs"_a = true,
+            "with_shares"_a = true, "n_threads"_a = 1);
 }
 
 void register_seq2seq_trainer(py::module_& module) {

@@ -48,11 +48,6 @@ public:
     }
 
     Index source_width() const { return source_width_; }
-    Index multiply_adds() const {
-        Index sum = 0;
-        for (const Link& link : links_) sum += link.dense ? link.dense->multiply_adds() : 0;
-        return sum;
-    }
 
     void pack(const T* parameters, bool training, std::vector<PackedDense<T>>& weights) const {
         weights.resize(links_.size());

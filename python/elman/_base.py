@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import INPUT_OF_LAYOUT, Data, Reader
+from elman._data import INPUT_OF_LAYOUT, Data, Reader, channel_means
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -341,11 +341,7 @@ def _told_by_data(
         return {} if embedding is None else {"embedding": embedding}
     if settings["missing"] == "decay":
         values = data.sequences.take(samples).values
-        empty = np.flatnonzero(np.isnan(values).all(axis=0))
-        if len(empty):
-            got = f"no value at all in the channels {abbreviated(empty.tolist())}"
-            raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
-        return {"decay.mean": np.asarray(np.nanmean(values, axis=0, dtype=np.float64))}
+        return {"decay.mean": channel_means(values, caller)}
     return {}
 
 

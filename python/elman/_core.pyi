@@ -199,12 +199,15 @@ class Seq2Seq:
         input_offsets: NDArray[np.int64],
         targets: Real | None = None,  # (n_total_inputs, 1): numbers of outputs
         *,
+        with_outputs: bool = True,
+        with_shares: bool = True,
         n_threads: int = 1,
-    ) -> tuple[NDArray[np.float64] | None, Real, Real | None]:
+    ) -> tuple[NDArray[np.float64] | None, Real | None, Real | None]:
         """(log_p, outputs, shares) of given inputs.
 
         log_p (n_sequences,) is the sum of log p(target); shares, unless attention is "none",
-        hold what each step reads of each step of the source, sequence by sequence.
+        hold what each step reads of each step of the source, sequence by sequence. What nobody
+        asks for is None.
         """
 
 class Seq2SeqTrainer:

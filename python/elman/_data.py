@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Array, to_numpy
-from elman._exceptions import problem
+from elman._exceptions import abbreviated, problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
 from elman._targets import TargetForm, read_targets
 from elman._tokens import TokenReader
@@ -176,3 +176,12 @@ def _output_lengths(y: Any, vectors: Sequences, caller: str, argument: str) -> N
         got = f"0 time steps at samples {np.flatnonzero(lengths == 0)[:5].tolist()}"
         raise ValueError(problem(caller, argument, got, "at least 1 in each sequence"))
     return lengths
+
+
+def channel_means(values: Array, caller: str) -> Array:
+    """Means of what is not NaN, from which missing values fade; ValueError where nothing is."""
+    empty = np.flatnonzero(np.isnan(values).all(axis=0))
+    if len(empty):
+        got = f"no value at all in the channels {abbreviated(empty.tolist())}"
+        raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
+    return np.asarray(np.nanmean(values, axis=0, dtype=np.float64))

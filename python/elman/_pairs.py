@@ -17,9 +17,10 @@ from elman._sequences import (
     check_lengths,
     list_items,
     offsets_of,
+    step_rows,
     valid_lengths,
 )
-from elman._targets import TargetForm
+from elman._targets import TargetForm, require_targets
 from elman._weights import Weights
 
 
@@ -51,9 +52,7 @@ class Outputs:
 
     def rows_of(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows that belong to these samples."""
-        lengths = self.lengths[samples]
-        starts = np.repeat(self.offsets[samples] - offsets_of(lengths)[:-1], lengths)
-        return starts + np.arange(len(starts), dtype=np.int64)
+        return step_rows(self.offsets, samples)
 
     def take(self, samples: NDArray[np.int64]) -> Outputs:
         """Only these samples."""
@@ -143,10 +142,7 @@ def read_values(
     outputs : Outputs
         The outputs, in float64.
     """
-    if y is None:
-        name = caller.split(".")[0]
-        fragment = f"This {name} estimator requires y to be passed, but the target y is None"
-        raise ValueError(problem(caller, argument, f"None ({fragment})", "an array of targets"))
+    require_targets(y, caller, argument)
     items = list_items(y, caller, argument, is_sequence_list=form is not None and form.is_list)
     outputs = _from_array(y, caller, argument) if items is None else _join(items, caller, argument)
     if len(outputs) != n_samples:

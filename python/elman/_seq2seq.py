@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import INPUT_OF_LAYOUT, Reader
+from elman._data import INPUT_OF_LAYOUT, Reader, channel_means
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -20,7 +20,7 @@ from elman._estimator import (
     generator,
     warn_of_batch_size,
 )
-from elman._exceptions import DivergenceError, abbreviated, problem
+from elman._exceptions import DivergenceError, problem
 from elman._model import Model
 from elman._network import architecture, build_seq2seq, named_parameters
 from elman._pairs import DecoderSteps, Pairs
@@ -219,7 +219,7 @@ class BaseSeq2Seq(BaseNetworkEstimator):
             _check_max_length(pairs, settings["max_length"], caller)
             rng = generator(settings["random_state"], before, False)
             training, held_out = self._hold_out(
-                pairs, validation, groups, settings, rng, before, vocabularies, caller
+                pairs, validation, groups, settings, rng, vocabularies, caller
             )
             task = (
                 before.task
@@ -242,7 +242,6 @@ class BaseSeq2Seq(BaseNetworkEstimator):
         groups: Any,
         settings: Mapping[str, Any],
         rng: np.random.RandomState,
-        before: Model | None,
         vocabularies: Any,
         caller: str,
     ) -> tuple[Samples, Pairs | None]:
@@ -341,27 +340,29 @@ class BaseSeq2Seq(BaseNetworkEstimator):
         )
 
     def _evaluate(
-        self, model: Model, pairs: Pairs, n_threads: int, caller: str, *, with_log_p: bool
-    ) -> tuple[Any, Array, Any, DecoderSteps]:
-        """Log-probabilities, outputs and shares of attention of given outputs."""
+        self, model: Model, pairs: Pairs, n_threads: int, caller: str, *, with_shares: bool = False
+    ) -> tuple[Array, DecoderSteps]:
+        """Log-probabilities of given outputs, or instead their shares of attention."""
         steps = model.task.steps(pairs.outputs, model.inputs.dtype, caller, "y")
-        log_p, outputs, shares = model.network().evaluate(
+        log_p, _, shares = model.network().evaluate(
             model.parameters,
             pairs.sources.values,
             pairs.sources.offsets,
             steps.inputs,
             steps.offsets,
-            steps.targets if with_log_p else None,
+            None if with_shares else steps.targets,
+            with_outputs=False,
+            with_shares=with_shares,
             n_threads=n_threads,
         )
-        return log_p, outputs, shares, steps
+        return shares if with_shares else log_p, steps
 
     def _attention_weights(self, model: Model, pairs: Pairs, caller: str) -> list[Array]:
         if model.architecture["attention"] == "none":
             name = type(self).__name__
             raise AttributeError(f"{name} has no attention_weights with attention=None")
         n_threads = effective_n_threads(self.n_jobs, caller)
-        _, _, shares, steps = self._evaluate(model, pairs, n_threads, caller, with_log_p=False)
+        shares, steps = self._evaluate(model, pairs, n_threads, caller, with_shares=True)
         n_out, n_in = np.diff(steps.offsets), pairs.sources.lengths
         parts = np.split(shares, np.cumsum(n_out * n_in)[:-1])
         return [
@@ -450,14 +451,9 @@ def _start(
 
 def _with_means(network: Any, parameters: Array, pairs: Pairs, caller: str) -> Array:
     """Let values fade towards the means of their channels."""
-    values = pairs.sources.values
-    empty = np.flatnonzero(np.isnan(values).all(axis=0))
-    if len(empty):
-        got = f"no value at all in the channels {abbreviated(empty.tolist())}"
-        raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
     parameters = parameters.copy()
     means = named_parameters(network, parameters)["encoder.decay.mean"]
-    means[...] = np.nanmean(values, axis=0, dtype=np.float64)
+    means[...] = channel_means(pairs.sources.values, caller)
     return parameters
 
 

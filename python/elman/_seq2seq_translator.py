@@ -16,7 +16,7 @@ from elman._model import Model
 from elman._pairs import DecoderSteps, Outputs, Pairs
 from elman._parameters import COUNT, RULES, Rule, number, one_of
 from elman._seq2seq import SEQ2SEQ_RULES, BaseSeq2Seq, weighted
-from elman._sequences import InputForm, Sequences, offsets_of, shape_text
+from elman._sequences import InputForm, Sequences, shape_text
 from elman._targets import TargetForm
 from elman._threads import effective_n_threads
 from elman._tokens import TokenSequences
@@ -471,8 +471,8 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         caller = f"{type(self).__name__}.predict_log_proba"
         pairs, _ = self._read(X, y, caller, self._settings_of(model), model)
         n_threads = effective_n_threads(self.n_jobs, caller)
-        log_p, _, _, _ = self._evaluate(model, pairs, n_threads, caller, with_log_p=True)
-        return np.asarray(log_p)
+        log_p, _ = self._evaluate(model, pairs, n_threads, caller)
+        return log_p
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the share of predictions that are right in every token.
@@ -609,7 +609,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         return numbers, offsets
 
     def _validation_score(self, model: Model, pairs: Pairs, n_threads: int, caller: str) -> float:
-        log_p, _, _, steps = self._evaluate(model, pairs, n_threads, caller, with_log_p=True)
+        log_p, steps = self._evaluate(model, pairs, n_threads, caller)
         weights = np.ones(len(log_p)) if pairs.weights is None else pairs.weights
         return float(weights @ log_p / (weights @ np.diff(steps.offsets)))
 
@@ -653,7 +653,7 @@ def _read_outputs(y: Any, n_samples: int, caller: str, argument: str) -> TokenLi
 def _known_outputs(lists: TokenLists, target: Vocabulary, caller: str, argument: str) -> Outputs:
     numbers = target.known_numbers(lists, caller, argument)
     form = TargetForm(True, True, False, 1)
-    return Outputs(numbers[:, None], offsets_of(lists.lengths), form)
+    return Outputs(numbers[:, None], lists.offsets, form)
 
 
 def _are_equal(

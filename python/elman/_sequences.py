@@ -138,9 +138,7 @@ class Sequences:
 
     def step_rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of `values` that hold the time steps of these sequences."""
-        lengths = self.lengths[samples]
-        starts = np.repeat(self.offsets[samples] - offsets_of(lengths)[:-1], lengths)
-        return starts + np.arange(len(starts), dtype=np.int64)
+        return step_rows(self.offsets, samples)
 
     def repeated(self, lengths: NDArray[np.int64]) -> Sequences:
         """Sequences of one time step each, fed for ``lengths`` steps instead."""
@@ -164,6 +162,13 @@ def offsets_of(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def step_rows(offsets: NDArray[np.int64], samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the steps of these sequences, one sequence after another."""
+    lengths = np.diff(offsets)[samples]
+    starts = np.repeat(offsets[samples] - offsets_of(lengths)[:-1], lengths)
+    return starts + np.arange(len(starts), dtype=np.int64)
 
 
 def shape_text(n_samples: int, lengths: NDArray[np.int64], n_channels: int) -> str:

@@ -60,10 +60,7 @@ def read_targets(
     form : TargetForm
         How y looked.
     """
-    if y is None:
-        name = caller.split(".")[0]
-        fragment = f"This {name} estimator requires y to be passed, but the target y is None"
-        raise ValueError(problem(caller, argument, f"None ({fragment})", "an array of targets"))
+    require_targets(y, caller, argument)
     items = list_items(y, caller, argument)
     if items is not None:
         arrays = [to_numpy(item, caller, f"{argument}[{i}]") for i, item in enumerate(items)]
@@ -72,6 +69,14 @@ def read_targets(
             return _read_list(arrays, sequences, caller, argument)
         y = _stack(arrays, sequences, caller, argument)
     return _read_array(_dense(y, caller, argument), sequences, caller, output, argument)
+
+
+def require_targets(y: Any, caller: str, argument: str) -> None:
+    """Raise ValueError where there is no y, in scikit-learn's words."""
+    if y is None:
+        name = caller.split(".")[0]
+        fragment = f"This {name} estimator requires y to be passed, but the target y is None"
+        raise ValueError(problem(caller, argument, f"None ({fragment})", "an array of targets"))
 
 
 def _dense(y: Any, caller: str, argument: str) -> Array:
