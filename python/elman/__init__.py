@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._linear import LinearForecaster
+    from elman._naive import NaiveForecaster
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -26,6 +28,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "LinearForecaster",
+    "NaiveForecaster",
     "RNNClassifier",
     "RNNRegressor",
     "Seq2SeqRegressor",
@@ -41,6 +45,8 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "LinearForecaster": "elman._linear",
+    "NaiveForecaster": "elman._naive",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",
