@@ -11,7 +11,7 @@ from elman._exceptions import DivergenceError
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
-    from elman import datasets
+    from elman import datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
     from elman._linear import LinearForecaster
@@ -39,6 +39,7 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "metrics",
     "show_versions",
 ]
 
@@ -58,8 +59,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("elman.datasets")
+    if name in ("datasets", "metrics"):
+        return importlib.import_module(f"elman.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'elman' has no attribute {name!r}")

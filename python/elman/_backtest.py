@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import clone
 
-from elman._calendar import Integers
+from elman._baselines import naive_forecast, naive_scale
+from elman._calendar import Integers, import_pandas
+from elman._exceptions import problem
 from elman._panel import Panel
 from elman._panel_rows import Floats
 from elman._sequences import offsets_of
@@ -57,6 +60,94 @@ def future_covariates(
     future = panel.covariates[rows]
     future[places >= panel.lengths[series, None]] = np.nan
     return future
+
+
+def backtest_table(
+    forecaster: BaseForecaster,
+    panel: Panel,
+    horizon: int,
+    step: int,
+    n_windows: int,
+    refit: int,
+    asked: tuple[Floats | None, list[list[str]]],
+    caller: str,
+) -> Any:
+    """Forecast series from several points of their past, as if nothing after it were known.
+
+    Parameters
+    ----------
+    forecaster : BaseForecaster
+        The forecaster, of which clones are fitted.
+    panel : Panel
+        The series.
+    horizon, step, n_windows : int
+        Times of a forecast, times from one point to the next, and points of each series; the
+        last forecast ends with the series.
+    refit : int
+        Points after which a clone is fitted again; 0 is never.
+    asked : tuple of (ndarray of shape (n_quantiles,) or None, list of list of str)
+        Quantiles that are wanted, too, and the columns that each becomes.
+    caller : str
+        Class and method, for messages.
+
+    Returns
+    -------
+    table : DataFrame
+        A row for each step of each forecast.
+    """
+    pd = import_pandas(caller)
+    first = panel.lengths - horizon - (n_windows - 1) * step
+    needed = forecaster._least_training(panel)
+    if (first < needed).any():
+        i = int(np.argmin(first))
+        least = needed + horizon + (n_windows - 1) * step
+        got = f"{panel.lengths[i]} values in series {panel.names[i]!r}"
+        expected = f"at least {least}: {needed} to be fitted to, and the windows"
+        raise ValueError(problem(caller, "y", got, expected))
+    (levels, labels), every, parts = asked, np.arange(len(panel)), []
+    for start in range(0, n_windows, refit or n_windows):
+        stops = first + start * step
+        fitted = clone(forecaster)._fit(panel.cut(every, stops), caller)
+        windows = np.arange(start, min(start + (refit or n_windows), n_windows))
+        series = np.tile(every, len(windows))
+        stops = first[series] + np.repeat(windows, len(panel)) * step
+        forecasts = forecasts_of(fitted, panel, series, stops, horizon, levels, caller)
+        point, quantiles = forecasts if levels is not None else (forecasts, None)
+        season = fitted.season_lengths_[0]
+        columns = _columns(panel, series, stops, point, season)
+        if quantiles is not None:
+            for level, names in zip(np.moveaxis(quantiles, 2, 0), labels, strict=True):
+                columns |= dict.fromkeys(names, level.ravel())
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _columns(
+    panel: Panel, series: Integers, stops: Integers, point: Floats, season_length: int
+) -> dict[str, Any]:
+    """Columns of a table of forecasts, what came and what the naive forecasts say among them."""
+    import pandas as pd
+
+    form, horizon = panel.form, point.shape[1]
+    id_name, time_name, _ = form.columns
+    cutoffs = form.frequency.shift(panel.starts[series], stops - 1)
+    columns: dict[str, Any] = {
+        id_name: pd.Index(form.names).take(panel.series[series]).repeat(horizon),
+        "cutoff": cutoffs.repeat(horizon),
+        time_name: form.frequency.shift(
+            panel.starts[series].repeat(horizon),
+            (stops[:, None] + np.arange(horizon)).ravel(),
+        ),
+        "step": np.tile(np.arange(1, horizon + 1), len(series)),
+        "y": actual_values(panel, series, stops, horizon).ravel(),
+        "y_pred": point.ravel(),
+        "y_naive": naive_forecast(panel, series, stops, horizon).ravel(),
+    }
+    if season_length > 1:
+        seasonal = naive_forecast(panel, series, stops, horizon, season_length)
+        columns["y_seasonal_naive"] = seasonal.ravel()
+    columns["scale"] = naive_scale(panel, series, stops, season_length).repeat(horizon)
+    return columns
 
 
 def forecasts_of(

@@ -7,8 +7,11 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
+from elman._backtest import actual_values, backtest_table, forecasts_of, origins
+from elman._baselines import naive_scale
+from elman._calendar import import_pandas
 from elman._callbacks import exclusively
 from elman._conformal import Calibration, calibrate
 from elman._covariates import read_future
@@ -18,9 +21,9 @@ from elman._panel_form import PanelForm
 from elman._panel_output import give_back
 from elman._panel_rows import Floats
 from elman._parameters import COUNT, Rule, check_parameters
+from elman._report import INTERVAL
 
 LONGEST_HORIZON = 10**6
-BLOCK_ELEMENTS = 2**22
 
 
 def _is_season(value: Any) -> bool:
@@ -43,6 +46,17 @@ FORECASTER_RULES: dict[str, Rule] = {
     ),
     "season_length": Rule(_is_season, "'auto', an integer of at least 1, or a tuple of them"),
     "columns": Rule(_are_columns, "three different names, of ids, times and values"),
+}
+
+
+_BACKTEST_RULES: dict[str, Rule] = {
+    "horizon": FORECASTER_RULES["horizon"],
+    "step": COUNT,
+    "n_windows": COUNT,
+    "refit": Rule(
+        lambda value: isinstance(value, (bool, np.bool_)) or COUNT.passes(value),
+        "True, False or an integer of at least 1",
+    ),
 }
 
 
@@ -250,6 +264,112 @@ class BaseForecaster(BaseEstimator):
         self._panel = self._joined(y_new, X_new, caller)
         return self
 
+    def score(self, y: Any, X: Any = None) -> float:
+        """Tell how good the forecasts of what came after the end of y are.
+
+        What came is forecast a horizon at a time, each time from all that came before.
+
+        Parameters
+        ----------
+        y : object
+            What came after the end of the history, as of `update`.
+        X : object, default=None
+            Covariates at its times.
+
+        Returns
+        -------
+        score : float
+            Minus the mean absolute scaled error, in units of the seasonal naive forecast's error
+            on the history, averaged over series: the higher the better, and 0 is the best.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be, or no series has an error to compare with.
+        """
+        caller = f"{type(self).__name__}.score"
+        before = self._fitted_panel(caller)
+        panel, horizon = self._joined(y, X, caller), self.horizon
+        n_windows = -(-(panel.lengths - before.lengths) // horizon)
+        last = before.lengths + (n_windows - 1) * horizon
+        series, stops = origins(last, n_windows, horizon)
+        errors = np.abs(
+            actual_values(panel, series, stops, horizon)
+            - forecasts_of(self, panel, series, stops, horizon)
+        )
+        season = self.season_lengths_[0]
+        scale = naive_scale(panel, np.arange(len(panel)), before.lengths, season)
+        scaled = errors / np.where(scale > 0, scale, np.nan)[series, None]
+        is_known = ~np.isnan(scaled)
+        counts = np.bincount(series, is_known.sum(axis=1))
+        if not counts.any():
+            got = "no known value in a series that had changed before"
+            raise ValueError(problem(caller, "y", got, "some"))
+        totals = np.bincount(series, np.where(is_known, scaled, 0.0).sum(axis=1))
+        return -float((totals[counts > 0] / counts[counts > 0]).mean())
+
+    def backtest(
+        self,
+        y: Any,
+        X: Any = None,
+        static: Any = None,
+        *,
+        horizon: int | None = None,
+        step: int | None = None,
+        n_windows: int = 5,
+        refit: bool | int = False,
+        coverage: float | None = None,
+        quantiles: Any = None,
+    ) -> Any:
+        """Forecast series from several points of their past, as if nothing after it were known.
+
+        A clone is fitted; the forecaster itself stays as it is.
+
+        Parameters
+        ----------
+        y, X, static : object
+            The data, as of `fit`.
+        horizon : int, default=None
+            Number of times of a forecast; None is that of the constructor.
+        step : int, default=None
+            Times from one point to the next; None is the horizon.
+        n_windows : int, default=5
+            Points of each series; the last forecast ends with the series.
+        refit : bool or int, default=False
+            Whether a clone is fitted at each point, to what is before it, or, with an integer, at
+            every so many; otherwise only at the first.
+        coverage : float, default=None
+            Asks for intervals with this probability.
+        quantiles : float or array-like of shape (n_quantiles,), default=None
+            Asks for quantiles.
+
+        Returns
+        -------
+        table : DataFrame
+            A row for each step of each forecast: ``unique_id``, ``cutoff`` (the last time that was
+            known), ``ds``, ``step``, ``y``, ``y_pred``, ``y_naive``, ``y_seasonal_naive`` where
+            there is a season, ``scale`` (the denominator of the MASE), and on request ``lower``,
+            ``upper`` and quantiles such as "0.1". `elman.metrics.backtest_report` sums it up.
+
+        Raises
+        ------
+        ImportError
+            If pandas, of the extra "pandas", is not installed.
+        ValueError
+            If an argument is not as it should be, or the series are too short.
+        """
+        caller = f"{type(self).__name__}.backtest"
+        check_parameters(self.get_params(deep=False), caller, self._rules)
+        import_pandas(caller)
+        sizes = {"horizon": self.horizon if horizon is None else horizon}
+        sizes |= {"step": sizes["horizon"] if step is None else step, "n_windows": n_windows}
+        check_parameters(sizes | {"refit": refit}, caller, _BACKTEST_RULES)
+        levels, labels = _asked_levels(coverage, quantiles, caller)
+        panel = read_panel(y, X, static, caller=caller, columns=tuple(self.columns))
+        forecaster = clone(self).set_params(horizon=sizes["horizon"])
+        sizes["refit"] = int(refit)
+        return backtest_table(forecaster, panel, **sizes, asked=(levels, labels), caller=caller)
+
     # What these are made of.
 
     def _fit(self, panel: Panel, caller: str) -> BaseForecaster:
@@ -334,6 +454,21 @@ class BaseForecaster(BaseEstimator):
         panel = self._fitted_panel(caller)
         later = read_panel(y_new, X_new, caller=caller, form=panel.form, goes_on=True)
         return join(panel, later, caller)
+
+
+def _asked_levels(
+    coverage: Any, quantiles: Any, caller: str
+) -> tuple[Floats | None, list[list[str]]]:
+    """Levels of quantiles that a backtest is asked for, ascending, and the names of each."""
+    names: dict[float, list[str]] = {}
+    if quantiles is not None:
+        for level in check_quantiles(quantiles, caller):
+            names.setdefault(float(level), []).append(f"{level:g}")
+    if coverage is not None:
+        for level, name in zip(interval_levels(coverage, caller), INTERVAL, strict=True):
+            names.setdefault(float(level), []).append(name)
+    levels = sorted(names)
+    return (np.array(levels) if levels else None), [names[level] for level in levels]
 
 
 def check_long_enough(panel: Panel, n_values: int, why: str, caller: str) -> None:
