@@ -11,9 +11,11 @@ from elman._exceptions import DivergenceError
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
-    from elman import datasets
+    from elman import datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._linear import LinearForecaster
+    from elman._naive import NaiveForecaster
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -26,6 +28,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "LinearForecaster",
+    "NaiveForecaster",
     "RNNClassifier",
     "RNNRegressor",
     "Seq2SeqRegressor",
@@ -35,12 +39,15 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "metrics",
     "show_versions",
 ]
 
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "LinearForecaster": "elman._linear",
+    "NaiveForecaster": "elman._naive",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",
@@ -52,8 +59,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("elman.datasets")
+    if name in ("datasets", "metrics"):
+        return importlib.import_module(f"elman.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'elman' has no attribute {name!r}")

@@ -148,14 +148,69 @@ def read_future(
         rows = _rows_to_come(table, panel, horizon, caller)
     else:
         rows = _rows_of_times(table, panel, counts, panel.lengths, caller)
+    _check_future(rows, panel, horizon, wanted, caller)
+    return _taken(table.matrix, rows).reshape(len(panel), horizon, len(columns))
+
+
+def read_past_and_future(
+    X: Any,
+    panel: Panel,
+    given: Integers,
+    lengths: Integers,
+    horizon: int,
+    caller: str,
+    needed: Sequence[str],
+) -> tuple[Floats | None, Floats | None]:
+    """Read an X that holds the times of a panel and those after it.
+
+    Parameters
+    ----------
+    X, panel, given, lengths, horizon, caller, needed : object
+        As of `read_covariates` and `read_future`. Where no column is needed after the end, X
+        may end with y.
+
+    Returns
+    -------
+    covariates : ndarray of shape (n_total_times, n_covariates) or None
+        X at the times of the panel.
+    future : ndarray of shape (n_series, horizon, n_covariates) or None
+        X after them.
+
+    Raises
+    ------
+    ValueError
+        If X lacks a row.
+    """
+    columns = panel.form.covariates
+    _check_presence(X, columns, caller)
+    if columns is None:
+        return None, None
+    table = _read_table(X, panel.form, columns, caller)
+    shape = (len(panel), horizon, len(columns))
+    if table.times is None:
+        more = (horizon,) if needed else (0, horizon)
+        rows = _rows_of_positions(table, panel, given, lengths, caller, more)
+        if not needed:
+            return _taken(table.matrix, rows), np.full(shape, np.nan)
+        ends = rows[panel.offsets[1:] - 1]
+        future = (ends[:, None] + 1 + np.arange(horizon)).ravel()
+    else:
+        counts = np.full(len(panel), horizon)
+        rows = _rows_of_times(table, panel, panel.lengths, np.zeros(len(panel), np.int64), caller)
+        _check_rows(rows, panel, given, caller)
+        future = _rows_of_times(table, panel, counts, panel.lengths, caller)
+        if needed:
+            _check_future(future, panel, horizon, _wanted(needed, panel, horizon), caller)
+    return _taken(table.matrix, rows), _taken(table.matrix, future).reshape(shape)
+
+
+def _check_future(rows: Integers, panel: Panel, horizon: int, wanted: str, caller: str) -> None:
     missing = np.flatnonzero(rows < 0)
     if len(missing):
         series = int(missing[0]) // horizon
         n_found = int((rows.reshape(-1, horizon)[series] >= 0).sum())
         of_series = f" for series {panel.names[series]!r}" if len(panel) > 1 else ""
-        got = f"{n_found} rows{of_series}"
-        raise ValueError(problem(caller, "X", got, _wanted(names, panel, horizon, series)))
-    return _taken(table.matrix, rows).reshape(len(panel), horizon, len(columns))
+        raise ValueError(problem(caller, "X", f"{n_found} rows{of_series}", wanted))
 
 
 def _check_presence(X: Any, columns: Columns | None, caller: str) -> None:
@@ -166,9 +221,9 @@ def _check_presence(X: Any, columns: Columns | None, caller: str) -> None:
         raise ValueError(problem(caller, "X", f"a {type(X).__name__}", "None, as in fit"))
 
 
-def _wanted(names: Sequence[str], panel: Panel, horizon: int, series: int = 0) -> str:
+def _wanted(names: Sequence[str], panel: Panel, horizon: int) -> str:
     """Say what X must have for a forecast."""
-    times = panel.future_times(horizon)[series * horizon :]
+    times = panel.future_times(horizon)
     span = f", {show(times[0])} to {show(times[horizon - 1])}" if panel.form.has_dates else ""
     listed = ", ".join(names[:N_LISTED]) + (", …" if len(names) > N_LISTED else "")
     return f"the columns {listed} in {horizon} rows after the end of y{span}"
@@ -181,27 +236,37 @@ def _taken(matrix: Floats, rows: Integers) -> Floats:
 
 
 def _rows_of_positions(
-    table: _Table, panel: Panel, given: Integers, lengths: Integers, caller: str
+    table: _Table,
+    panel: Panel,
+    given: Integers,
+    lengths: Integers,
+    caller: str,
+    more: tuple[int, ...] = (0,),
 ) -> Integers:
-    """Return the row of X for each value, where X has as many rows as y."""
+    """Return the row of X for each value, where X has as many rows as y, or some ``more``."""
     layout = panel.form.layout
     if table.offsets is None:
         if layout == "list" and len(panel) > 1:
             raise ValueError(problem(caller, "X", "an array", "a list with one for each series"))
+        if layout == "long" and more != (0,):
+            raise ValueError(problem(caller, "X", "rows without times", "rows that tell them"))
         n_rows = int(lengths.sum() if layout == "long" else lengths[0])
-        if len(table.matrix) != n_rows:
-            got = f"{len(table.matrix)} rows"
-            raise ValueError(problem(caller, "X", got, f"{n_rows}, as in y"))
+        _check_count(len(table.matrix), n_rows, more, caller, "X")
         return given
     _check_list(table, panel, caller)
-    for i, length in enumerate(np.diff(table.offsets)):
-        if length != lengths[i]:
-            got, expected = f"{length} rows", f"{lengths[i]}, as in y"
-            raise ValueError(problem(caller, f"X[{i}]", got, expected))
-    if layout == "list":
-        return given
-    first = np.repeat(table.offsets[:-1], panel.lengths)
-    return np.where(given < 0, -1, first + given)
+    for i, n_rows in enumerate(np.diff(table.offsets)):
+        _check_count(int(n_rows), int(lengths[i]), more, caller, f"X[{i}]")
+    first = table.offsets[:-1] - (offsets_of(lengths)[:-1] if layout == "list" else 0)
+    return np.where(given < 0, -1, np.repeat(first, panel.lengths) + given)
+
+
+def _check_count(
+    n_rows: int, n_times: int, more: tuple[int, ...], caller: str, argument: str
+) -> None:
+    if n_rows - n_times not in more:
+        and_more = f" and {more[0]} more" if more[0] else ""
+        expected = f"{n_times}, as in y{and_more}"
+        raise ValueError(problem(caller, argument, f"{n_rows} rows", expected))
 
 
 def _check_list(table: _Table, panel: Panel, caller: str) -> None:
@@ -279,19 +344,23 @@ def _check_all_there(
     rows: Integers, table: _Table, panel: Panel, given: Integers, caller: str
 ) -> None:
     """Raise ValueError where X lacks a time at which y has a row, or goes on after all of y."""
-    missing = np.flatnonzero((rows < 0) & (given >= 0))
-    if len(missing):
-        value = int(missing[0])
-        series = int(np.searchsorted(panel.offsets, value, side="right")) - 1
-        time = show(panel.times()[value])
-        got = f"no row at {time} for series {panel.names[series]!r}"
-        raise ValueError(problem(caller, "X", got, "a row for each of y"))
+    _check_rows(rows, panel, given, caller)
     ends = panel.future_times(1)
     last = ends[int(np.argmax(integers_of(ends)))]
     later = np.flatnonzero(table.times >= last)
     if len(later):
         got = f"a row at {show(table.times[later[0]])}, after the end of y"
         raise ValueError(problem(caller, "X", got, "no more times than y: `predict` takes them"))
+
+
+def _check_rows(rows: Integers, panel: Panel, given: Integers, caller: str) -> None:
+    missing = np.flatnonzero((rows < 0) & (given >= 0))
+    if len(missing):
+        value = int(missing[0])
+        series = int(np.searchsorted(panel.offsets, value, side="right")) - 1
+        of_series = f" for series {panel.names[series]!r}" if len(panel) > 1 else ""
+        got = f"no row at {show(panel.times()[value])}{of_series}"
+        raise ValueError(problem(caller, "X", got, "a row for each of y"))
 
 
 def _read_table(

@@ -14,14 +14,15 @@ regular grid of the panel's frequency, and series i is ``values[offsets[i]:offse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from elman._arrays import check_finite
-from elman._calendar import Integers
-from elman._covariates import read_covariates, read_static
+from elman._calendar import OFF_GRID, Integers, show
+from elman._covariates import read_covariates, read_past_and_future, read_static
 from elman._exceptions import problem
 from elman._panel_form import COLUMNS, PanelForm
 from elman._panel_rows import Floats, Rows, read_rows
@@ -104,8 +105,7 @@ class Panel:
             The pieces, as series.
         """
         first = np.zeros_like(stops) if n_times is None else np.maximum(stops - n_times, 0)
-        bounds = np.column_stack([first, stops]) + self.offsets[series, None]
-        rows = step_rows(bounds.ravel(), 2 * np.arange(len(series)))
+        rows = _rows_between(self.offsets[series] + first, self.offsets[series] + stops)
         return replace(
             self,
             values=self.values[rows],
@@ -158,18 +158,121 @@ def read_panel(
         If y is not as it should be: times that do not rise or lie off the grid, series without
         a value, ids, a kind or a frequency other than in `fit`.
     """
-    is_fit = form is None
+    panel, given, lengths = _read_values(y, caller, form, columns, goes_on)
+    covariates, table = read_covariates(X, panel, given, lengths, caller, is_fit=form is None)
+    panel = replace(panel, covariates=covariates)
+    if form is not None:
+        return panel
+    static_rows, static_columns = read_static(static, panel.form, caller)
+    form = replace(panel.form, covariates=table, static=static_columns)
+    return replace(panel, form=form, static=static_rows)
+
+
+def read_history(
+    y: Any, X: Any, horizon: int, *, caller: str, form: PanelForm, needed: Sequence[str]
+) -> tuple[Panel, Floats | None]:
+    """Read a history to forecast from, and X at its times and at those after it.
+
+    Parameters
+    ----------
+    y, X : object
+        As of `read_panel`; X goes on for ``horizon`` times after y.
+    horizon : int
+        Number of times after y.
+    caller : str
+        Class and method, for messages.
+    form : PanelForm
+        How y looked in `fit`.
+    needed : sequence of str
+        Columns of X that must be known after y.
+
+    Returns
+    -------
+    panel : Panel
+        The history.
+    future : ndarray of shape (n_series, horizon, n_covariates) or None
+        X after it, as of `read_future`.
+    """
+    panel, given, lengths = _read_values(y, caller, form, form.columns, False)
+    covariates, future = read_past_and_future(X, panel, given, lengths, horizon, caller, needed)
+    return replace(panel, covariates=covariates), future
+
+
+def join(panel: Panel, later: Panel, caller: str) -> Panel:
+    """Let series go on.
+
+    Parameters
+    ----------
+    panel : Panel
+        Series.
+    later : Panel
+        What comes after them, of all or of some; NaN fills times in between.
+    caller : str
+        Class and method, for messages.
+
+    Returns
+    -------
+    panel : Panel
+        The longer series.
+
+    Raises
+    ------
+    ValueError
+        If a series does not begin after the end of the one before.
+    """
+    place = np.empty(len(panel.form.names), dtype=np.int64)
+    place[panel.series] = np.arange(len(panel))
+    series = place[later.series]
+    gaps = _gaps(panel, later, series, caller)
+    lengths = panel.lengths.copy()
+    lengths[series] += gaps + later.lengths
+    offsets = offsets_of(lengths)
+    old = _rows_between(offsets[:-1], offsets[:-1] + panel.lengths)
+    new = _rows_between(offsets[1:][series] - later.lengths, offsets[1:][series])
+
+    def joined(before: Floats, after: Floats) -> Floats:
+        whole = np.full((offsets[-1], *before.shape[1:]), np.nan)
+        whole[old], whole[new] = before, after
+        return whole
+
+    covariates = None
+    if panel.covariates is not None and later.covariates is not None:
+        covariates = joined(panel.covariates, later.covariates)
+    values = joined(panel.values, later.values)
+    return replace(panel, values=values, offsets=offsets, covariates=covariates)
+
+
+def _rows_between(first: Integers, last: Integers) -> Integers:
+    """Rows of some pieces, one after another."""
+    return step_rows(np.column_stack([first, last]).ravel(), 2 * np.arange(len(first)))
+
+
+def _gaps(panel: Panel, later: Panel, series: Integers, caller: str) -> Integers:
+    """Count the times between the end of each series and what comes later."""
+    if panel.form.library == "numpy":
+        return np.zeros(len(later), dtype=np.int64)
+    ends = panel.future_times(1)[series]
+    gaps = panel.form.frequency.positions(later.starts, ends)
+    wrong = np.flatnonzero((gaps < 0) | (gaps == OFF_GRID))
+    if len(wrong):
+        i = int(wrong[0])
+        of_series = f" for series {later.names[i]!r}" if len(panel) > 1 else ""
+        got = f"a beginning at {show(later.starts[i])}{of_series}"
+        raise ValueError(problem(caller, "y_new", got, f"{show(ends[i])}, where y ended"))
+    if gaps.sum() > MOST_FILLED * len(later.values) + 10_000:
+        got = f"a beginning {gaps.max()} times after the end of y"
+        raise ValueError(problem(caller, "y_new", got, "one that is nearer to it"))
+    return gaps
+
+
+def _read_values(
+    y: Any, caller: str, form: PanelForm | None, columns: tuple[str, str, str], goes_on: bool
+) -> tuple[Panel, Integers, Integers]:
+    """Read y alone; return the row of y of each value, and the rows of each series, too."""
     rows = read_rows(y, caller, form, columns)
     check_finite(rows.values, caller, "y", may_miss=True)
     panel, given = _on_grid(rows, caller, goes_on)
-    lengths = np.diff(rows.offsets)
-    matrix, covariates = read_covariates(X, panel, given, lengths, caller, is_fit=is_fit)
-    panel = replace(panel, covariates=matrix)
-    if not is_fit:
-        return panel
-    static_rows, static_columns = read_static(static, panel.form, caller)
-    form = replace(panel.form, covariates=covariates, static=static_columns)
-    return replace(panel, form=form, static=static_rows)
+    return panel, given, np.diff(rows.offsets)
 
 
 def _on_grid(rows: Rows, caller: str, goes_on: bool) -> tuple[Panel, Integers]:

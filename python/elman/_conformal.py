@@ -1,0 +1,151 @@
+"""Split conformal prediction: how far forecasts may be off, told by how far they were off."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.base import clone
+
+from elman._backtest import actual_values, forecasts_of, origins
+from elman._baselines import naive_scale
+from elman._calendar import Integers
+from elman._exceptions import problem
+from elman._panel import Panel
+from elman._panel_rows import Floats
+
+if TYPE_CHECKING:
+    from elman._forecasting import BaseForecaster
+
+SHARE, FEWEST, MOST = 0.2, 20, 200  # origins of a series on which errors are measured
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Errors of forecasts, for each step of the horizon, in units of their series.
+
+    Parameters
+    ----------
+    errors : list of ndarray
+        For each step, what was minus what had been forecast, ascending.
+    season_length : int
+        Season of the differences that are a series' unit.
+    """
+
+    errors: list[Floats]
+    season_length: int
+
+    def quantiles(
+        self,
+        panel: Panel,
+        series: Integers,
+        stops: Integers,
+        point: Floats,
+        levels: Floats,
+        caller: str,
+    ) -> Floats:
+        """Add quantiles of the errors to forecasts.
+
+        With n errors that are exchangeable with the one to come, the error to come lies below the
+        ceil((n + 1) q)-th smallest with a probability of at least q, and above the
+        floor((n + 1) q)-th with at least 1 - q: so quantiles above the median are taken from
+        above, and those below it from below.
+
+        Parameters
+        ----------
+        panel : Panel
+            The series.
+        series, stops : ndarray of shape (n_points,)
+            Which series are forecast, and how many of their values are known.
+        point : ndarray of shape (n_points, horizon)
+            The forecasts.
+        levels : ndarray of shape (n_quantiles,)
+            Levels, ascending.
+        caller : str
+            Class and method, for messages.
+
+        Returns
+        -------
+        quantiles : ndarray of shape (n_points, horizon, n_quantiles)
+            Quantiles, ascending.
+        """
+        n_fewest = min(len(errors) for errors in self.errors)
+        rarest = min(levels.min(), 1 - levels.max())
+        if rarest * (n_fewest + 1) < 1 - 1e-9:
+            n_wanted = math.ceil(1 / rarest - 1e-9) - 1
+            got = f"a rare one for {n_fewest} errors on the training data"
+            expected = f"{n_wanted} errors: the largest one stands in"
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=4)
+        offsets = np.array([_quantiles(errors, levels) for errors in self.errors])
+        units = _units(panel, series, stops, self.season_length)
+        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+
+
+def _quantiles(errors: Floats, levels: Floats) -> Floats:
+    """Quantiles of ascending errors with the correction for their finite number."""
+    n = len(errors)
+    ranks = (n + 1) * levels
+    lower = np.clip(np.floor(ranks + 1e-9), 1, n).astype(np.int64) - 1
+    upper = np.clip(np.ceil(ranks - 1e-9), 1, n).astype(np.int64) - 1
+    middle = (errors[lower] + errors[upper]) / 2
+    return np.where(levels < 0.5, errors[lower], np.where(levels > 0.5, errors[upper], middle))
+
+
+def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
+    """Return the unit of errors: how much a series has changed from season to season."""
+    units = naive_scale(panel, series, stops, season_length)
+    steps = naive_scale(panel, series, stops)
+    units = np.where(np.isnan(units) | (units == 0), steps, units)
+    return np.where(np.isnan(units) | (units == 0), 1.0, units)
+
+
+def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str) -> Calibration:
+    """Measure the errors of a forecaster on the last part of series that it has not seen.
+
+    Parameters
+    ----------
+    forecaster : BaseForecaster
+        The forecaster; a clone of it is fitted to what comes before the first origin.
+    panel : Panel
+        The training data.
+    horizon : int
+        Number of steps.
+    caller : str
+        Class and method, for messages.
+
+    Returns
+    -------
+    calibration : Calibration
+        The errors.
+
+    Raises
+    ------
+    ValueError
+        If the series are too short to hold anything back.
+    """
+    season_length = forecaster._season_lengths(panel.form)[0]
+    spare = panel.lengths - horizon - forecaster._least_training(panel)
+    wanted = np.clip((panel.lengths * SHARE).astype(np.int64), FEWEST, MOST)
+    n_origins = np.minimum(wanted, spare + 1)
+    if n_origins.max() < 1:
+        longest = int(panel.lengths.max())
+        got = f"{longest} values in the longest series"
+        expected = f"at least {longest - spare.max()}, of which intervals can be told"
+        raise ValueError(problem(caller, "y", got, expected))
+    held = np.flatnonzero(n_origins > 0)
+    n_origins = n_origins[held]
+    training = panel.cut(held, panel.lengths[held] - horizon - n_origins + 1)
+    fitted = clone(forecaster)._fit(training, caller)
+    series, stops = origins(panel.lengths[held] - horizon, n_origins, step=1)
+    series = held[series]
+    point = forecasts_of(fitted, panel, series, stops, horizon)
+    units = _units(panel, series, stops, season_length)
+    errors = (actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    by_step = [np.sort(column[~np.isnan(column)]) for column in errors.T]
+    if not all(len(column) for column in by_step):
+        got = "no known value in the last part of the series"
+        raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
+    return Calibration(by_step, season_length)
