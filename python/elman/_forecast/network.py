@@ -221,6 +221,7 @@ def _forward(
             outputs,
             base,
             n_targets=plan.n_values,
+            n_levels=max(1, len(plan.levels)),
             n_groups=plan.n_groups,
             sharpness=plan.sharpness,
         )
