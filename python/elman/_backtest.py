@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BLOCK_ELEMENTS = 2**22
 
 
-def origins(last: Integers, counts: Integers, step: int) -> tuple[Integers, Integers]:
+def origins(last: Integers, counts: Integers, step: int | Integers) -> tuple[Integers, Integers]:
     """Points from which series are forecast: the last one of each, and some before it.
 
     Parameters
@@ -29,7 +29,7 @@ def origins(last: Integers, counts: Integers, step: int) -> tuple[Integers, Inte
         Values of each series that are known at its last origin.
     counts : ndarray of shape (n_series,)
         Origins of each series.
-    step : int
+    step : int or ndarray of shape (n_series,)
         Times between two.
 
     Returns
@@ -39,7 +39,7 @@ def origins(last: Integers, counts: Integers, step: int) -> tuple[Integers, Inte
     """
     series = np.repeat(np.arange(len(counts)), counts)
     back = np.repeat(offsets_of(counts)[1:], counts) - 1 - np.arange(len(series))
-    return series, last[series] - back * step
+    return series, last[series] - back * np.broadcast_to(step, counts.shape)[series]
 
 
 def actual_values(panel: Panel, series: Integers, stops: Integers, horizon: int) -> Floats:

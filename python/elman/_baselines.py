@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from elman._arrays import Array
 from elman._calendar import Integers
 from elman._panel import Panel
 from elman._panel_rows import Floats
@@ -25,6 +26,8 @@ def filled_forward(panel: Panel, season_length: int = 1) -> Floats:
         NaN where there is none.
     """
     values = panel.values
+    if not np.isnan(values).any():
+        return values
     series = np.repeat(np.arange(len(panel)), panel.lengths)
     phase = (np.arange(len(values)) - panel.offsets[series]) % season_length
     group = series * season_length + phase
@@ -80,7 +83,7 @@ def naive_scale(panel: Panel, series: Integers, stops: Integers, season_length: 
     series : ndarray of shape (n_points,)
         Which series each point lies in.
     stops : ndarray of shape (n_points,)
-        Values of that series before the point.
+        Values of that series before the point, at least one.
     season_length : int
         Times of a season.
 
@@ -99,9 +102,14 @@ def naive_scale(panel: Panel, series: Integers, stops: Integers, season_length: 
     difference[season_length:] = np.abs(values[season_length:] - values[:-season_length])
     difference[within < season_length] = np.nan
     is_known = ~np.isnan(difference)
-    total = np.append(0.0, np.cumsum(np.where(is_known, difference, 0.0)))
-    count = np.append(0, np.cumsum(is_known))
-    first, last = panel.offsets[series], panel.offsets[series] + stops
-    n_differences = count[last] - count[first]
-    mean = (total[last] - total[first]) / np.maximum(n_differences, 1)
-    return np.where(n_differences > 0, mean, np.nan)
+    # Sums begin anew with each series, so that none depends on those before it, not by a bit.
+    sums = [np.cumsum(part) for part in _parts(np.where(is_known, difference, 0.0), panel)]
+    counts = [np.cumsum(part) for part in _parts(is_known, panel)]
+    last = panel.offsets[series] + stops - 1
+    count = np.concatenate(counts)[last]
+    mean = np.concatenate(sums)[last] / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan)
+
+
+def _parts(values: Array, panel: Panel) -> list[Array]:
+    return np.split(values, panel.offsets[1:-1])

@@ -20,7 +20,8 @@ from elman._panel_rows import Floats
 if TYPE_CHECKING:
     from elman._forecasting import BaseForecaster
 
-SHARE, FEWEST, MOST = 0.2, 20, 200  # origins of a series on which errors are measured
+SHARE = 0.5  # of a series, its last part, on which errors are measured
+FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,17 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     """
     season_length = forecaster._season_lengths(panel.form)[0]
     spare = panel.lengths - horizon - forecaster._least_training(panel)
-    wanted = np.clip((panel.lengths * SHARE).astype(np.int64), FEWEST, MOST)
-    n_origins = np.minimum(wanted, spare + 1)
-    if n_origins.max() < 1:
+    span = np.minimum(np.maximum((panel.lengths * SHARE).astype(np.int64), FEWEST), spare + 1)
+    if span.max() < 1:
         longest = int(panel.lengths.max())
         got = f"{longest} values in the longest series"
         expected = f"at least {longest - spare.max()}, of which intervals can be told"
         raise ValueError(problem(caller, "y", got, expected))
-    held = np.flatnonzero(n_origins > 0)
-    n_origins = n_origins[held]
-    training = panel.cut(held, panel.lengths[held] - horizon - n_origins + 1)
-    fitted = clone(forecaster)._fit(training, caller)
-    series, stops = origins(panel.lengths[held] - horizon, n_origins, step=1)
+    held = np.flatnonzero(span > 0)
+    last, span = panel.lengths[held] - horizon, span[held]
+    fitted = clone(forecaster)._fit(panel.cut(held, last - span + 1), caller)
+    step = -(-span // min(MOST, max(FEWEST, MOST_OF_ALL // len(held))))
+    series, stops = origins(last, -(-span // step), step)
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
     units = _units(panel, series, stops, season_length)

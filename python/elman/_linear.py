@@ -20,6 +20,7 @@ from elman._panel_rows import Floats
 from elman._parameters import COUNT, Rule, number
 
 MOST_ELEMENTS = 2**24  # of the matrix of windows: more of them are thinned out
+LARGEST = 20.0  # a target in standard deviations: a few beyond would decide everything
 
 
 class LinearForecaster(BaseForecaster):
@@ -35,7 +36,7 @@ class LinearForecaster(BaseForecaster):
     horizon : int, default=1
         Number of times that `predict` forecasts, at most.
     window : int or "auto", default="auto"
-        Values from which a forecast is made. "auto" is two of the longest season, or three
+        Values from which a forecast is made. "auto" is two of the longest season, or four
         horizons without one, as far as the series are long enough.
     alpha : float, default=1.0
         Strength of the penalty.
@@ -115,7 +116,7 @@ class LinearForecaster(BaseForecaster):
             raise ValueError(problem(caller, "y", got, expected))
         series, stops = series[is_complete], stops[is_complete]
         inputs, last, scale = _windows(panel, series, stops, window, self._season(panel))
-        targets = (targets[is_complete] - last) / scale
+        targets = np.clip((targets[is_complete] - last) / scale, -LARGEST, LARGEST)
         future = future_covariates(panel, series, stops, self.horizon)
         scaling = _scaling(future, panel.form.covariates)
         regressors = _regressors(future, scaling)
@@ -143,7 +144,7 @@ class LinearForecaster(BaseForecaster):
         if not isinstance(self.window, str):
             return int(self.window)
         season = self._season(panel)
-        wanted = 2 * season if season > 1 else 3 * self.horizon
+        wanted = 2 * season if season > 1 else 4 * self.horizon
         possible = min(panel.lengths.min(), (panel.lengths.max() - self.horizon) // 2)
         return int(np.clip(wanted, 1, max(possible, 1)))
 
