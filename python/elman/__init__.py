@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from elman import datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._forecaster import RNNForecaster
     from elman._linear import LinearForecaster
     from elman._naive import NaiveForecaster
     from elman._scaler import SequenceScaler
@@ -31,6 +32,7 @@ __all__ = [
     "LinearForecaster",
     "NaiveForecaster",
     "RNNClassifier",
+    "RNNForecaster",
     "RNNRegressor",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
@@ -48,6 +50,7 @@ _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
     "LinearForecaster": "elman._linear",
     "NaiveForecaster": "elman._naive",
+    "RNNForecaster": "elman._forecaster",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from elman import _core
-from elman._calendar import CALENDAR_FEATURES, Integers
+from elman._calendar import CALENDAR_FEATURES
 from elman._estimator import generator
-from elman._exceptions import abbreviated, problem
 from elman._forecast.candidates import CANDIDATES
 from elman._forecast.fit import LOSSES, check_values, fit_model
 from elman._forecast.model import ForecastModel
@@ -88,11 +87,9 @@ _FORECASTER_RULES: dict[str, Rule] = {
     "segment_length": _or_auto(COUNT),
     "transform": or_none(one_of("auto", "log", "log1p")),
     "centre": or_none(one_of("auto", *CENTRES)),
-    "scale": or_none(one_of(*SCALES)),
+    "scale": or_none(one_of("auto", *SCALES)),
     "candidates": or_none(
-        _or_auto(
-            Rule(_are_candidates, f"names among {CANDIDATES}, or pairs of one and its season")
-        )
+        _or_auto(Rule(_are_candidates, f"names among {CANDIDATES}, or pairs of one and its season"))
     ),
     "calendar": or_none(
         Rule(
@@ -109,7 +106,7 @@ _FORECASTER_RULES: dict[str, Rule] = {
     "quantiles": Rule(_are_levels, "numbers between 0 and 1, ascending, each of them once"),
     "solver": one_of("adam", "adamw", "nadam", "rmsprop", "sgd"),
     "n_estimators": COUNT,
-    "n_updates": COUNT,
+    "n_updates": _or_auto(COUNT),
     "batch_size": COUNT,
     "origin_step": _or_auto(COUNT),
     "series_weights": one_of("auto", "uniform", "proportional"),
@@ -144,11 +141,12 @@ class RNNForecaster(BaseForecaster):
         What is done to values first. "auto": "log" where all are positive and vary by half.
     centre : {"auto", "mean", "median", "last"} or None, default="auto"
         What is taken off a window. "auto": its mean where candidates know the season, otherwise
-        the last value.
-    scale : {"standard", "mean_absolute", "robust", "difference", "seasonal_difference"} or None, \
-default="standard"
+        the last value, as for logarithms of a few short series.
+    scale : {"auto", "standard", "mean_absolute", "robust", "difference", "seasonal_difference"} \
+or None, default="auto"
         What a window is divided by: its standard deviation, mean absolute value, interquartile
-        range, mean absolute change, or that over a season.
+        range, mean absolute change, or that over a season. "auto": "standard", and None for
+        logarithms of a few short series.
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
         "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend".
@@ -183,8 +181,9 @@ default="standard"
         Levels of the loss "quantile".
     n_estimators : int, default=3
         Networks whose median is the forecast, each from a start of its own.
-    n_updates : int, default=600
-        Mini-batches that each of them is trained on.
+    n_updates : int or "auto", default="auto"
+        Mini-batches that each of them is trained on. "auto": 600, and fewer where the series hold
+        fewer than a thousand windows.
     batch_size : int, default=128
         Windows in a mini-batch, drawn anew for each.
     solver : {"adam", "adamw", "nadam", "rmsprop", "sgd"}, default="adam"
@@ -265,7 +264,7 @@ default="standard"
         segment_length: Any = "auto",
         transform: str | None = "auto",
         centre: str | None = "auto",
-        scale: str | None = "standard",
+        scale: str | None = "auto",
         candidates: Any = "auto",
         calendar: Sequence[str] | None = None,
         known_covariates: Sequence[str] | None = None,
@@ -281,7 +280,7 @@ default="standard"
         huber_delta: float = 1.0,
         quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95),
         n_estimators: int = 3,
-        n_updates: int = 600,
+        n_updates: Any = "auto",
         batch_size: int = 128,
         solver: str = "adam",
         alpha: float = 0.0,
@@ -354,8 +353,7 @@ default="standard"
         panels = [panel]
         if self.strategy_panel == "local":
             panels = [panel.cut(np.array([i]), panel.lengths[[i]]) for i in range(len(panel))]
-        n_updates = self.n_updates * self.n_estimators * len(panels)
-        with progress(self.verbose, n_updates, type(self).__name__) as report:
+        with progress(self.verbose, type(self).__name__) as report:
             models = tuple(
                 fit_model(reader.read(part), settings, caller, random_state, n_threads, report)
                 for part in panels
@@ -383,7 +381,9 @@ default="standard"
         if len(models) == 1:
             series = reader.read(panel, horizon, future)
             return models[0].forecast(series, horizon, quantiles, n_threads)
-        shape = (len(panel), horizon) if quantiles is None else (len(panel), horizon, len(quantiles))
+        shape = (
+            (len(panel), horizon) if quantiles is None else (len(panel), horizon, len(quantiles))
+        )
         forecasts = np.empty(shape)
         for number in np.unique(panel.series):
             which = np.flatnonzero(panel.series == number)
@@ -400,18 +400,10 @@ default="standard"
         reader: SeriesReader = vars(self).get("_reader_of_fit") or self._reader("")
         return reader.known(form)
 
-    def _check_lengths(self, lengths: Integers, names: Sequence[Any], caller: str) -> None:
-        models = vars(self).get("_models")
-        if caller.endswith(".fit") or models is None:
-            return
-        least = models[0].plan.least_length
-        short = np.flatnonzero(lengths < least)
-        if len(short):
-            name = names[short[0]]
-            got = f"{lengths[short[0]]} times in series {abbreviated(name)}"
-            raise ValueError(problem(caller, "y", got, f"at least {least}, one season"))
+    def _shortest(self) -> int:
+        return max(model.plan.least_length for model in self._models)
 
-    def _least_training(self) -> int:
+    def _least_training(self, panel: Panel) -> int:
         return int(self.horizon) + 2
 
     def _context(self) -> int | None:

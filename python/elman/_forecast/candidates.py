@@ -46,18 +46,21 @@ _Candidate = Callable[[Floats, int, int, Integers], Floats]
 _UNSEASONAL: dict[str, _Candidate] = {
     "last": lambda u, m, short, t: np.repeat(u[:, -1:], len(t), axis=1),
     "mean": lambda u, m, short, t: np.repeat(_level(u, m if m > 1 else u.shape[1]), len(t), axis=1),
-    "drift": lambda u, m, short, t: u[:, -1:]
-    + (t + 1) * (u[:, -1:] - u[:, :1]) / max(1, u.shape[1] - 1),
+    "drift": lambda u, m, short, t: (
+        u[:, -1:] + (t + 1) * (u[:, -1:] - u[:, :1]) / max(1, u.shape[1] - 1)
+    ),
 }
 _SEASONAL: dict[str, _Candidate] = {
     "seasonal": lambda u, m, short, t: season(u, m, t),
     "seasonal_mean": lambda u, m, short, t: _seasonal_mean(u, m, t, MOST_SEASONS_IN_A_MEAN),
     "seasonal_pair": lambda u, m, short, t: _seasonal_mean(u, m, t, 2),
     "seasonal_last": lambda u, m, short, t: season(u, m, t) + (u[:, -1:] - u[:, -1 - m, None]),
-    "seasonal_level": lambda u, m, short, t: season(u, m, t)
-    + (_level(u, short) - _level(u, short, m)),
-    "seasonal_trend": lambda u, m, short, t: season(u, m, t)
-    + (1 + t // m) * (_level(u, m) - _level(u, m, m)),
+    "seasonal_level": lambda u, m, short, t: (
+        season(u, m, t) + (_level(u, short) - _level(u, short, m))
+    ),
+    "seasonal_trend": lambda u, m, short, t: (
+        season(u, m, t) + (1 + t // m) * (_level(u, m) - _level(u, m, m))
+    ),
 }
 _CANDIDATES = {**_UNSEASONAL, **_SEASONAL}
 _VALUES_NEEDED = {"seasonal_last": (1, 1), "seasonal_level": (1, 1), "seasonal_trend": (2, 0)}

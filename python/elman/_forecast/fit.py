@@ -81,6 +81,8 @@ def fit_model(
     }
     build(architecture, caller)
     n_updates = settings["n_updates"]
+    if n_updates == "auto":
+        n_updates = settle.updates_for(len(origins.all()[0]))
     options = {
         "loss": plan.loss,
         "loss_parameter": np.array(plan.levels) if plan.levels else settings["huber_delta"],
@@ -103,7 +105,9 @@ def fit_model(
         held_out,
         caller,
     )
-    seeds = [int(seed) for seed in random_state.randint(LARGEST_SEED, size=settings["n_estimators"])]
+    seeds = [
+        int(seed) for seed in random_state.randint(LARGEST_SEED, size=settings["n_estimators"])
+    ]
     return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
 
 
@@ -140,10 +144,13 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         chosen = defaults(strong, window)
     else:
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    centre = settings["centre"]
+    has_seasons = any(m > 1 for _, m in chosen)
+    is_long = settle.phase_of(lengths, horizon, window, strong[:1]) > 1 or not strong
+    centre, scale = settings["centre"], settings["scale"]
     if centre == "auto":
-        centre = "mean" if any(m > 1 for _, m in chosen) else "last"
-    scale = settings["scale"]
+        centre = "mean" if has_seasons and (is_long or transform is None) else "last"
+    if scale == "auto":
+        scale = "standard" if is_long or transform is None else None
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)

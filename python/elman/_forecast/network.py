@@ -189,7 +189,9 @@ def forward(
 ) -> NDArray[Any]:
     """Return what the network says of the horizon, (n, n_blocks, horizon) in units of the window."""
     outputs = [
-        _forward(network, parameters, plan, history, window.take(slice(i, i + ROWS_A_PASS)), n_threads)
+        _forward(
+            network, parameters, plan, history, window.take(slice(i, i + ROWS_A_PASS)), n_threads
+        )
         for i in range(0, len(window.u), ROWS_A_PASS)
     ]
     return np.concatenate(outputs)

@@ -83,9 +83,7 @@ def origins_within(
     return Origins(series, last[series] - step * (counts - 1), counts, step, is_uniform)
 
 
-def held_out_origins(
-    history: History, *, horizon: int, held_out: Integers, most: int
-) -> Origins:
+def held_out_origins(history: History, *, horizon: int, held_out: Integers, most: int) -> Origins:
     """Evenly spaced origins whose whole future is held out, about ``most`` of them in all."""
     span = held_out - horizon
     step = max(1, int(np.sum(span + 1)) // most)

@@ -239,4 +239,3 @@ def _put(x: np.ndarray[Any, Any], start: int, parts: list[np.ndarray[Any, Any]])
         x[:, :, start : start + part.shape[2]] = part
         start += part.shape[2]
     return start
-

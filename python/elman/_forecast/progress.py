@@ -11,7 +11,7 @@ from elman._forecast.network import Report
 
 
 @contextmanager
-def progress(verbose: Any, n_updates: int, name: str) -> Iterator[Report]:
+def progress(verbose: Any, name: str) -> Iterator[Report]:
     """Yield a function that is told of updates: it moves a bar, or writes lines without tqdm."""
     if not verbose:
         yield lambda n, loss: None
@@ -25,11 +25,11 @@ def progress(verbose: Any, n_updates: int, name: str) -> Iterator[Report]:
             nonlocal done
             with lock:
                 done += n
-                print(f"{name}: update {done}/{n_updates}, loss {loss:.6g}")
+                print(f"{name}: update {done}, loss {loss:.6g}")
 
         yield tell
         return
-    with tqdm(total=n_updates, desc=name, unit="update") as bar:
+    with tqdm(desc=name, unit="update") as bar:
 
         def show(n: int, loss: float) -> None:
             with lock:

@@ -19,6 +19,7 @@ FEWEST_ORIGINS_IN_PHASE = 1000
 LARGEST_SPREAD_OF_LENGTHS = 3.0
 TRIED_ORIGINS = 8
 LEAST_SHARE_OF_WINDOW = 0.4
+FEWEST_UPDATES, MOST_UPDATES = 150, 600
 
 
 def transform_of(values: Floats, offsets: Integers) -> str | None:
@@ -70,13 +71,14 @@ def segment_of(season_lengths: Sequence[int], horizon: int) -> int:
 def window_of(lengths: Integers, horizon: int, season_lengths: Sequence[int], unit: int) -> int:
     """Return four seasons, or two of the longest one where there are several, in whole units.
 
-    A typical series has to keep a season, or a horizon, of origins behind the first window.
+    A typical series has to keep a season of origins behind the first window.
     """
     longest = max(season_lengths, default=1)
     wanted = max((2 if len(season_lengths) > 1 else 4) * longest, 2 * horizon, LEAST_WINDOW)
-    room = int(np.median(lengths)) - horizon - max(horizon, longest)
+    room = int(np.median(lengths)) - horizon - longest
     window = min(-(-wanted // unit), max(room, 0) // unit) * unit
-    return max(window, -(-longest // unit) * unit)
+    least = 2 * longest if np.median(lengths) > 2 * longest + horizon else longest
+    return max(window, -(-least // unit) * unit)
 
 
 def phase_of(lengths: Integers, horizon: int, window: int, season_lengths: Sequence[int]) -> int:
@@ -99,3 +101,8 @@ def least_past(lengths: Integers, window: int, horizon: int) -> int:
         return window
     shortest = max(1, int(lengths.max()) - horizon)
     return min(int(np.ceil(LEAST_SHARE_OF_WINDOW * window)), shortest)
+
+
+def updates_for(n_origins: int) -> int:
+    """Return 600 updates, and fewer where there are fewer than a thousand windows to learn from."""
+    return int(np.clip(MOST_UPDATES * np.sqrt(n_origins / 1000.0), FEWEST_UPDATES, MOST_UPDATES))
