@@ -22,7 +22,7 @@ from elman._network import summary
 from elman._panel import Panel
 from elman._panel_form import PanelForm
 from elman._panel_rows import Floats
-from elman._parameters import BOOLEAN, COUNT, RULES, Rule, number, one_of, or_none
+from elman._parameters import BOOLEAN, COUNT, RULES, Rule, one_of, or_none
 from elman._threads import effective_n_threads
 
 
@@ -174,7 +174,8 @@ or None, default="auto"
     loss : {"absolute_error", "squared_error", "huber", "quantile", "gaussian_nll", \
 "student_t_nll", "poisson", "negative_binomial_nll"}, default="absolute_error"
         What is minimised, in units of the window. "quantile" and those of distributions make
-        `predict_quantiles` the network's own; of "poisson" and "negative_binomial_nll" y are counts.
+        `predict_quantiles` the network's own; with "poisson" and "negative_binomial_nll" y are
+        counts.
     huber_delta : float, default=1.0
         Where the loss "huber" turns from squares to absolute values.
     quantiles : sequence of float, default=(0.05, 0.25, 0.5, 0.75, 0.95)
@@ -385,12 +386,12 @@ or None, default="auto"
             (len(panel), horizon) if quantiles is None else (len(panel), horizon, len(quantiles))
         )
         forecasts = np.empty(shape)
-        for number in np.unique(panel.series):
-            which = np.flatnonzero(panel.series == number)
+        for i in np.unique(panel.series):
+            which = np.flatnonzero(panel.series == i)
             part = panel.cut(which, panel.lengths[which])
             ahead = None if future is None else future[which]
             series = reader.read(part, horizon, ahead)
-            forecasts[which] = models[number].forecast(series, horizon, quantiles, n_threads)
+            forecasts[which] = models[i].forecast(series, horizon, quantiles, n_threads)
         return forecasts
 
     def _has_quantiles(self) -> bool:
@@ -401,13 +402,15 @@ or None, default="auto"
         return reader.known(form)
 
     def _shortest(self) -> int:
-        return max(model.plan.least_length for model in self._models)
+        models: tuple[ForecastModel, ...] = self._models
+        return max(model.plan.least_length for model in models)
 
     def _least_training(self, panel: Panel) -> int:
         return int(self.horizon) + 2
 
     def _context(self) -> int | None:
-        return max(model.plan.window for model in self._models)
+        models: tuple[ForecastModel, ...] = self._models
+        return max(model.plan.window for model in models)
 
     def summary(self) -> str:
         """Tell the size of a network.

@@ -11,7 +11,7 @@ the times that are forecast, and s(t) = t mod m.
     seasonal_pair    the same over k = 1, 2
     seasonal_last    seasonal + (u[L - 1] - u[L - 1 - m])
     seasonal_level   seasonal + (mean of the last short season - mean of the one m before)
-    seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - mean of the one before)
+    seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - of the one before)
 """
 
 from __future__ import annotations

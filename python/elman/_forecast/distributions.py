@@ -133,5 +133,5 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 
 
 def distribution(loss: str, levels: tuple[float, ...]) -> Distribution:
-    """What the outputs of a network say that was trained with a loss, by the core's name."""
+    """Tell what outputs mean of a network that was trained with a loss, by the core's name."""
     return Quantiles(len(levels), levels) if loss == "quantile" else DISTRIBUTIONS[loss]

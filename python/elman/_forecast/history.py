@@ -75,8 +75,12 @@ class History:
 
     def writable(self) -> History:
         """Return a copy into which forecasts may be written."""
-        values, before, after = (a.copy() for a in (self.values, self.before, self.after))
-        return replace(self, values=values, before=before, after=after)
+        return replace(
+            self,
+            values=self.values.copy(),
+            before=self.before.copy(),
+            after=self.after.copy(),
+        )
 
     def write(self, origins: Integers, values: Floats) -> None:
         """Put forecasts (n_series, n) where nothing was known."""

@@ -93,7 +93,8 @@ class Course:
         )
         validate = self._validation(network, n_threads)
         best, best_parameters = np.inf, None
-        losses, validations = [], []
+        losses: list[float] = []
+        validations: list[float] = []
         for done in range(0, self.n_updates, UPDATES_A_REPORT):
             n = min(UPDATES_A_REPORT, self.n_updates - done)
             losses.append(self._train(trainer, n, random_state, len(losses) + 1))
@@ -187,7 +188,7 @@ def forward(
     window: Window,
     n_threads: int,
 ) -> NDArray[Any]:
-    """Return what the network says of the horizon, (n, n_blocks, horizon) in units of the window."""
+    """Return what is said of the horizon, (n, n_blocks, horizon) in units of the window."""
     outputs = [
         _forward(
             network, parameters, plan, history, window.take(slice(i, i + ROWS_A_PASS)), n_threads

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman._forecast.candidates import candidates
 from elman._forecast.distributions import COUNTS, Distribution, distribution
@@ -148,10 +149,12 @@ class Plan:
             season_length=self.season_lengths[0] if self.season_lengths else 1,
         )
 
-    def inputs(self, history: History, window: Window) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def inputs(self, history: History, window: Window) -> NDArray[np.float32]:
         """Return what the network reads, float32 (n, n_steps, n_channels)."""
         n, s, n_read = len(window.u), self.segment_length, self.n_read
-        parts = [np.clip(window.u, -LARGEST_INPUT, LARGEST_INPUT).reshape(n, n_read, s)]
+        parts: list[NDArray[Any]] = [
+            np.clip(window.u, -LARGEST_INPUT, LARGEST_INPUT).reshape(n, n_read, s)
+        ]
         if self.reads_holes:
             parts.append(window.is_known.reshape(n, n_read, s))
         if len(self.past_mean):
@@ -183,7 +186,7 @@ class Plan:
         """Covariates at some rows in units of their own; what is missing is the mean."""
         return np.nan_to_num((values[rows] - mean) / scale)
 
-    def in_units(self, window: Window, values: np.ndarray[Any, Any]) -> Floats:
+    def in_units(self, window: Window, values: NDArray[Any]) -> Floats:
         """Return forecasts on the scale of the transform; those of counts are there already."""
         return np.asarray(values) if self.loss in COUNTS else window.restored(values)
 
@@ -192,7 +195,7 @@ class Plan:
         names = ("window", "segment_length", "season_lengths", "transform", "centre", "scale")
         return {name: getattr(self, name) for name in (*names, "candidates")}
 
-    def base(self, window: Window) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+    def base(self, window: Window) -> NDArray[np.float32] | None:
         """Return the candidates, float32 (n_rows, n_candidates * n_values), in units of the window.
 
         A row is a window, or where the recurrence goes on over the horizon a segment of it.
@@ -210,7 +213,7 @@ class Plan:
 
     def targets(
         self, history: History, window: Window
-    ) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.float32]]]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what the network should say, as rows of the loss, and the weights of the rows."""
         n = len(window.u)
         times = window.rows[:, self.window :]
@@ -220,7 +223,7 @@ class Plan:
             y = window.standardised(y)
         y = y[:, : self.n_values * self.n_written if self.is_decoding else self.horizon]
         rows = y.reshape(-1, self.n_values).astype(np.float32)
-        weights = np.mean(~np.isnan(rows), axis=1, dtype=np.float32)
+        weights: NDArray[np.float32] = np.mean(~np.isnan(rows), axis=1, dtype=np.float32)
         base = self.base(window)
         if base is not None:
             rows = np.concatenate([rows, base], axis=1)
@@ -233,7 +236,7 @@ class Plan:
         return all_rows.reshape(-1, rows.shape[1]), all_weights.reshape(-1)
 
 
-def _put(x: np.ndarray[Any, Any], start: int, parts: list[np.ndarray[Any, Any]]) -> int:
+def _put(x: NDArray[Any], start: int, parts: list[NDArray[Any]]) -> int:
     """Write parts beside each other into the last axis; return where they end."""
     for part in parts:
         x[:, :, start : start + part.shape[2]] = part

@@ -1,4 +1,4 @@
-"""A panel as the networks take it: numbers only, categories one of each, the calendar among them."""
+"""A panel as the networks take it: numbers only, the calendar among them."""
 
 from __future__ import annotations
 

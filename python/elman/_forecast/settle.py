@@ -53,8 +53,8 @@ def is_seasonal(values: Floats, offsets: Integers, horizon: int, m: int) -> bool
     truth = values[at + steps]
     errors = np.abs(truth - np.stack([values[at - m + steps % m], values[at - 1] + 0.0 * truth]))
     is_known = ~np.isnan(errors).any(axis=0)
-    sums = np.zeros((2, len(offsets) - 1))
-    np.add.at(sums, (slice(None), series), np.where(is_known, errors, 0.0).sum(axis=2))
+    known = np.where(is_known, errors, 0.0).sum(axis=2)
+    sums = np.stack([np.bincount(series, row, len(offsets) - 1) for row in known])
     total = sums.sum(axis=0)
     shares = sums[0][total > 0.0] / total[total > 0.0]
     return bool(len(shares) > 0 and np.mean(shares) < 0.5)
@@ -96,7 +96,7 @@ def is_uniform(lengths: Integers) -> bool:
 
 
 def least_past(lengths: Integers, window: int, horizon: int) -> int:
-    """Return the values before an origin of training: a window, or part of one if many are short."""
+    """Return the values before an origin of training: a window, or less if many are short."""
     if np.quantile(lengths, 0.25) >= window + horizon:
         return window
     shortest = max(1, int(lengths.max()) - horizon)
