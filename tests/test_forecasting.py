@@ -136,7 +136,7 @@ def test_a_fit_that_fails_changes_nothing(name):
     for y in (np.array([1.0, np.inf]), np.zeros(0), np.full(30, NAN)):
         with pytest.raises(ValueError, match="y got"):
             model.fit(y)
-    with pytest.raises(ValueError, match="y_new got"):
+    with pytest.raises(ValueError, match="y got"):
         model.update(wide())
     assert state_digest(model) == before
 
