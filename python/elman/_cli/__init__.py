@@ -50,7 +50,6 @@ def _run(arguments: list[str]) -> int:
     if options.limit_mem is not None:
         _limit_memory(options.limit_mem)
     from elman._cli import commands
-    from elman._parameters import InvalidParameterError
 
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -61,15 +60,15 @@ def _run(arguments: list[str]) -> int:
             raise CommandError(str(error), USAGE) from error
         except (ArithmeticError, DivergenceError) as error:
             raise CommandError(str(error), FAILED) from error
-        except InvalidParameterError as error:
-            raise CommandError(str(error), USAGE) from error
         except BrokenPipeError:
             raise
         except OSError as error:
             name = shown(os.fsdecode(error.filename)) if error.filename else "elman"
             raise CommandError(f"{name}: {error.strerror or error}", FAILED) from error
         except (ValueError, TypeError) as error:
-            raise CommandError(f"{shown(options.file or '-')}: {error}", DATA) from error
+            is_parameter = isinstance(error, ValueError) and isinstance(error, TypeError)
+            code = USAGE if is_parameter else DATA
+            raise CommandError(f"{shown(options.file or '-')}: {error}", code) from error
     return 0
 
 

@@ -12,7 +12,6 @@ from elman._calendar import OFF_GRID, Integers, check_order, read_times, tell_fr
 from elman._cli.errors import DATA, CommandError, shown
 from elman._cli.roles import Roles
 from elman._cli.table import Table
-from elman._panel_rows import read_times
 
 
 def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbose: bool) -> Any:
