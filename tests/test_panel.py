@@ -246,7 +246,7 @@ def test_what_comes_later_is_joined():
     )
     joined = join(panel, read(later, form=panel.form, goes_on=True), "Forecaster.update")
     np.testing.assert_equal(series_of(joined), {"b": [1, 2, NAN, 3, NAN, 7, 8], "a": [4, NAN]})
-    with pytest.raises(ValueError, match="y_new got a beginning at 2020-01-01 for series 'b'"):
+    with pytest.raises(ValueError, match="y got a beginning at 2020-01-01 for series 'b'"):
         join(panel, panel, "Forecaster.update")
 
 

@@ -77,8 +77,8 @@ class Calibration:
         rarest = min(levels.min(), 1 - levels.max())
         if rarest * (n_fewest + 1) < 1 - 1e-9:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
-            got = f"a rare one for {n_fewest} errors on the training data"
-            expected = f"{n_wanted} errors: the largest one stands in"
+            got = f"levels that need {n_wanted} errors on the training data"
+            expected = f"levels that {n_fewest} errors tell: the largest one stands in"
             warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=4)
         offsets = np.array([_quantiles(errors, levels) for errors in self.errors])
         units = _units(panel, series, stops, self.season_length)

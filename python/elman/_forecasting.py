@@ -239,15 +239,15 @@ class BaseForecaster(BaseEstimator):
         levels = interval_levels(coverage, caller)
         return self._labelled(levels, ["lower", "upper"], horizon, X, y, caller)
 
-    def update(self, y_new: Any, X_new: Any = None) -> BaseForecaster:
+    def update(self, y: Any, X: Any = None) -> BaseForecaster:
         """Let the history go on, so that the next forecasts begin after it; nothing is fitted.
 
         Parameters
         ----------
-        y_new : object
+        y : object
             What came after the end of y, of the kind of y in `fit`. Times that were left out in
             between are missing; of a long frame some series may be absent.
-        X_new : object, default=None
+        X : object, default=None
             Covariates at its times.
 
         Returns
@@ -261,7 +261,7 @@ class BaseForecaster(BaseEstimator):
             If an argument is not as it should be. The forecaster then stays as it was.
         """
         caller = f"{type(self).__name__}.update"
-        self._panel = self._joined(y_new, X_new, caller)
+        self._panel = self._joined(y, X, caller)
         return self
 
     def score(self, y: Any, X: Any = None) -> float:
@@ -449,10 +449,10 @@ class BaseForecaster(BaseEstimator):
             known[horizon] = calibrate(self, training, horizon, caller)
         return known[horizon]
 
-    def _joined(self, y_new: Any, X_new: Any, caller: str) -> Panel:
+    def _joined(self, y: Any, X: Any, caller: str) -> Panel:
         """Return the history with what came after it."""
         panel = self._fitted_panel(caller)
-        later = read_panel(y_new, X_new, caller=caller, form=panel.form, goes_on=True)
+        later = read_panel(y, X, caller=caller, form=panel.form, goes_on=True)
         return join(panel, later, caller)
 
 

@@ -258,10 +258,10 @@ def _gaps(panel: Panel, later: Panel, series: Integers, caller: str) -> Integers
         i = int(wrong[0])
         of_series = f" for series {later.names[i]!r}" if len(panel) > 1 else ""
         got = f"a beginning at {show(later.starts[i])}{of_series}"
-        raise ValueError(problem(caller, "y_new", got, f"{show(ends[i])}, where y ended"))
+        raise ValueError(problem(caller, "y", got, f"{show(ends[i])}, where y ended"))
     if gaps.sum() > MOST_FILLED * len(later.values) + 10_000:
         got = f"a beginning {gaps.max()} times after the end of y"
-        raise ValueError(problem(caller, "y_new", got, "one that is nearer to it"))
+        raise ValueError(problem(caller, "y", got, "one that is nearer to it"))
     return gaps
 
 

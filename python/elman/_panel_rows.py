@@ -320,10 +320,10 @@ def _positions(
         got = f"{show(times[before])} and {show(times[row])}"
         expected = f"times on the grid of {form.frequency}"
         raise ValueError(problem(caller, argument, got, expected))
-    steps = np.diff(positions)
-    steps[offsets[1:-1] - 1] = 1
-    row = int(np.argmin(steps)) if len(steps) else 0
-    if len(steps) >= 2 and steps[row] > 1:
+    within = np.delete(np.arange(len(times) - 1), offsets[1:-1] - 1)
+    steps = positions[within + 1] - positions[within]
+    if len(steps) >= 2 and (steps > 1).all():
+        row = int(within[np.argmin(steps)])
         got = f"{show(times[row])} and then {show(times[row + 1])}"
         expected = f"times that are apart by {form.frequency}, as in fit"
         raise ValueError(problem(caller, argument, got, expected))
