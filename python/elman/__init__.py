@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
-from elman._exceptions import DivergenceError
+from elman._exceptions import (
+    DivergenceError,
+    ModelCorruptError,
+    ModelFileError,
+    ModelLimitError,
+    ModelVersionError,
+)
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._files import load, save
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -26,6 +33,10 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "ModelCorruptError",
+    "ModelFileError",
+    "ModelLimitError",
+    "ModelVersionError",
     "RNNClassifier",
     "RNNRegressor",
     "Seq2SeqRegressor",
@@ -35,6 +46,8 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "load",
+    "save",
     "show_versions",
 ]
 
@@ -47,6 +60,8 @@ _LATER = {
     "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
+    "load": "elman._files",
+    "save": "elman._files",
     "show_versions": "elman._show_versions",
 }
 

@@ -313,7 +313,7 @@ def _start(
     )
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
-        training = replace(before.training, random_state=rng)
+        training = replace(before.continued(), random_state=rng)
         if not is_partial:
             training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
         return replace(before, training=training)

@@ -19,13 +19,14 @@ from elman._callbacks import CallbackSupportMixin, FitObserver, progress
 from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
 from elman._model import Model
 from elman._network import flat_parameters, summary
+from elman._pickles import CheckedPickleMixin
 from elman._training import Training, TrainingState
 
 LARGEST_SEED = 2**31 - 1
 _commit_lock = threading.Lock()
 
 
-class BaseNetworkEstimator(CallbackSupportMixin, BaseEstimator):
+class BaseNetworkEstimator(CallbackSupportMixin, CheckedPickleMixin, BaseEstimator):
     """An estimator whose fit leaves a `Model` behind."""
 
     _doc_link_module = "elman"

@@ -29,6 +29,12 @@ class Rule(NamedTuple):
     expected: str
 
 
+class Options(Rule):
+    """A rule that only some names pass; later versions may know more of them."""
+
+    __slots__ = ()
+
+
 def _is_integer(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
 
@@ -64,7 +70,7 @@ def _is_random_state(value: Any) -> bool:
 
 def one_of(*options: str) -> Rule:
     """One of some strings."""
-    return Rule(
+    return Options(
         lambda value: isinstance(value, str) and value in options,
         f"one of {', '.join(map(repr, options))}",
     )
@@ -84,7 +90,7 @@ def number(low: float, high: float = math.inf, brackets: str = "[)") -> Rule:
 
 def or_none(rule: Rule) -> Rule:
     """None, or what passes the rule."""
-    return Rule(lambda value: value is None or rule.passes(value), f"None or {rule.expected}")
+    return type(rule)(lambda value: value is None or rule.passes(value), f"None or {rule.expected}")
 
 
 COUNT = Rule(_is_size, "an integer of at least 1")

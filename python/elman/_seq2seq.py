@@ -433,7 +433,7 @@ def _start(
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
         training = replace(
-            before.training,
+            before.continued(),
             random_state=rng,
             n_no_change=0,
             solver_state=None,
