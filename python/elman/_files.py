@@ -193,6 +193,14 @@ def from_bytes(data: Any, source: Source) -> Any:
     return _value(np.frombuffer(data, dtype=np.uint8), source)
 
 
+def digest(value: Any, source: Source) -> str:
+    """Return a checksum of a value, as of `to_bytes`; the same in every version."""
+    writer = Writer(source, kind_of)
+    content = canonical_json(writer.plain(value))
+    checksum: bytes = pack(writer.tensors, {"content": content}, source)[-1]
+    return checksum.hex()
+
+
 def write_value(value: Any, path: Any, source: Source) -> None:
     """Write a value, as of `to_bytes`, to a file."""
     write_file(path, _pieces(value, source), source.caller)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -187,6 +188,10 @@ RULES: dict[str, Rule] = {
         lambda value: _is_boolean(value) or (_is_integer(value) and value >= 0),
         "True, False or an integer of at least 0",
     ),
+    "checkpoint": or_none(
+        Rule(lambda value: isinstance(value, (str, os.PathLike)), "a path of a file or folder")
+    ),
+    "checkpoint_every": COUNT,
 }
 
 CLASSIFIER_LOSS = one_of("log_loss")
@@ -248,6 +253,10 @@ def check_network_parameters(parameters: Mapping[str, Any], caller: str) -> None
         got = abbreviated(parameters["recurrent_dropout"])
         expected = f"0 with cell={parameters['cell']!r}, which has no recurrent weights"
         raise InvalidParameterError(problem(caller, "recurrent_dropout", got, expected))
+    if parameters.get("checkpoint") is not None and parameters["solver"] == "lbfgs":
+        got = abbreviated(parameters["checkpoint"])
+        expected = "None with solver='lbfgs', of which nothing can be kept between iterations"
+        raise InvalidParameterError(problem(caller, "checkpoint", got, expected))
     if parameters["missing"] is not None and parameters["input"] != "sequence":
         got = repr(parameters["missing"])
         expected = f"None with input={parameters['input']!r}"

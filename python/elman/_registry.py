@@ -319,6 +319,32 @@ def _count_ratio_encoder() -> EstimatorKind:
     )
 
 
+def _fit_progress() -> Kind:
+    from elman._checkpoint import FitProgress
+    from elman._training import TrainingState
+
+    def check(progress: Any) -> None:
+        state, best = progress.state, progress.best_parameters
+        if not state.parameters.size or state.solver_state is None:
+            raise Mismatch("state", "no parameters or no moments", "both")
+        if best is not None:
+            expect("best_parameters", best.shape, state.parameters.shape)
+        if not integer(1).passes(progress.parameters.get("max_iter")):
+            raise Mismatch("parameters.max_iter", "no number", "a number of epochs")
+
+    return dataclass_kind(
+        FitProgress,
+        check=check,
+        estimator=TEXT,
+        parameters=DICT,
+        data=DICT,
+        generator=instance(np.random.RandomState),
+        state=instance(TrainingState),
+        best_parameters=or_none(array("f")),
+        is_over=FLAG,
+    )
+
+
 _ESTIMATORS: dict[str, Callable[[], EstimatorKind]] = {
     "CountRatioEncoder": _count_ratio_encoder,
     "RNNClassifier": _classifier,
@@ -332,6 +358,7 @@ _ESTIMATORS: dict[str, Callable[[], EstimatorKind]] = {
 
 _OTHERS: dict[str, Callable[[], Kind]] = {
     "ClassificationTask": _classification_task,
+    "FitProgress": _fit_progress,
     "InputForm": _input_form,
     "Model": model,
     "RandomState": _random_state,
