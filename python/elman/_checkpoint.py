@@ -78,7 +78,8 @@ class Checkpoint:
     def __init__(
         self, estimator: Any, settings: Mapping[str, Any], caller: str, data: Mapping[str, Any]
     ) -> None:
-        self._caller, self._every = caller, settings["checkpoint_every"]
+        self._caller = caller
+        self._every: int = settings["checkpoint_every"]
         self._estimator = type(estimator).__name__
         self._parameters = {
             name: copy.deepcopy(value)  # others may draw from a RandomState meanwhile

@@ -281,18 +281,25 @@ def read_file(path: Any, source: Source) -> Bytes:
 
 
 def _read(descriptor: int, size: int, source: Source) -> Bytes:
-    with open(descriptor, "rb", buffering=0, closefd=False) as file:
-        start = file.read(16) or b""
-        check_start(start, size, source)
-        if size > physical_memory():
-            got = f"a file of {size} bytes"
-            raise MemoryError(source.problem(got, f"at most the {physical_memory()} of memory"))
-        data: Bytes = np.empty(size, dtype=np.uint8)
-        n = len(start)
-        data[:n] = np.frombuffer(start, dtype=np.uint8)
-        while n < size and (n_read := file.readinto(data[n : n + BLOCK].data)):
-            n += n_read
-        if n < size or file.read(1):
-            raise source.corrupt("a file that changed while it was read", "one that does not")
+    start = os.read(descriptor, 16)
+    check_start(start, size, source)
+    if size > physical_memory():
+        got = f"a file of {size} bytes"
+        raise MemoryError(source.problem(got, f"at most the {physical_memory()} of memory"))
+    data: Bytes = np.empty(size, dtype=np.uint8)
+    n = len(start)
+    data[:n] = np.frombuffer(start, dtype=np.uint8)
+    while n < size and (n_read := _read_into(descriptor, data[n : n + BLOCK])):
+        n += n_read
+    if n < size or os.read(descriptor, 1):
+        raise source.corrupt("a file that changed while it was read", "one that does not")
     data.flags.writeable = False
     return data
+
+
+def _read_into(descriptor: int, block: Bytes) -> int:
+    if hasattr(os, "readv"):
+        return os.readv(descriptor, [block.data])
+    piece = os.read(descriptor, len(block))
+    block[: len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+    return len(piece)

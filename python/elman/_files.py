@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 import elman
-from elman._disk import read_file, write_file
+from elman._disk import checked_path, read_file, write_file
 from elman._exceptions import ModelVersionError, problem
 from elman._model import Model
 from elman._plain import Reader, Writer
@@ -122,7 +122,7 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
     --------
     save : The way there, with an example.
     """
-    source = Source("elman.load", f"path {path!r}")
+    source = Source("elman.load", f"path {checked_path(path, 'elman.load')!r}")
     model = _value(read_file(path, source), source, allow_nonfinite)
     if estimator_kind(type(model)) is None:
         got = f"a file with a {type(model).__name__}"
@@ -195,7 +195,7 @@ def from_bytes(data: Any, source: Source) -> Any:
 
 def digest(value: Any, source: Source) -> str:
     """Return a checksum of a value, as of `to_bytes`; the same in every version."""
-    writer = Writer(source, kind_of)
+    writer = Writer(source, kind_of, allow_nonfinite=True)
     content = canonical_json(writer.plain(value))
     checksum: bytes = pack(writer.tensors, {"content": content}, source)[-1]
     return checksum.hex()

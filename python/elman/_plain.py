@@ -146,6 +146,8 @@ class Writer:
         From a class to its name and `Kind`, or None.
     prepare : callable, default=None
         Called on each object of a kind, for what shall be written in its place.
+    allow_nonfinite : bool, default=False
+        Whether arrays may hold NaN and infinity.
     """
 
     def __init__(
@@ -153,9 +155,12 @@ class Writer:
         source: Source,
         kind_of: Callable[[type], tuple[str, Kind] | None],
         prepare: Callable[[Any], Any] | None = None,
+        *,
+        allow_nonfinite: bool = False,
     ) -> None:
         self.tensors: dict[str, Array] = {}
         self._source, self._kind_of, self._prepare = source, kind_of, prepare
+        self._allow_nonfinite = allow_nonfinite
 
     def plain(self, value: Any, name: str = "") -> Any:
         """Return what stands for a value in JSON; it is called so in messages and tensors."""
@@ -207,7 +212,8 @@ class Writer:
             items = [self.plain(item, f"{name}.{i}") for i, item in enumerate(value)]
             short = self._short(items, name)
             return short if type(value) is list else {"tuple": short}
-        got = f"{abbreviated(value)}, a {type(value).__name__}"
+        text, kind = abbreviated(value), f"a {type(value).__name__}"
+        got = kind if "\n" in text else f"{text}, {kind}"
         expected = "numbers, strings, arrays, or lists, tuples, dicts or sets of them"
         if callable(value):
             expected += ": a file holds no code"
@@ -221,6 +227,8 @@ class Writer:
         return {"json": self._add(np.frombuffer(text.encode(), dtype=np.uint8), name)}
 
     def _add(self, array: Array, name: str) -> str:
+        if not self._allow_nonfinite and not is_finite(array):
+            raise ValueError(self._source.problem("NaN or infinity", "finite numbers", name))
         while name in self.tensors:  # a dict may have the keys 1 and "1"
             name += "'"
         self.tensors[name] = array

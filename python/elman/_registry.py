@@ -69,10 +69,10 @@ def _input_form() -> Kind:
 
     def check(form: Any) -> None:
         n, n_channels, n_tokens = form.n_features, form.n_channels, form.n_tokens
-        if form.layout == "table":
-            expect("n_features", n % n_channels, 0)
-        else:
+        if form.layout != "table":
             expect("n_features", n, n_channels)
+        elif n % n_channels:
+            raise Mismatch("n_features", str(n), f"a multiple of {n_channels}")
         if form.layout == "tokens":
             expect("n_channels", n_channels, 1)
         if form.layout == "features":
@@ -250,11 +250,23 @@ def _scaler() -> EstimatorKind:
             "form": instance(InputForm),
             "center": or_none(array("float64")),
             "scale": or_none(array("float64")),
+            "output": or_none(Rule(_is_output, "a kind of table for transform")),
         },
-        {"form": "_form", "center": "center_", "scale": "scale_"},
+        {
+            "form": "_form",
+            "center": "center_",
+            "scale": "scale_",
+            "output": "_sklearn_output_config",
+        },
         derived,
         check,
     )
+
+
+def _is_output(value: Any) -> bool:
+    """Whether it is what scikit-learn's `set_output` leaves behind."""
+    kinds = ("default", "pandas", "polars")
+    return isinstance(value, dict) and list(value) == ["transform"] and value["transform"] in kinds
 
 
 def _window() -> EstimatorKind:
