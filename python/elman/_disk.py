@@ -57,9 +57,8 @@ def _errors_of(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), path) from error
+        code = error.errno or errno.EIO
+        raise OSError(code, os.strerror(code), path) from error
 
 
 def write_file(path: Any, pieces: list[Any], caller: str) -> None:

@@ -53,7 +53,7 @@ def list_of(rule: Rule) -> Rule:
 TEXT = instance(str)
 DICT = instance(dict)
 FLAG = instance(bool)
-LABELS = ("b", "i", "u", "f", "U", "O")
+LABELS = ("b", "i", "u", "f", "m", "M", "U", "O")
 
 
 def dataclass_kind(cls: type, *, check: Callable[[Any], None] | None = None, **rules: Rule) -> Kind:

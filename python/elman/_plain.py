@@ -28,9 +28,11 @@ LONGEST_IN_HEADER = 4096
 DEEPEST = 64
 MOST_TEXT_PER_BYTE = 64
 LEAST_TEXT_LIMIT = 2**24
+LARGEST_CODE = 0x10FFFF
 
 _NUMBERS = {np.dtype(code).name: np.dtype(code).newbyteorder("=") for code in DTYPES.values()}
 _TEXT_DTYPE = re.compile(r"<U[1-9][0-9]{0,8}")
+_DATE_DTYPE = re.compile(r"(datetime|timedelta)64\[[0-9]{0,9}([YMWDhms]|[munpfa]s)\]")
 
 
 class Mismatch(ValueError):
@@ -247,28 +249,30 @@ class Writer:
         return {tag: fields}
 
     def _array(self, value: Array, name: str) -> Any:
-        shape = list(value.shape)
-        if type(value) not in (np.ndarray, np.memmap) or value.dtype.kind not in "biufUO":
+        kind, shape = value.dtype.kind, list(value.shape)
+        if type(value) not in (np.ndarray, np.memmap) or kind not in "biufmMUO":
             got = f"a {type(value).__name__} of dtype {value.dtype}"
             raise TypeError(self._source.problem(got, "an array of numbers or strings", name))
-        if value.dtype.kind in "UO":
-            items = [self.plain(item, name) for item in value.ravel().tolist()]
-            dtype = "object" if value.dtype.kind == "O" else f"<U{value.dtype.itemsize // 4}"
-            self._check_text(value, items, name)
-            return {"items": [dtype, shape, self._short(items, name)]}
+        if kind in "UO":
+            return self._array_of_items(value, name)
+        if _DATE_DTYPE.fullmatch(value.dtype.name):
+            return {"dates": [value.dtype.name, self._array(value.view(np.int64), name)]}
         if value.dtype.name not in _NUMBERS:
-            raise TypeError(
-                self._source.problem(f"dtype {value.dtype}", "numbers of 64 bits", name)
-            )
+            got = f"dtype {value.dtype}"
+            raise TypeError(self._source.problem(got, "numbers of up to 64 bits", name))
         if value.size == 0:
             return {"empty": [value.dtype.name, shape]}
         return {"array": self._add(value, name)}
 
-    def _check_text(self, value: Array, items: list[Any], name: str) -> None:
-        if value.dtype.kind == "U" and value.nbytes > _text_limit(items):
-            got = f"strings of very different lengths, in an array of {value.nbytes} bytes"
-            expected = "shorter ones, or an array of objects"
-            raise ValueError(self._source.problem(got, expected, name))
+    def _array_of_items(self, value: Array, name: str) -> Any:
+        shape, width = list(value.shape), value.dtype.itemsize // 4
+        items = [self.plain(item, name) for item in value.ravel().tolist()]
+        if value.dtype.kind == "O":
+            return {"items": ["object", shape, self._short(items, name)]}
+        if value.nbytes <= _text_limit(items):
+            return {"items": [f"<U{width}", shape, self._short(items, name)]}
+        codes = np.ascontiguousarray(value, dtype=f"=U{width}").view(np.uint32)
+        return {"utf32": self._add(codes.reshape(*shape, width), name)}
 
 
 def _sorted(values: Any) -> list[Any]:
@@ -276,7 +280,7 @@ def _sorted(values: Any) -> list[Any]:
 
 
 def _text_limit(items: list[str]) -> int:
-    """Bytes that strings may take as an array, which is as wide everywhere as the longest."""
+    """Bytes up to which an array of strings, as wide everywhere as the longest, is made of them."""
     return LEAST_TEXT_LIMIT + MOST_TEXT_PER_BYTE * (sum(map(len, items)) + 3 * len(items))
 
 
@@ -321,6 +325,8 @@ class Reader:
             "array": self._array,
             "empty": self._empty,
             "items": self._array_of_items,
+            "utf32": self._array_of_codes,
+            "dates": self._dates,
             "joined": self._joined,
         }
 
@@ -483,6 +489,25 @@ class Reader:
         if 4 * width * len(items) > _text_limit(items):
             raise self._source.too_large(f"{len(items)} strings as {code}", "shorter ones", name)
         return np.array(items, dtype=code).reshape(shape)
+
+    def _array_of_codes(self, content: Any, name: str, depth: int) -> Array:
+        codes = self._tensor(content, name)
+        is_code = codes.dtype == np.uint32 and codes.ndim > 0 and codes.max() <= LARGEST_CODE
+        self._require(is_code, name, f"{codes.dtype} of shape {codes.shape}", "characters")
+        has_halves = ((codes >= 0xD800) & (codes < 0xE000)).any()
+        self._require(not has_halves, name, "halves of characters", "whole ones")
+        texts: Array = codes.view(f"=U{codes.shape[-1]}")[..., 0]
+        return texts
+
+    def _dates(self, content: Any, name: str, depth: int) -> Array:
+        is_pair = isinstance(content, list) and len(content) == 2 and isinstance(content[0], str)
+        is_known = is_pair and _DATE_DTYPE.fullmatch(content[0])
+        self._require(bool(is_known), name, content, "a unit of time and numbers")
+        numbers = self.value(content[1], name, depth + 1)
+        is_number = isinstance(numbers, np.ndarray) and numbers.dtype == np.int64
+        self._require(is_number, name, numbers, "an array of int64")
+        dates: Array = numbers.view(content[0])
+        return dates
 
     def _joined(self, content: Any, name: str, depth: int) -> Joined:
         names = self._items(content, joined(name, "names"), depth)

@@ -572,6 +572,25 @@ value(
 )
 
 
+value(106, "dates of no unit", "mean", {"dates": ["datetime64", []]}, CORRUPT, "a unit of time")
+value(
+    106,
+    "dates of no numbers",
+    "mean",
+    {"dates": ["datetime64[s]", {"array": FIRST}]},
+    CORRUPT,
+    "expected an array of int64",
+)
+value(106, "characters that are numbers", "mean", {"utf32": FIRST}, CORRUPT, "expected characters")
+
+for code, message in ((0x110000, "expected characters"), (0xD800, "halves of characters")):
+
+    @edit(102, f"the character {code:x}", CORRUPT, message)
+    def _(parts, code=code):
+        put(parts.content, find(parts.content, "shape"), {"utf32": "text"})
+        parts.tensors["text"] = ("U32", [1, 1], code.to_bytes(4, "little"))
+
+
 @edit(106, "names of another number", CORRUPT, "feature_names got 2", "regressor of a table")
 def _(parts):
     put(parts.content, find(parts.content, "feature_names"), {"items": ["object", [2], ["a", "b"]]})
