@@ -199,10 +199,11 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         File in which `fit` writes how far it has come. If its process is killed, a `fit` with the
         same parameters and data goes on from there, and ends with the same bits as one that nobody
         killed. In a folder each fit has a file of its own, which suits a search over parameters.
-        A file of another fit is an error unless that one is finished; then it is replaced.
+        A file of another fit is an error unless that one is finished; then it is replaced. If the
+        file cannot be written, `fit` ends with that error, and the file is as it was before.
     checkpoint_every : int, default=10
         Epochs between two writings. The last epoch is written too, and the file stays: the same
-        `fit` again ends at once, but with ``random_state=None``, where it begins anew.
+        `fit` again ends at once, unless `random_state` is None; then it begins anew.
 
     Attributes
     ----------
