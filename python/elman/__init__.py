@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
-from elman._exceptions import DivergenceError
+from elman._exceptions import (
+    DivergenceError,
+    ModelCorruptError,
+    ModelFileError,
+    ModelLimitError,
+    ModelVersionError,
+)
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
     from elman import datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._files import load, save
     from elman._forecaster import RNNForecaster
     from elman._linear import LinearForecaster
     from elman._naive import NaiveForecaster
@@ -30,6 +37,10 @@ __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
     "LinearForecaster",
+    "ModelCorruptError",
+    "ModelFileError",
+    "ModelLimitError",
+    "ModelVersionError",
     "NaiveForecaster",
     "RNNClassifier",
     "RNNForecaster",
@@ -41,7 +52,9 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "load",
     "metrics",
+    "save",
     "show_versions",
 ]
 
@@ -57,6 +70,8 @@ _LATER = {
     "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
+    "load": "elman._files",
+    "save": "elman._files",
     "show_versions": "elman._show_versions",
 }
 
