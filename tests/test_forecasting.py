@@ -234,14 +234,14 @@ def test_windows_with_a_target_that_is_missing_are_left_out():
 
 
 def test_quantiles_of_errors_have_the_correction_for_their_number():
-    """With 19 errors, the least and the largest bound an error to come with 90 %."""
+    """Of 9 errors the largest bounds the one to come with 90 %, the fifth with 50 %."""
     panel = read_panel([[0.0], [1.0]] * 2, caller="")
-    calibration = Calibration([np.arange(19.0)], season_length=1)
-    levels = np.array([0.05, 0.1, 0.5, 0.9, 0.95])
+    calibration = Calibration([np.arange(1.0, 10.0)], season_length=1)
+    levels = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     every = np.array([0]), np.array([4]), np.zeros((1, 1))
     quantiles = calibration.quantiles(panel, *every, levels, "")
-    assert quantiles.tolist() == [[[0, 1, 9, 17, 18]]]
-    with pytest.warns(UserWarning, match="quantiles got levels that need 99 .* that 19 errors"):
+    assert quantiles.tolist() == [[[-9, -5, 0, 5, 9]]]
+    with pytest.warns(UserWarning, match="quantiles got levels that need 49 .* that 9 errors"):
         calibration.quantiles(panel, *every, np.array([0.01, 0.5]), "")
 
 
@@ -265,6 +265,7 @@ def test_quantiles_ascend_and_hold_the_intervals(name):
     assert (np.diff(quantiles, axis=2) >= 0).all()
     np.testing.assert_array_equal(model.predict_interval(0.9), quantiles[..., [0, 4]])
     np.testing.assert_array_equal(model.predict_interval(0.5), quantiles[..., [1, 3]])
+    np.testing.assert_array_equal(model.predict(), quantiles[..., 2])
 
 
 def test_intervals_do_not_depend_on_what_was_asked_before():

@@ -176,7 +176,7 @@ def test_times_that_are_wrong_are_named(y, message):
         (np.zeros(0), ValueError, r"y got shape \(0,\)"),
         (np.zeros((2, 3, 4)), ValueError, r"y got shape \(2, 3, 4\)"),
         ([np.zeros(3), np.zeros((3, 2))], ValueError, r"y\[1\] got shape \(3, 2\)"),
-        ([1.0, np.inf], ValueError, "y got 1 value of infinity, the first at index 1"),
+        ([[1.0, 2.0], [1.0, np.inf]], ValueError, "y got infinity in row 1 of series 1"),
         ([[1.0, NAN], [2.0, NAN]], ValueError, "no value in series 1"),
         (pd.Series([1.0, 2.0], [0.5, 1.5]), TypeError, "times of dtype float64"),
         (pd.DataFrame({"a": ["1", "x"]}), ValueError, r"y\['a'\] got 'x' in row 1"),

@@ -20,7 +20,7 @@ from elman._panel_rows import Floats
 if TYPE_CHECKING:
     from elman._forecasting import BaseForecaster
 
-SHARE = 0.5  # of a series, its last part, on which errors are measured
+SHARE = 0.3  # of a series, its last part, on which errors are measured
 FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
 
 
@@ -31,7 +31,7 @@ class Calibration:
     Parameters
     ----------
     errors : list of ndarray
-        For each step, what was minus what had been forecast, ascending.
+        For each step, how far forecasts had been off, ascending.
     season_length : int
         Season of the differences that are a series' unit.
     """
@@ -48,12 +48,11 @@ class Calibration:
         levels: Floats,
         caller: str,
     ) -> Floats:
-        """Add quantiles of the errors to forecasts.
+        """Put as much of the errors on either side of forecasts as levels ask for.
 
-        With n errors that are exchangeable with the one to come, the error to come lies below the
-        ceil((n + 1) q)-th smallest with a probability of at least q, and above the
-        floor((n + 1) q)-th with at least 1 - q: so quantiles above the median are taken from
-        above, and those below it from below.
+        With n errors that are exchangeable with the one to come, that one is at most the
+        ceil((n + 1) c)-th smallest with a probability of at least c: it bounds the interval with
+        the coverage c on both sides, and an interval always holds its forecast.
 
         Parameters
         ----------
@@ -73,26 +72,24 @@ class Calibration:
         quantiles : ndarray of shape (n_points, horizon, n_quantiles)
             Quantiles, ascending.
         """
-        n_fewest = min(len(errors) for errors in self.errors)
-        rarest = min(levels.min(), 1 - levels.max())
+        coverage = np.abs(2 * levels - 1)
+        n_fewest, rarest = min(len(errors) for errors in self.errors), 1 - coverage.max()
         if rarest * (n_fewest + 1) < 1 - 1e-9:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
             got = f"levels that need {n_wanted} errors on the training data"
             expected = f"levels that {n_fewest} errors tell: the largest one stands in"
             warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=4)
-        offsets = np.array([_quantiles(errors, levels) for errors in self.errors])
+        sides = np.sign(levels - 0.5)
+        offsets = np.array([sides * _bounds(errors, coverage) for errors in self.errors])
         units = _units(panel, series, stops, self.season_length)
         return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
 
 
-def _quantiles(errors: Floats, levels: Floats) -> Floats:
-    """Quantiles of ascending errors with the correction for their finite number."""
+def _bounds(errors: Floats, coverage: Floats) -> Floats:
+    """Quantiles of ascending errors, with the correction for their finite number."""
     n = len(errors)
-    ranks = (n + 1) * levels
-    lower = np.clip(np.floor(ranks + 1e-9), 1, n).astype(np.int64) - 1
-    upper = np.clip(np.ceil(ranks - 1e-9), 1, n).astype(np.int64) - 1
-    middle = (errors[lower] + errors[upper]) / 2
-    return np.where(levels < 0.5, errors[lower], np.where(levels > 0.5, errors[upper], middle))
+    ranks = np.ceil((n + 1) * coverage - 1e-9)
+    return np.asarray(errors[np.clip(ranks, 1, n).astype(np.int64) - 1])
 
 
 def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
@@ -143,7 +140,7 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
     units = _units(panel, series, stops, season_length)
-    errors = (actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    errors = np.abs(actual_values(panel, series, stops, horizon) - point) / units[:, None]
     by_step = [np.sort(column[~np.isnan(column)]) for column in errors.T]
     if not all(len(column) for column in by_step):
         got = "no known value in the last part of the series"

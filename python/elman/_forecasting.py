@@ -190,9 +190,10 @@ class BaseForecaster(BaseEstimator):
     ) -> Any:
         """Forecast quantiles of what comes after the end of y.
 
-        A forecaster without quantiles of its own adds to its forecasts the quantiles of its errors
-        on the last part of the training data, for each step of the horizon and in units of
-        each series' own changes: split conformal prediction [1]_.
+        A forecaster without quantiles of its own puts as much on either side of its forecasts as
+        they were off on the last part of the training data, for each step of the horizon and in
+        units of each series' own changes: split conformal prediction [1]_. For that a clone is
+        fitted to the part before, once.
 
         Parameters
         ----------

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from elman._arrays import check_finite
 from elman._calendar import OFF_GRID, Integers, show
 from elman._covariates import read_covariates, read_past_and_future, read_static
 from elman._exceptions import problem
@@ -270,7 +269,12 @@ def _read_values(
 ) -> tuple[Panel, Integers, Integers]:
     """Read y alone; return the row of y of each value, and the rows of each series, too."""
     rows = read_rows(y, caller, form, columns)
-    check_finite(rows.values, caller, "y", may_miss=True)
+    infinite = np.flatnonzero(np.isinf(rows.values))
+    if len(infinite):
+        series = int(np.searchsorted(rows.offsets, infinite[0], side="right")) - 1
+        name, row = rows.form.names[rows.series[series]], int(infinite[0] - rows.offsets[series])
+        got = f"infinity in row {row} of series {name!r}"
+        raise ValueError(problem(caller, "y", got, "finite values, or NaN"))
     panel, given = _on_grid(rows, caller, goes_on)
     return panel, given, np.diff(rows.offsets)
 
