@@ -227,6 +227,9 @@ or None, default="auto"
         What "auto" turned out to be.
     loss_curve_ : list of ndarray
         Of each network the mean loss of every twenty updates.
+    validation_curve_ : list of ndarray or None
+        With early stopping, at the same times, the mean absolute error of the forecasts that were
+        held out, in units of the windows.
     n_parameters_ : int
         Parameters of each network.
 
@@ -367,6 +370,11 @@ or None, default="auto"
             "_reader_of_fit": replace(reader, caller=""),
             "plan_": model.plan.summary(),
             "loss_curve_": [np.array(m.loss_curve) for model in models for m in model.members],
+            "validation_curve_": [
+                np.array(member.validation_curve) for model in models for member in model.members
+            ]
+            if self.early_stopping
+            else None,
             "n_parameters_": int(model.members[0].parameters.size),
         }
 
