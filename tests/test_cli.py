@@ -244,10 +244,10 @@ def test_only_missing_cells_change(run, imputer):
     lines[2:] = ["2020-01-02,,100.0,2e0", '2020-01-03,"q,r",3,101.0']
     assert out.splitlines() == lines
     assert imputer.options["season_length"] == 7
+    assert imputer.options["random_state"] == 3
     for season, expected in (("1", None), ("24,168", 24)):
         assert run("impute", "gaps.csv", "--season", season)[0] == 0
         assert imputer.options["season_length"] == expected
-    assert imputer.options["random_state"] == 3
 
 
 def test_absent_times_are_gaps_too(run, imputer):
