@@ -245,6 +245,9 @@ def test_only_missing_cells_change(run, imputer):
     assert out.splitlines() == lines
     assert imputer.options["season_length"] == 7
     assert imputer.options["random_state"] == 3
+    for season, expected in (("1", None), ("24,168", 24)):
+        assert run("impute", "gaps.csv", "--season", season)[0] == 0
+        assert imputer.options["season_length"] == expected
 
 
 def test_absent_times_are_gaps_too(run, imputer):

@@ -43,8 +43,9 @@ def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbo
     if not is_missing.any():
         return frame
     parts = _rows_of_series(table, roles)
-    season = options.season
-    positions, told = _positions(table, roles, parts)
+    positions, season = _positions(table, roles, parts)
+    if options.season is not None:
+        season = options.season[0] if options.season[0] > 1 else None
     grids = []
     for rows, places in zip(parts, positions, strict=True):
         grid = np.full((places[-1] + 1, values.shape[1]), np.nan)
@@ -52,7 +53,7 @@ def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbo
         grids.append(grid)
     imputer = elman.RNNImputer(
         layout="series" if len(grids) == 1 else "sequences",
-        season_length=season[-1] if season else told,
+        season_length=season,
         random_state=options.seed,
         n_jobs=options.jobs,
         verbose=verbose,
