@@ -17,7 +17,7 @@ from elman._forecast.model import ForecastModel
 from elman._forecast.progress import progress
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
-from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_quantiles
+from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
 from elman._network import summary
 from elman._panel import Panel
 from elman._panel_form import PanelForm
@@ -128,7 +128,9 @@ class RNNForecaster(BaseForecaster):
         Times to forecast.
     window : int or "auto", default="auto"
         Values that a forecast is made from. "auto": four seasons, two of the longest where there
-        are several, and at least two horizons, as far as the series are long enough.
+        are several, and at least two horizons, as far as the series are long enough; a series that
+        is shorter is read as if it had begun with its first value. Of a number no series may be
+        shorter.
     strategy : {"direct", "recursive", "seq2seq"}, default="direct"
         "direct": the state after the window tells the whole horizon. "recursive": it tells the
         next segment, from which the following one is forecast. "seq2seq": the recurrence goes on
@@ -354,6 +356,8 @@ or None, default="auto"
         settings["season_lengths"] = self._season_lengths(panel.form)
         random_state = generator(self.random_state, None, False)
         n_threads = effective_n_threads(self.n_jobs, caller)
+        if self.window != "auto":
+            check_long_enough(panel, self.window, "the window", caller)
         panels = [panel]
         if self.strategy_panel == "local":
             panels = [panel.cut(np.array([i]), panel.lengths[[i]]) for i in range(len(panel))]
@@ -368,6 +372,9 @@ or None, default="auto"
         return {
             "_models": models,
             "_reader_of_fit": replace(reader, caller=""),
+            "_shortest_series": self.window
+            if self.window != "auto"
+            else max(model.plan.least_length for model in models),
             "plan_": model.plan.summary(),
             "loss_curve_": [np.array(m.loss_curve) for model in models for m in model.members],
             "validation_curve_": [
@@ -410,11 +417,11 @@ or None, default="auto"
         return reader.known(form)
 
     def _shortest(self) -> int:
-        models: tuple[ForecastModel, ...] = self._models
-        return max(model.plan.least_length for model in models)
+        shortest: int = self._shortest_series
+        return shortest
 
     def _least_training(self, panel: Panel) -> int:
-        return int(self.horizon) + 2
+        return int(self.horizon) + (2 if self.window == "auto" else int(self.window))
 
     def _context(self) -> int | None:
         models: tuple[ForecastModel, ...] = self._models

@@ -44,7 +44,7 @@ class ForecastCase:
     change: dict  # arguments of the call that are bad, by name
     error: type
     message: str
-    forecasters: tuple = ("naive", "linear")
+    forecasters: tuple = ("naive", "linear", "rnn")
     parameters: dict = field(default_factory=dict)
 
     @property
@@ -301,9 +301,9 @@ UNKNOWN_CASES = [
             forecasters,
         )
         for method, argument, forecasters in (
-            ("predict", "X", ("linear",)),
-            ("update", "X", ("naive", "linear")),
-            ("score", "X", ("naive", "linear")),
+            ("predict", "X", ("linear", "rnn")),
+            ("update", "X", ("naive", "linear", "rnn")),
+            ("score", "X", ("naive", "linear", "rnn")),
         )
     ],
     ForecastCase(

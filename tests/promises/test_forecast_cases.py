@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from elman import LinearForecaster, NaiveForecaster
+from elman import LinearForecaster, NaiveForecaster, RNNForecaster
 from promises.digest import state_digest
 from promises.forecast_cases import CASES, HORIZON, WINDOW, good_arguments
 from sklearn.base import clone
@@ -14,6 +14,16 @@ from sklearn.base import clone
 FORECASTERS = {
     "naive": NaiveForecaster(HORIZON, strategy="seasonal", season_length=WINDOW),
     "linear": LinearForecaster(HORIZON, window=WINDOW),
+    "rnn": RNNForecaster(
+        HORIZON,
+        window=WINDOW,
+        season_length=WINDOW,
+        segment_length=1,
+        hidden_layer_sizes=4,
+        n_estimators=1,
+        n_updates=5,
+        random_state=0,
+    ),
 }
 NEEDS_NO_FIT = ("fit", "backtest")
 

@@ -11,7 +11,7 @@ from elman._exceptions import abbreviated, problem
 from elman._forecast import settle
 from elman._forecast.candidates import defaults, fits
 from elman._forecast.distributions import COUNTS
-from elman._forecast.history import Floats, History, transformed
+from elman._forecast.history import Floats, History, Integers, transformed
 from elman._forecast.model import ForecastModel
 from elman._forecast.network import Course, Report, train_all
 from elman._forecast.origins import Origins, held_out_origins, origins_within
@@ -114,43 +114,25 @@ def fit_model(
 def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Plan:
     """Turn parameters into a plan, and "auto" into what the series suggest."""
     lengths, horizon = series.lengths, settings["horizon"]
-    transform = settings["transform"]
     loss = LOSSES[settings["loss"]]
-    if transform == "auto":
-        is_count = loss in COUNTS
-        transform = None if is_count else settle.transform_of(series.values, series.offsets)
-    if loss in COUNTS and transform is not None:
-        raise ValueError(problem(caller, "transform", repr(transform), "None for a loss of counts"))
-    check_values(series.values, transform, loss, caller)
+    transform = _transform(series, settings["transform"], loss, caller)
     seasons = settle.seasons_in(lengths, settings["season_lengths"])
     z = transformed(series.values, transform)
     strong = tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
-    segment = settings["segment_length"]
-    if segment == "auto":
-        segment = settle.segment_of(seasons, horizon)
-    window = settings["window"]
-    if window == "auto":
-        window = settle.window_of(lengths, horizon, seasons, segment)
-        if not seasons and settings["segment_length"] == "auto":
-            segment = max(1, window // settle.SEGMENTS_WITHOUT_SEASON)
-            window = window // segment * segment
-    elif window % segment:
-        if settings["segment_length"] != "auto":
-            got, expected = f"{window}", f"a multiple of segment_length={segment}"
-            raise ValueError(problem(caller, "window", got, expected))
-        segment = int(np.gcd(window, segment))
+    window, segment = _window_and_segment(lengths, seasons, settings, caller)
     chosen = settings["candidates"]
     if isinstance(chosen, str) and chosen == "auto":
         chosen = defaults(strong, window)
     else:
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    has_seasons = any(m > 1 for _, m in chosen)
-    is_long = settle.phase_of(lengths, horizon, window, strong[:1]) > 1 or not strong
+    # Logarithms differ by shares: of a few short series they need no other unit.
+    has_unit = transform is not None and bool(strong)
+    has_unit = has_unit and settle.phase_of(lengths, horizon, window, strong) == 1
     centre, scale = settings["centre"], settings["scale"]
     if centre == "auto":
-        centre = "mean" if has_seasons and (is_long or transform is None) else "last"
+        centre = "mean" if any(m > 1 for _, m in chosen) and not has_unit else "last"
     if scale == "auto":
-        scale = "standard" if is_long or transform is None else None
+        scale = None if has_unit else "standard"
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
@@ -182,6 +164,35 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         static_scale=static[1],
         stride=min(told, horizon),
     )
+
+
+def _transform(series: Series, transform: str | None, loss: str, caller: str) -> str | None:
+    if transform == "auto":
+        is_count = loss in COUNTS
+        transform = None if is_count else settle.transform_of(series.values, series.offsets)
+    if loss in COUNTS and transform is not None:
+        raise ValueError(problem(caller, "transform", repr(transform), "None for a loss of counts"))
+    check_values(series.values, transform, loss, caller)
+    return transform
+
+
+def _window_and_segment(
+    lengths: Integers, seasons: tuple[int, ...], settings: Mapping[str, Any], caller: str
+) -> tuple[int, int]:
+    """Values in a window, and in each of the segments that it is cut into."""
+    window, segment = settings["window"], settings["segment_length"]
+    is_free = segment == "auto"
+    if is_free:
+        segment = settle.segment_of(seasons)
+    if window == "auto":
+        window = settle.window_of(lengths, settings["horizon"], seasons, segment)
+        if is_free and not seasons:
+            segment = max(1, window // settle.SEGMENTS_WITHOUT_SEASON)
+        return window // segment * segment, segment
+    if window % segment and not is_free:
+        expected = f"a multiple of segment_length={segment}"
+        raise ValueError(problem(caller, "window", f"{window}", expected))
+    return window, int(np.gcd(window, segment))
 
 
 def _units(columns: Floats) -> tuple[Floats, Floats]:

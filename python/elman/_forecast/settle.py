@@ -60,7 +60,7 @@ def is_seasonal(values: Floats, offsets: Integers, horizon: int, m: int) -> bool
     return bool(len(shares) > 0 and np.mean(shares) < 0.5)
 
 
-def segment_of(season_lengths: Sequence[int], horizon: int) -> int:
+def segment_of(season_lengths: Sequence[int]) -> int:
     """Return the shortest season, or its largest part of at most a month; 1 without a season."""
     if not season_lengths:
         return 1
