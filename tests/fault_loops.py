@@ -234,14 +234,24 @@ def use(model, name):
 # Kills: a file is the old one or the new one.
 
 
+def forked(action):
+    """Start a process that does something and ends, with 0 unless it raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        action()
+        status = 0
+    finally:
+        os._exit(status)
+
+
 def killed_after(seconds, action):
-    """Run an action in a forked process that is killed; whether it was still at it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        finally:
-            os._exit(0)
+    """Let a process that does something be killed; whether it was still at it."""
+    child = forked(action)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
