@@ -1,5 +1,6 @@
 """Damage, kills and failing system calls, as many as one likes: for tests and bench/faults."""
 
+import copy
 import errno
 import os
 import random
@@ -95,7 +96,7 @@ def change_content(parts, rng):
     path = rng.choice(places(parts.content))
     if path:
         old = at(parts.content, path)
-        new = rng.choice(STRANGE)
+        new = copy.deepcopy(rng.choice(STRANGE))
         if isinstance(old, int) and rng.random() < 0.5:
             new = old + rng.choice([-2, -1, 1, 2, 100])
         put(parts.content, path, new)
@@ -111,7 +112,7 @@ def drop_or_repeat(parts, rng):
             part[rng.choice(["Model", "InputForm", "tuple", "dict", key + "x"])] = value
     elif isinstance(part, list) and part:
         i = rng.randrange(len(part))
-        part[i : i + 1] = [part[i]] * rng.choice([0, 2, 5])
+        part[i : i + 1] = [copy.deepcopy(part[i]) for _ in range(rng.choice([0, 2, 5]))]
 
 
 def swap_content(parts, rng):

@@ -19,6 +19,7 @@ import elman
 import numpy as np
 import pytest
 from elman import (
+    CountRatioEncoder,
     ModelCorruptError,
     ModelFileError,
     RNNClassifier,
@@ -414,6 +415,11 @@ def test_109_pickles_are_checked():
     ]:
         with pytest.raises(ModelFileError, match=message):
             SequenceScaler().__setstate__(bad)
+    ratios = model_of("count ratios").__getstate__()
+    labels = np.array([np.zeros(0), np.zeros(0), None], dtype=object)[:2]
+    fitted = {**read(ratios["_fitted"]), "classes": labels}
+    with pytest.raises(ModelCorruptError, match="got what makes no CountRatioEncoder"):
+        CountRatioEncoder().__setstate__({**ratios, "_fitted": file_of(fitted)})
     network = model_of("regressor")._model
     with pytest.raises(ModelCorruptError, match="got a InputForm, expected a Model"):
         object.__new__(type(network)).__setstate__(file_of(network.inputs))
