@@ -592,7 +592,13 @@ for code, message in ((0x110000, "expected characters"), (0xD800, "halves of cha
 
 
 value(
-    106, "no words at all", "TokenSequencer.vocabulary", {"dict": []}, CORRUPT, "one str", "tokens"
+    106,
+    "no words at all",
+    "TokenSequencer.vocabulary",
+    {"dict": []},
+    CORRUPT,
+    "strings, one or more",
+    "tokens",
 )
 value(
     106,
