@@ -200,6 +200,9 @@ MUTATIONS = [
 ]
 
 
+MOST_ASKED = 1000
+
+
 def try_mutant(data, name):
     """Read a mutant; one that can be read must not crash when it is used. Tells how it went."""
     start = time.perf_counter()
@@ -221,9 +224,11 @@ def try_mutant(data, name):
 
 
 def use(model, name):
-    """Predict with a model of no outrageous size."""
-    fitted = getattr(model, "_model", None)
-    if fitted is not None and fitted.n_timesteps > 1000:
+    """Predict with a model that does not ask for millions of steps, or n-grams, as anybody may."""
+    fitted, asked = getattr(model, "_model", None), [*model.get_params().values()]
+    asked += [item for value in asked if isinstance(value, (list, tuple)) for item in value]
+    asked += [] if fitted is None else [fitted.n_timesteps]
+    if any(isinstance(value, int) and value > MOST_ASKED for value in asked):
         return
     method = getattr(model, "predict", None) or getattr(model, "transform", None)
     if method is not None:
