@@ -1,5 +1,6 @@
 """Damage, kills and failing system calls, as many as one likes: for tests and bench/faults."""
 
+import copy
 import errno
 import os
 import random
@@ -95,7 +96,7 @@ def change_content(parts, rng):
     path = rng.choice(places(parts.content))
     if path:
         old = at(parts.content, path)
-        new = rng.choice(STRANGE)
+        new = copy.deepcopy(rng.choice(STRANGE))
         if isinstance(old, int) and rng.random() < 0.5:
             new = old + rng.choice([-2, -1, 1, 2, 100])
         put(parts.content, path, new)
@@ -111,7 +112,7 @@ def drop_or_repeat(parts, rng):
             part[rng.choice(["Model", "InputForm", "tuple", "dict", key + "x"])] = value
     elif isinstance(part, list) and part:
         i = rng.randrange(len(part))
-        part[i : i + 1] = [part[i]] * rng.choice([0, 2, 5])
+        part[i : i + 1] = [copy.deepcopy(part[i]) for _ in range(rng.choice([0, 2, 5]))]
 
 
 def swap_content(parts, rng):
@@ -199,6 +200,9 @@ MUTATIONS = [
 ]
 
 
+MOST_ASKED = 1000
+
+
 def try_mutant(data, name):
     """Read a mutant; one that can be read must not crash when it is used. Tells how it went."""
     start = time.perf_counter()
@@ -220,9 +224,11 @@ def try_mutant(data, name):
 
 
 def use(model, name):
-    """Predict with a model of no outrageous size."""
-    fitted = getattr(model, "_model", None)
-    if fitted is not None and fitted.n_timesteps > 1000:
+    """Predict with a model that does not ask for millions of steps, or n-grams, as anybody may."""
+    fitted, asked = getattr(model, "_model", None), [*model.get_params().values()]
+    asked += [item for value in asked if isinstance(value, (list, tuple)) for item in value]
+    asked += [] if fitted is None else [fitted.n_timesteps]
+    if any(isinstance(value, int) and value > MOST_ASKED for value in asked):
         return
     method = getattr(model, "predict", None) or getattr(model, "transform", None)
     if method is not None:
@@ -234,14 +240,24 @@ def use(model, name):
 # Kills: a file is the old one or the new one.
 
 
+def forked(action):
+    """Start a process that does something and ends, with 0 unless it raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads
+        child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        action()
+        status = 0
+    finally:
+        os._exit(status)
+
+
 def killed_after(seconds, action):
-    """Run an action in a forked process that is killed; whether it was still at it."""
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        finally:
-            os._exit(0)
+    """Let a process that does something be killed; whether it was still at it."""
+    child = forked(action)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elman._plain import Mismatch
+from elman._plain import NO_VALUES, Mismatch
 from elman._safetensors import Source
 
 _KEY = "_fitted"
@@ -55,3 +55,6 @@ class CheckedPickleMixin:
             kind.put_state(self, fitted)
         except Mismatch as error:
             raise source.corrupt(error.got, error.expected, error.part) from error
+        except NO_VALUES as error:
+            got = f"what makes no {type(self).__name__} ({error})"
+            raise source.corrupt(got, "values that go together") from error

@@ -35,6 +35,10 @@ _TEXT_DTYPE = re.compile(r"<U[1-9][0-9]{0,8}")
 _DATE_DTYPE = re.compile(r"(datetime|timedelta)64\[[0-9]{0,9}([YMWDhms]|[munpfa]s)\]")
 
 
+NO_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the checks themselves may raise of values that nobody has thought of."""
+
+
 class Mismatch(ValueError):
     """Values that do not make an object of their class.
 
@@ -128,7 +132,7 @@ def check_fields(
 def _passes(rule: Rule, value: Any) -> bool:
     try:
         return bool(rule.passes(value))
-    except (TypeError, ValueError):  # of something that is no array, say
+    except NO_VALUES:
         return False
 
 
@@ -372,6 +376,9 @@ class Reader:
             if error.is_unknown:
                 raise self._unknown(error.got, part) from error
             raise self._source.corrupt(error.got, error.expected, part) from error
+        except NO_VALUES as error:
+            got = f"what makes no {tag} ({error})"
+            raise self._source.corrupt(got, "values that go together", name) from error
 
     def _listed(self, content: Any, name: str) -> list[Any]:
         """Return a list that stands here or in a tensor."""

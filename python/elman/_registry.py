@@ -285,11 +285,13 @@ def _sequencer() -> EstimatorKind:
 
     def check(state: dict[str, Any]) -> None:
         numbers = state["vocabulary"]
-        if list(numbers.values()) != list(range(len(numbers))) or not numbers:
-            got, expected = abbreviated(numbers), "the tokens in the order of their numbers"
-            raise Mismatch("vocabulary", got, expected)
-        if not all(isinstance(token, str) for token in numbers):
-            raise Mismatch("vocabulary", abbreviated(list(numbers)), "strings")
+        if not numbers or not all(isinstance(token, str) for token in numbers):
+            raise Mismatch("vocabulary", abbreviated(list(numbers)), "strings, one or more")
+        if not all(type(number) is int for number in numbers.values()):
+            raise Mismatch("vocabulary", abbreviated(numbers), "numbers of tokens")
+        if list(numbers.values()) != list(range(len(numbers))):
+            expected = "the tokens in the order of their numbers"
+            raise Mismatch("vocabulary", abbreviated(numbers), expected)
 
     return EstimatorKind(
         TokenSequencer,

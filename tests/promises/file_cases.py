@@ -591,6 +591,35 @@ for code, message in ((0x110000, "expected characters"), (0xD800, "halves of cha
         parts.tensors["text"] = ("U32", [1, 1], code.to_bytes(4, "little"))
 
 
+value(
+    106,
+    "no words at all",
+    "TokenSequencer.vocabulary",
+    {"dict": []},
+    CORRUPT,
+    "strings, one or more",
+    "tokens",
+)
+value(
+    106,
+    "words with arrays",
+    "TokenSequencer.vocabulary",
+    {"dict": [["a", {"empty": ["int64", [0]]}]]},
+    CORRUPT,
+    "expected numbers of tokens",
+    "tokens",
+)
+value(
+    106,
+    "labels that are arrays",
+    "classes",
+    {"items": ["object", [2], [{"empty": ["int64", [0]]}, {"empty": ["int64", [0]]}]]},
+    CORRUPT,
+    "got what makes no ClassificationTask",
+    "classifier of objects",
+)
+
+
 @edit(106, "names of another number", CORRUPT, "feature_names got 2", "regressor of a table")
 def _(parts):
     put(parts.content, find(parts.content, "feature_names"), {"items": ["object", [2], ["a", "b"]]})

@@ -12,12 +12,17 @@ from promises.file_cases import CASES, FORM, base_files
 base_files = functools.cache(base_files)
 
 
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("files") / "model.safetensors"
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_file_is_refused(case, tmp_path):
+def test_a_file_is_refused_and_so_is_a_pickle(case, path):
+    """Case 109: what a pickle carries goes the same way."""
     good = base_files()[case.model]
     bad = case.make(good)
     assert bad != good
-    path = tmp_path / "model.safetensors"
     path.write_bytes(bad)
     with pytest.raises(ModelFileError) as error:
         load(path)
@@ -26,12 +31,6 @@ def test_a_file_is_refused(case, tmp_path):
     assert re.search(FORM, message), message
     assert re.search(case.message, message), message
     assert len(message) < 1000
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_pickle_is_refused(case):
-    """Case 109: what a pickle carries goes the same way."""
-    bad = case.make(base_files()[case.model])
     with pytest.raises(case.error):
         object.__new__(Model).__setstate__(bad)
 
