@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._imputation_display import ImputationDisplay
+    from elman._imputer import RNNImputer
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -26,7 +28,9 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "ImputationDisplay",
     "RNNClassifier",
+    "RNNImputer",
     "RNNRegressor",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
@@ -41,6 +45,8 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "ImputationDisplay": "elman._imputation_display",
+    "RNNImputer": "elman._imputer",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",

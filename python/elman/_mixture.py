@@ -1,0 +1,209 @@
+"""Fills as a correction to a learned mixture of simple ones.
+
+A recurrent network reads, for each channel, what is observed, the linear interpolation, and how far
+away the observed values are that it is made of; it scores the simple fills, mixes them by these
+scores, and adds a correction. In the manner of a mixture of experts (Jacobs, Jordan, Nowlan &
+Hinton, 1991) whose experts are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from elman import _core
+from elman._arrays import Array
+from elman._fills import Fills, Rows, seasonal_waves
+from elman._gaps import Bools
+from elman._network import architecture, build, named_parameters
+
+SHARPNESS = 5.0
+"""Scores are multiplied by it: it lets the mixture learn faster than the rest."""
+FIRST_HEADSTART = 1.0
+"""How much larger the logit of linear interpolation is at first."""
+START_OF_HEAD = 0.1
+"""Factor of the head's weights at first, so that training begins with simple fills."""
+
+
+def n_candidates(season_length: int | None) -> int:
+    """Count the simple fills that are mixed."""
+    return 3 if season_length is None else 5
+
+
+def mixture_sizes(n_channels: int, season_length: int | None) -> tuple[int, int]:
+    """Count inputs and outputs of the network."""
+    n_waves = seasonal_waves(np.zeros(1, np.int64), season_length, np.float64).shape[1]
+    return 6 * n_channels + n_waves, n_channels * (1 + n_candidates(season_length))
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The method "mixture": a network, and what goes in and out of it.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `_core.Network`.
+    n_channels : int
+        Channels of the series.
+    season_length : int or None
+        Steps of a season.
+    """
+
+    architecture: dict[str, Any]
+    n_channels: int
+    season_length: int | None
+
+    def network(self) -> Any:
+        """Make the network; it holds shapes only."""
+        return _core.Network(**self.architecture)
+
+    def start(self, seed: int) -> Array:
+        """Return parameters to begin with, such that fills are almost linear interpolation."""
+        network = self.network()
+        parameters = network.initialize(seed)
+        named = named_parameters(network, parameters)
+        named["head.W"] *= START_OF_HEAD
+        named["head.b"][self.n_channels :: n_candidates(self.season_length)] = (
+            FIRST_HEADSTART / SHARPNESS
+        )
+        return parameters
+
+    def training(self, parameters: Array, options: Mapping[str, Any]) -> MixtureTraining:
+        """Return what learns from one mini-batch after another."""
+        return MixtureTraining(self, parameters, options)
+
+    def estimate(self, parameters: Array, fills: Fills, positions: Rows, n_threads: int) -> Array:
+        """Estimate every value of some windows from what is observed in them.
+
+        Parameters
+        ----------
+        parameters : ndarray of shape (n_parameters,)
+            Parameters of the network.
+        fills : Fills
+            The windows.
+        positions : ndarray of shape (n_rows,)
+            Steps since a season began.
+        n_threads : int
+            Never changes a bit.
+
+        Returns
+        -------
+        estimates : ndarray of shape (n_rows, n_channels)
+            Of what is observed too; there they mean nothing.
+        """
+        outputs, _ = self.network().forward(
+            parameters,
+            self.inputs(fills, positions),
+            fills.offsets,
+            per_step=True,
+            n_threads=n_threads,
+        )
+        return np.asarray(
+            _core.mix(
+                outputs,
+                np.hstack(fills.candidates(self.season_length)),
+                n_targets=self.n_channels,
+                n_groups=self.n_channels,
+                sharpness=SHARPNESS,
+            )
+        )
+
+    def inputs(self, fills: Fills, positions: Rows) -> Array:
+        """Return what the network reads at each step."""
+        center = fills.center
+        linear = fills.linear - center
+        since, until = fills.steps
+        columns = [
+            linear * fills.is_observed,
+            fills.is_observed,
+            linear,
+            np.log1p(since) / 2,
+            np.log1p(until) / 2,
+            center / 2,
+            seasonal_waves(positions, self.season_length, center.dtype),
+        ]
+        return np.hstack(columns, dtype=center.dtype, casting="same_kind")
+
+
+class MixtureTraining:
+    """Learns to fill what is hidden.
+
+    Parameters
+    ----------
+    method : Mixture
+        What is trained.
+    parameters : ndarray of shape (n_parameters,)
+        Where it begins.
+    options : dict
+        Arguments of `_core.Trainer`.
+    """
+
+    def __init__(self, method: Mixture, parameters: Array, options: Mapping[str, Any]) -> None:
+        self._method = method
+        self._trainer = _core.Trainer(
+            method.network(),
+            parameters,
+            loss="absolute",
+            n_candidates=n_candidates(method.season_length),
+            n_groups=method.n_channels,
+            sharpness=SHARPNESS,
+            **options,
+        )
+
+    @property
+    def parameters(self) -> Array:
+        """The moving average of the parameters."""
+        return self._trainer.average
+
+    def update(self, values: Array, offsets: Rows, positions: Rows, is_hidden: Bools) -> float:
+        """Learn from some windows, and return the mean absolute error before.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_rows, n_channels)
+            The windows, NaN where a value is missing.
+        offsets : ndarray of int64
+            Where each window begins, and the end of the last.
+        positions : ndarray of shape (n_rows,)
+            Steps since a season began.
+        is_hidden : ndarray of shape (n_rows, n_channels)
+            Which of the values are to be filled as if they were missing.
+
+        Returns
+        -------
+        loss : float
+            The mean over the hidden values.
+        """
+        nan = values.dtype.type(np.nan)
+        fills = Fills(np.where(is_hidden, nan, values), offsets)
+        candidates = fills.candidates(self._method.season_length)
+        targets = np.hstack([np.where(is_hidden, values, nan), *candidates])
+        return float(
+            self._trainer.epoch(
+                self._method.inputs(fills, positions),
+                offsets,
+                targets,
+                None,
+                np.arange(len(offsets) - 1),
+                batch_size=len(offsets) - 1,
+                per_step=True,
+            )
+        )
+
+
+def mixture(
+    settings: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    n_channels: int,
+    season_length: int | None,
+    caller: str,
+) -> Mixture:
+    """Make the method for an estimator's parameters and data."""
+    n_inputs, n_outputs = mixture_sizes(n_channels, season_length)
+    arguments = architecture(settings, dtype, n_inputs, n_outputs)
+    build(arguments, caller)
+    return Mixture(arguments, n_channels, season_length)
