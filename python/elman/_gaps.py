@@ -28,6 +28,8 @@ LEAST_LONG_GAPS = 10
 """Long gaps from which on their lengths are told."""
 FLOOR = 0.1
 """Share of a shape that is rare: it may come yet."""
+SHORTENED = 3
+"""How much shorter than the data's own some of the hidden gaps are."""
 CHANCE = 0.05
 """Share of gaps among points that are longer than what counts as long."""
 
@@ -222,14 +224,18 @@ def _shares(is_missing: Bools, offsets: Rows) -> Array:
 
 
 def _length(lengths: Rows, point_rate: float, window: int) -> Range:
-    """Bounds of the lengths of runs and blocks: of gaps longer than points make them."""
+    """Bounds of the lengths of runs and blocks: of gaps longer than points make them.
+
+    Shorter ones are hidden too: they leave more to learn from.
+    """
     point_rate = min(max(point_rate, 1e-9), 1 - 1e-9)
     by_chance = math.ceil(math.log(CHANCE) / math.log(point_rate))
     long = lengths[lengths > by_chance]
-    if len(long) < LEAST_LONG_GAPS:
+    n_by_chance = point_rate**by_chance * len(lengths)
+    if len(long) < LEAST_LONG_GAPS + 2 * n_by_chance:
         return max(1, window // 8), max(1, 5 * window // 6)
     low, high = np.quantile(np.minimum(long, window), [0.1, 0.9], method="nearest")
-    return int(low), int(high)
+    return max(1, int(low) // SHORTENED), int(high)
 
 
 def _width(is_missing: Bools, share_of_blocks: float) -> Range:

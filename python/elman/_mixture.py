@@ -182,12 +182,13 @@ class MixtureTraining:
         fills = Fills(np.where(is_hidden, nan, values), offsets)
         candidates = fills.candidates(self._method.season_length)
         targets = np.hstack([np.where(is_hidden, values, nan), *candidates])
+        weights = is_hidden.sum(axis=1, dtype=values.dtype)  # each hidden value counts as much
         return float(
             self._trainer.epoch(
                 self._method.inputs(fills, positions),
                 offsets,
                 targets,
-                None,
+                weights,
                 np.arange(len(offsets) - 1),
                 batch_size=len(offsets) - 1,
                 per_step=True,
