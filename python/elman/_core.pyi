@@ -48,6 +48,9 @@ class Network:
         residual: bool = False,  # each layer but the first adds its input to its output
         missing: str = "none",  # "mask": steps with NaN hand on the states; "decay": GRU-D
         layer_norm: bool = False,  # of each gate's sums, over the units of its layer
+        input_layer: int = 0,  # units of relu(x W + b) of a step before the first layer
+        head_layer: int = 0,  # units of relu(v W + b) before the head's outputs
+        head_inputs: bool = False,  # the head reads the step's inputs beside the states
     ) -> None: ...
     @property
     def dtype(self) -> str: ...
@@ -72,6 +75,12 @@ class Network:
         reset-after GRU "layers.0.b_hn" (n_units,), with layer_norm "layers.0.g_h" and "g_hn" of
         the same shapes as the biases, for a bidirectional layer the same
         under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
+
+        With input_layer "input.W" (n_inputs, input_layer) and "input.b" stand before the layers,
+        whose inputs are as many. With head_inputs n_features are more by n_inputs, what the
+        input layer or else the first one reads (of a sequence: of its last step), and with
+        head_layer it is "head.0.W" (n_features, head_layer) and "head.0.b" before "head.W"
+        (head_layer, n_outputs).
         """
     @property
     def states(self) -> list[tuple[str, int, int]]:
@@ -83,7 +92,7 @@ class Network:
     def state_size(self) -> int:
         """Width of a row of states: the sum over `states`."""
     def initialize(self, seed: int) -> Real:
-        """Glorot-uniform W_xh and head, orthogonal W_hh, zero biases, LSTM b_f = 1.
+        """Glorot-uniform W_xh, head and input layer, orthogonal W_hh, zero biases, LSTM b_f = 1.
 
         The embedding is normal with a standard deviation of 0.1.
         """

@@ -281,12 +281,19 @@ struct Variant {
     const char* missing;
     bool bidirectional;
     bool layer_norm = false;
+    Index input_layer = 0, head_layer = 0;
+    bool head_inputs = false;
 };
-const std::vector<Variant> variants = {
-    {50, 0, "concat", false, "none", true},      {50, 3, "sum", true, "none", true},
-    {0, 0, "mul", true, "mask", true},           {0, 0, "concat", true, "mask", false},
-    {0, 0, "concat", true, "decay", false},      {50, 0, "concat", true, "none", false},
-    {0, 0, "concat", false, "mask", false, true}};
+const std::vector<Variant> variants = {{50, 0, "concat", false, "none", true},
+                                       {50, 3, "sum", true, "none", true},
+                                       {0, 0, "mul", true, "mask", true},
+                                       {0, 0, "concat", true, "mask", false},
+                                       {0, 0, "concat", true, "decay", false},
+                                       {50, 0, "concat", true, "none", false},
+                                       {0, 0, "concat", false, "mask", false, true},
+                                       {0, 0, "concat", false, "decay", false, false, 7, 0, true},
+                                       {0, 0, "concat", false, "mask", false, false, 9, 18, true},
+                                       {50, 0, "concat", false, "none", true, false, 7, 18, true}};
 
 // The bits of training do not depend on threads or checkpoints; nothing is read that is not there.
 void test_variant(const CellOptions& cell, const Variant& variant) {
@@ -298,6 +305,9 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
     shape.residual = variant.residual;
     shape.missing = variant.missing;
     shape.layer_norm = variant.layer_norm;
+    shape.input_layer = variant.input_layer;
+    shape.head_layer = variant.head_layer;
+    shape.head_inputs = variant.head_inputs;
     const Network<double> network(shape);
     std::vector<Index> lengths;
     for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
