@@ -100,6 +100,10 @@ class Brits:
         halves = [one.initialize(seed), one.initialize(seed + 1)]
         return np.concatenate([*halves, np.zeros(self.n_channels**2, halves[0].dtype)])
 
+    def prepared(self, fills: Fills, positions: Rows, values: Array, is_hidden: Bools) -> Brits:
+        """Return the method itself: all of it is trained."""
+        return self
+
     def training(self, parameters: Array, options: Mapping[str, Any]) -> BritsTraining:
         """Return what learns from one mini-batch after another."""
         return BritsTraining(self, parameters, options)
@@ -112,7 +116,8 @@ class Brits:
         pair = (histories.forward(forward, n_threads), histories.backward(backward, n_threads))
         history = _mean(*pair)
         # Not by BLAS, in which a row may depend on the rows beside it.
-        return history + np.einsum("rc,cd->rd", _surprise(fills, history), correction)
+        corrections = np.einsum("rc,cd->rd", _surprise(fills, history), correction)
+        return np.asarray(history + corrections)
 
 
 @dataclass(frozen=True)

@@ -79,21 +79,44 @@ class Fills:
         return since.astype(self.values.dtype), until.astype(self.values.dtype)
 
     @cached_property
-    def _sides(self) -> tuple[Array, Array]:
-        """The last and the next observed value; each stands for the other where that is none."""
-        (last, has_last), (next_, has_next) = self._neighbours
-        before = self._at(np.where(has_last, last, next_))
-        after = self._at(np.where(has_next, next_, last))
-        is_empty = ~(has_last | has_next)
-        if is_empty.any():
-            before[is_empty] = after[is_empty] = 0
-        return before, after
+    def ends(self) -> tuple[Rows, Rows, Array]:
+        """Rows that hold the last and the next observed value, and how far it is between them.
 
-    def _at(self, rows: Rows) -> Array:
-        """Values of each channel in rows of its own."""
-        n_channels = self.values.shape[1]
-        places = rows * n_channels + np.arange(n_channels)
-        return np.asarray(self.values.ravel().take(places, mode="clip"))
+        Each stands for the other where that is none; the way is a share from 0 to 1. Where nothing
+        is observed rows mean nothing, and `is_empty` tells.
+        """
+        (last, has_last), (next_, has_next) = self._neighbours
+        since, until = self.steps
+        before = np.where(has_last, last, next_)
+        after = np.where(has_next, next_, last)
+        most = len(self.values) - 1
+        return before.clip(0, most), after.clip(0, most), since / np.maximum(since + until, 1)
+
+    @cached_property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """Whether nothing is observed of a channel of a value's series."""
+        (_, has_last), (_, has_next) = self._neighbours
+        return ~(has_last | has_next)
+
+    def _at_ends(self, signals: Array) -> tuple[Array, Array]:
+        """Signals, one for each channel, where the last and the next value is observed."""
+        n_channels = signals.shape[1]
+        before, after, _ = self.ends
+        columns, flat = np.arange(n_channels), signals.ravel()
+        at_ends = flat[before * n_channels + columns], flat[after * n_channels + columns]
+        if self.is_empty.any():
+            for values in at_ends:
+                values[self.is_empty] = 0
+        return at_ends
+
+    def line(self, signals: Array) -> Array:
+        """Straight lines through signals, one for each channel, where values are observed."""
+        before, after = self._at_ends(signals)
+        return np.asarray(before + self.ends[2] * (after - before))
+
+    @cached_property
+    def _sides(self) -> tuple[Array, Array]:
+        return self._at_ends(self.values)
 
     @property
     def last(self) -> Array:
@@ -109,16 +132,18 @@ class Fills:
     def linear(self) -> Array:
         """Linear interpolation; at the ends of a series the nearest observed value."""
         before, after = self._sides
-        since, until = self.steps
-        share = since / np.maximum(since + until, 1)
-        return np.asarray(before + share * (after - before))
+        return np.asarray(before + self.ends[2] * (after - before))
 
-    def away(self, steps: int) -> Array:
-        """Linear interpolation so many steps later (or earlier), or here if that is outside."""
+    def away(self, steps: int, filled: Array | None = None) -> Array:
+        """Return fills so many steps later (or earlier), or here if that is outside.
+
+        Linear interpolation, or what else the series are filled with.
+        """
         start, stop = self._bounds
         there = self._rows + steps
         is_inside = (there >= start) & (there < stop)
-        return np.asarray(self.linear[np.where(is_inside, there, self._rows)[:, 0]])
+        filled = self.linear if filled is None else filled
+        return np.asarray(filled[np.where(is_inside, there, self._rows)[:, 0]])
 
     @cached_property
     def center(self) -> Array:
@@ -128,13 +153,6 @@ class Fills:
         count = np.add.reduceat(self.is_observed, starts, axis=0, dtype=total.dtype)
         center = total / np.maximum(count, 1)
         return np.repeat(center, np.diff(self.offsets), axis=0)
-
-    def candidates(self, season_length: int | None) -> list[Array]:
-        """Return fills that a network may choose among, linear interpolation first."""
-        fills = [self.linear, self.last, self.next]
-        if season_length is not None:
-            fills += [self.away(-season_length), self.away(season_length)]
-        return fills
 
 
 def seasonal_waves(positions: Rows, season_length: int | None, dtype: Any) -> Array:

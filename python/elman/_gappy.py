@@ -140,7 +140,7 @@ class GappySeries:
         if isinstance(self.source, np.ndarray):
             return complete(self.source, slice(None))
         values = complete(_numbers(self.source, ""), slice(None))
-        is_changed = np.ones(values.shape[1], bool) if is_std else is_missing.any(axis=0)
+        is_changed = np.asarray(is_missing.any(axis=0) | is_std)
         return _like_pandas(self.source, values, is_changed)
 
 
@@ -196,7 +196,7 @@ def read_gappy(
     items = list_items(X, caller, "X", is_sequence_list=is_sequence_list)
     is_series = items is None and layout == "series" and np.ndim(X) in (1, 2)
     if items is not None:
-        source = [as_array(item, caller, f"X[{i}]") for i, item in enumerate(items)]
+        source: Any = [as_array(item, caller, f"X[{i}]") for i, item in enumerate(items)]
         whole: Any = source
     elif is_series:
         source = X if hasattr(X, "iloc") else as_array(X, caller, "X")

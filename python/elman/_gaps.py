@@ -190,11 +190,9 @@ def gap_shapes(
         shares = FLOOR + (1 - 3 * FLOOR) * shares
     if n_channels == 1:  # a block of one channel is a run
         shares = np.array([shares[0], shares[1] + shares[2], 0.0])
-    shares = shares / shares.sum()
+    points, runs, blocks = (shares / shares.sum()).tolist()
     return GapShapes(
-        *map(float, shares),
-        length=_bounds(length, window),
-        width=_bounds(width, n_channels),
+        points, runs, blocks, length=_bounds(length, window), width=_bounds(width, n_channels)
     )
 
 
@@ -249,8 +247,8 @@ def _width(is_missing: Bools, share_of_blocks: float) -> Range:
 
 
 def _bounds(size: int | Range, largest: int) -> Range:
-    low, high = (size, size) if isinstance(size, Integral) else size
-    return min(int(low), largest), min(int(high), largest)
+    low, high = np.broadcast_to(size, 2).tolist()
+    return min(low, largest), min(high, largest)
 
 
 def check_gaps(gaps: Any, caller: str) -> None:

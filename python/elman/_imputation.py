@@ -11,9 +11,9 @@ import numpy as np
 from elman import _core
 from elman._arrays import Array
 from elman._exceptions import DivergenceError, problem
-from elman._fills import Fills
+from elman._fills import Fills, Rows
 from elman._gappy import Calendar, GappySeries
-from elman._gaps import GapShapes
+from elman._gaps import Bools, GapShapes
 from elman._network import named_parameters
 from elman._pieces import PieceDraws, Pieces, covering_pieces, joined
 from elman._sequences import InputForm
@@ -21,9 +21,17 @@ from elman._spread import Spread, fitted_spread
 from elman._training import TrainingState
 
 ROWS_PER_BLOCK = 2**15
-ROWS_FOR_SPREAD = 2**14
+ROWS_OF_HIDDEN_VALUES = 2**14
 WARMUP = 1 / 30
 PARAMETER_AVERAGE = 0.99
+
+
+class ScaledUnits:
+    """Parameters of a fit are those of its training: both are for scaled values."""
+
+    def unfold(self, network: Any, parameters: Array) -> Array:
+        """Return parameters of training."""
+        return parameters.copy()
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,11 @@ class ImputationModel:
     spread: Spread | None
     training: TrainingState
 
+    @property
+    def task(self) -> ScaledUnits:
+        """The units in which parameters are told."""
+        return ScaledUnits()
+
     def network(self) -> Any:
         """Make the networks; they hold shapes only."""
         return self.method.network()
@@ -99,7 +112,7 @@ class ImputationModel:
         assert self.spread is not None
         values = self.scaled(series.values)
         pieces = covering_pieces(series.offsets, self.window)
-        has_gap = np.isnan(values).any(axis=1)
+        has_gap = np.asarray(np.isnan(values).any(axis=1))
         is_needed = np.add.reduceat(has_gap[pieces.rows], pieces.offsets[:-1], dtype=np.int64) > 0
         pieces = pieces.take(np.flatnonzero(is_needed))
         estimates, std = [], []
@@ -184,7 +197,8 @@ class ImputationTraining:
         model : ImputationModel
             The end.
         """
-        model, n_pieces = self.model, int(self.settings["batch_size"])
+        method = self.model.method.prepared(*self._hidden_values())
+        model, n_pieces = replace(self.model, method=method), int(self.settings["batch_size"])
         trainer = model.method.training(model.parameters, self._options())
         state = model.training
         for n_iter in range(1, self.settings["max_iter"] + 1):
@@ -207,23 +221,23 @@ class ImputationTraining:
             if after_update(model.with_training(state)):
                 break
         model = model.with_training(state)
-        return replace(model, spread=self._spread(model))
+        fills, positions, values, is_hidden = self._hidden_values()
+        estimates = method.estimate(model.parameters, fills, positions, self.n_threads)
+        return replace(model, spread=fitted_spread(fills, estimates, values, is_hidden))
 
-    def _draw(self, n_pieces: int) -> tuple[Pieces, Array]:
+    def _draw(self, n_pieces: int) -> tuple[Pieces, Bools]:
         """Draw windows, and which of their values are hidden."""
         pieces = self._draws.draw(n_pieces)
         is_observed = ~np.isnan(self._values[pieces.rows])
         random_state = self._draws.random_state
         return pieces, self.model.gaps.hide(is_observed, pieces.offsets, random_state)
 
-    def _spread(self, model: ImputationModel) -> Spread:
-        """Measure how far fills of hidden values are off."""
-        pieces, is_hidden = self._draw(max(1, ROWS_FOR_SPREAD // self.model.window))
+    def _hidden_values(self) -> tuple[Fills, Rows, Array, Bools]:
+        """Draw many windows without their hidden values; positions, values, which are hidden."""
+        pieces, is_hidden = self._draw(max(1, ROWS_OF_HIDDEN_VALUES // self.model.window))
         values = self._values[pieces.rows]
         fills = Fills(np.where(is_hidden, values.dtype.type(np.nan), values), pieces.offsets)
-        positions = self.series.positions[pieces.rows]
-        estimates = model.method.estimate(model.parameters, fills, positions, self.n_threads)
-        return fitted_spread(fills, estimates, values, is_hidden)
+        return fills, self.series.positions[pieces.rows], values, is_hidden
 
     def _options(self) -> dict[str, Any]:
         """Arguments of the core's trainer."""

@@ -73,9 +73,136 @@ _SHARED = [
 
 
 class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
-    """Fill gaps in series.
+    """Fill gaps in series with a recurrent network that reads them in both directions.
 
-    ...
+    It is trained on values that are there: in every mini-batch some of them are hidden anew, in the
+    shapes that gaps have, and to fill them is what the network learns. It reads, for each
+    channel, what is observed, the linear interpolation of it, and how far away the observed values
+    are; it mixes simple fills (linear interpolation, the last value, the next, those a
+    season before and after) by weights that it learns for each place, and adds a correction.
+
+    Observed values come back as they are, to the bit. What is filled in depends on nothing but
+    the values of its own series that lie within `window` steps. Channels are scaled inside.
+
+    Parameters
+    ----------
+    cell : {"simple", "gru", "lstm", "min_gru", "min_lstm"}, default="gru"
+        Kind of recurrent unit.
+    hidden_layer_sizes : int or sequence of int, default=(64,)
+        Units of each recurrent layer (in each direction). With ``method="mixture"`` a layer of as
+        many rectified units as the last of them stands between it and the outputs.
+    bidirectional : bool or sequence of bool, default=True
+        Whether layers read in both directions; ``method="brits"`` always does.
+    method : {"mixture", "brits"}, default="mixture"
+        "mixture" is what is said above. "brits" is the scheme of BRITS [1]_ as far as it goes with
+        networks that do not read their own estimates: a network in each direction of time, whose
+        states and inputs decay over gaps as in GRU-D [2]_, estimates each value from what
+        it has read before it; where nothing is observed the two are trained to agree; their mean is
+        corrected by how far it is off in other channels at the same step.
+    window : int or "auto", default="auto"
+        Steps that the network sees at once. Longer series are cut into windows: in training
+        they begin anywhere, in `transform` they overlap by half, and estimates are averaged with
+        weights that fall off towards the ends of a window. "auto" is all of the longest series if
+        it has at most 96 steps, and otherwise two seasons, or twice as much as nine in ten gaps
+        take, but between 48 and 256.
+    season_length : int, "auto" or None, default="auto"
+        Steps of a season. With one, values a season before and after are among the simple fills,
+        and the network is told where each step stands in the season; series without dates all
+        begin at the same point of it. "auto" is what the dates of a frame tell (a day of hours,
+        a week of days, a year of months), and None without dates.
+    gaps : {"auto", "points", "runs", "blocks"} or dict, default="auto"
+        Shapes in which values are hidden for training: points are single values, a run is a
+        stretch of one channel, a block a stretch of several. "auto" tells the shares of the
+        three, and sizes, by the gaps of X, and takes equal shares if there are fewer than
+        30; the name of a shape takes mostly that one. A dict tells shares by the keys "points",
+        "runs" and "blocks", and sizes, a number or the least and the largest, by "length" (steps
+        of runs and blocks) and "width" (channels of blocks); what it leaves out is told by X.
+    layout : {"sequences", "series"}, default="sequences"
+        What a table is: many sequences, one in each row, or one long series, a time in
+        each row.
+    n_channels : int, default=1
+        Channels of a time step in a table of sequences.
+    missing_values : float, default=nan
+        What stands for a missing value.
+    alpha : float, default=1e-4
+        Decoupled weight decay.
+    batch_size : int, default=64
+        Windows in a mini-batch.
+    learning_rate_init : float, default=0.006
+        The largest learning rate: it rises in the first thirtieth of all mini-batches, then falls
+        to zero along half a cosine.
+    clip_norm : float or None, default=1.0
+        Largest norm of a gradient; larger ones are scaled down to it.
+    dropout : float, default=0.0
+        Share of the outputs of each recurrent layer that is dropped in training.
+    max_iter : int, default=900
+        Number of mini-batches. The weights that are kept are an average over the last ones.
+    random_state : int, RandomState instance or None, default=None
+        Draws the initial weights, windows, and what is hidden in them.
+    n_jobs : int or None, default=None
+        Number of threads; None means all cores. Results do not depend on it.
+    verbose : bool or int, default=False
+        Whether to show progress.
+
+    Attributes
+    ----------
+    window_ : int
+        Steps that are seen at once.
+    season_length_ : int or None
+        Steps of a season.
+    gaps_ : dict
+        In what shapes values were hidden, in the form of `gaps`.
+    n_channels_in_ : int
+        Number of channels.
+    n_features_in_ : int
+        Number of columns of a table of sequences, otherwise of channels.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, when X was a data frame.
+    n_iter_ : int
+        Number of mini-batches.
+    loss_ : float
+        Mean absolute error of the last mini-batch, in standard deviations of the channels.
+    loss_curve_ : list of float
+        That of each.
+    best_loss_ : float
+        The smallest of them.
+    n_parameters_ : int
+        Number of weights.
+    weights_ : dict of ndarray
+        Copies of the weights by name; they speak of scaled values.
+
+    See Also
+    --------
+    ImputationDisplay : Draws gaps and what they were filled with.
+    sklearn.impute.SimpleImputer : Fills columns of a table with a statistic of each.
+
+    Notes
+    -----
+    A tail of NaN is a gap here, not the end of a sequence: give series of different lengths as a
+    list. Where a window has nothing observed of a channel, the simple fills are the channel's
+    mean in `fit`, and the network corrects it by the other channels and the season.
+
+    Standard deviations are told by the errors on hidden values: how they grow with the distance to
+    observed values on both sides and with the disagreement of simple fills, fitted on windows of X
+    in `fit`. They are too small for series that behave otherwise than those.
+
+    References
+    ----------
+    .. [1] Cao, W. et al. "BRITS: Bidirectional recurrent imputation for time series." NeurIPS
+       2018.
+    .. [2] Che, Z. et al. "Recurrent neural networks for multivariate time series with missing
+       values." Scientific Reports 8 (2018).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from elman import RNNImputer
+    >>> X = np.sin(np.arange(400).reshape(50, 8))
+    >>> X[::3, 2:5] = np.nan
+    >>> imputer = RNNImputer(hidden_layer_sizes=16, max_iter=200, random_state=0)
+    >>> filled = imputer.fit_transform(X)
+    >>> print(np.abs(filled - np.sin(np.arange(400).reshape(50, 8))).max() < 0.5)
+    True
     """
 
     _rules: ClassVar[dict[str, Rule]] = {
@@ -152,9 +279,9 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
             n_threads = effective_n_threads(settings["n_jobs"], caller)
             training = ImputationTraining(model, series, settings, n_threads, caller)
             observer = FitObserver(self, settings["max_iter"], X, y, {})
-            model = self._observed(training, settings, observer)
-            self._commit(model, settings["random_state"])
-            observer.end(self._attributes(model))
+            fitted: Any = self._observed(training, settings, observer)
+            self._commit(fitted, settings["random_state"])
+            observer.end(self._attributes(fitted))
         return self
 
     def _observed(
@@ -163,7 +290,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         name = type(self).__name__
         with progress(settings["verbose"], settings["max_iter"], name, "mini-batch") as show:
 
-            def after_update(model: ImputationModel) -> bool:
+            def after_update(model: Any) -> bool:
                 show(model.training)
                 return observer.end_epoch(lambda: self._attributes(model))
 
@@ -186,9 +313,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         check_network_parameters({**FIXED, **settings}, caller)
         check_gaps(settings["gaps"], caller)
 
-    def _read(
-        self, X: Any, settings: dict[str, Any], caller: str, model: ImputationModel | None
-    ) -> GappySeries:
+    def _read(self, X: Any, settings: dict[str, Any], caller: str, model: Any) -> GappySeries:
         return read_gappy(
             X,
             caller,
@@ -228,15 +353,16 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
 
 def _check_observed(series: GappySeries, caller: str) -> None:
     """Raise ValueError where a channel has nothing to learn from."""
-    is_empty = np.isnan(series.values).all(axis=0)
+    is_empty = np.asarray(np.isnan(series.values).all(axis=0))
     if is_empty.all():
         got = "no value at all: every one is missing"
         raise ValueError(problem(caller, "X", got, "observed values in every channel"))
     if is_empty.any():
         empty = np.flatnonzero(is_empty)
         names = series.form.feature_names
-        is_named = names is not None and len(names) == len(is_empty)
-        which = [str(names[i]) if is_named else int(i) for i in empty]
+        if names is None or len(names) != len(is_empty):
+            names = np.arange(len(is_empty))
+        which = names[empty].tolist()
         got = f"no value at all in the channels {abbreviated(which)}"
         raise ValueError(problem(caller, "X", got, "observed values in every channel: drop those"))
 
@@ -285,7 +411,7 @@ def _statistics(series: GappySeries, caller: str) -> tuple[Array, Array]:
 
 
 def _told_window(is_missing: Bools, series: GappySeries, season: int) -> int:
-    """Steps that let a network see two seasons, and twice as much as most gaps hide."""
+    """Return steps that show a network two seasons, and twice as much as most gaps hide."""
     longest = int(series.lengths.max())
     if longest <= LARGEST_WHOLE:
         return longest
