@@ -60,7 +60,7 @@ class Calendar:
             if (origin.tz is None) != (times.tz is None):
                 got = "times " + ("without a zone" if times.tz is None else f"of zone {times.tz}")
                 raise ValueError(problem(caller, "the index of X", got, "times as those of fit"))
-            origin = origin.tz_convert(times.tz)
+            origin = origin if times.tz is None else origin.tz_convert(times.tz)
         positions = self.frequency.positions(times, origin.repeat(len(times)))
         astray = np.flatnonzero(positions == OFF_GRID)
         if len(astray):

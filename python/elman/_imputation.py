@@ -21,7 +21,7 @@ from elman._spread import Spread, fitted_spread
 from elman._training import TrainingState
 
 ROWS_PER_BLOCK = 2**15
-ROWS_OF_HIDDEN_VALUES = 2**14
+ROWS_OF_HIDDEN_VALUES, MOST_TIMES_HIDDEN = 2**14, 16
 WARMUP = 1 / 30
 PARAMETER_AVERAGE = 0.99
 
@@ -173,12 +173,14 @@ class ImputationTraining:
     caller: str
 
     def __post_init__(self) -> None:
-        offsets = self.series.offsets
         self._values = self.model.scaled(self.series.values)
-        is_row = ~np.isnan(self._values).all(axis=1)
-        is_drawn = np.add.reduceat(is_row, offsets[:-1], dtype=np.int64) > 0
-        state = self.model.training
-        self._draws = PieceDraws(offsets, self.model.window, is_drawn, state.random_state)
+        has_value = np.asarray(~np.isnan(self._values).all(axis=1))
+        self._draws = PieceDraws(
+            self.series.offsets,
+            self.model.window,
+            has_value,
+            self.model.training.random_state,
+        )
 
     def run(
         self,
@@ -234,7 +236,8 @@ class ImputationTraining:
 
     def _hidden_values(self) -> tuple[Fills, Rows, Array, Bools]:
         """Draw many windows without their hidden values; positions, values, which are hidden."""
-        pieces, is_hidden = self._draw(max(1, ROWS_OF_HIDDEN_VALUES // self.model.window))
+        n_rows = min(ROWS_OF_HIDDEN_VALUES, MOST_TIMES_HIDDEN * len(self._values))
+        pieces, is_hidden = self._draw(max(1, n_rows // self.model.window))
         values = self._values[pieces.rows]
         fills = Fills(np.where(is_hidden, values.dtype.type(np.nan), values), pieces.offsets)
         return fills, self.series.positions[pieces.rows], values, is_hidden

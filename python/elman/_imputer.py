@@ -183,8 +183,9 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
     mean in `fit`, and the network corrects it by the other channels and the season.
 
     Standard deviations are told by the errors on hidden values: how they grow with the distance to
-    observed values on both sides and with the disagreement of simple fills, fitted on windows of X
-    in `fit`. They are too small for series that behave otherwise than those.
+    observed values on both sides and with the disagreement of simple fills, and by which channels
+    are observed beside them; fitted on windows of X in `fit`, such that about 68 and 95 % of the
+    errors lie within one and two of them. They are too small for series that behave otherwise.
 
     References
     ----------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +77,6 @@ def covering_pieces(offsets: Rows, window: int) -> Pieces:
     return Pieces(starts, np.repeat(np.minimum(lengths, window), n_pieces))
 
 
-@dataclass
 class PieceDraws:
     """Draws pieces that begin anywhere, long series as much more often as they are longer.
 
@@ -87,30 +86,43 @@ class PieceDraws:
         Where each series begins, and the end of the last.
     window : int
         Rows of a piece at most.
-    is_drawn : ndarray of shape (n_series,)
-        Whether anything of a series is drawn.
+    has_value : ndarray of shape (n_rows,)
+        Whether a row has a value; every piece has such a row.
     random_state : RandomState
         Draws.
     """
 
-    offsets: Rows
-    window: int
-    is_drawn: NDArray[np.bool_]
-    random_state: np.random.RandomState
-    _queue: Rows = field(default_factory=lambda: np.zeros(0, np.int64), init=False)
+    def __init__(
+        self,
+        offsets: Rows,
+        window: int,
+        has_value: NDArray[np.bool_],
+        random_state: np.random.RandomState,
+    ) -> None:
+        self.random_state = random_state
+        self._offsets, self._window = offsets, window
+        self._rows = np.flatnonzero(has_value)
+        # Where the rows with values of each series begin among all of them.
+        self._row_offsets = np.searchsorted(self._rows, offsets)
+        turns = np.where(np.diff(self._row_offsets) > 0, -(-np.diff(offsets) // window), 0)
+        self._turns = np.repeat(np.arange(len(turns)), turns)
+        self._queue = np.zeros(0, np.int64)
 
     def draw(self, n_pieces: int) -> Pieces:
-        """Draw so many pieces; each series has its turn before any has it again."""
-        lengths = np.diff(self.offsets)
-        turns = np.where(self.is_drawn, -(-lengths // self.window), 0)
-        of_series = np.repeat(np.arange(len(lengths)), turns)
+        """Draw so many pieces; each series has its turns before any has more of them."""
         while len(self._queue) < n_pieces:
-            self._queue = np.append(self._queue, self.random_state.permutation(of_series))
+            self._queue = np.append(self._queue, self.random_state.permutation(self._turns))
         series, self._queue = self._queue[:n_pieces], self._queue[n_pieces:]
-        sizes = np.minimum(lengths[series], self.window)
-        room = lengths[series] - sizes + 1
-        within = (self.random_state.random_sample(n_pieces) * room).astype(np.int64)
-        return Pieces(self.offsets[series] + within, sizes)
+        row = self._rows[self._uniform(self._row_offsets[series], self._row_offsets[series + 1])]
+        begin, end = self._offsets[series], self._offsets[series + 1]
+        sizes = np.minimum(end - begin, self._window)
+        starts = self._uniform(np.maximum(begin, row - sizes + 1), np.minimum(row, end - sizes) + 1)
+        return Pieces(starts, sizes)
+
+    def _uniform(self, low: Rows, high: Rows) -> Rows:
+        """Draw integers from low on and below high."""
+        share = self.random_state.random_sample(len(low))
+        return low + (share * (high - low)).astype(np.int64)
 
 
 def joined(estimates: Array, pieces: Pieces, n_rows: int) -> Array:

@@ -11,7 +11,7 @@ from elman._fills import Fills, Rows, seasonal_waves
 from elman._gaps import Bools
 
 N_PASSES = 3
-PENALTY = 10.0
+PENALTY = 1.0
 """Of the squares of coefficients, in values."""
 
 
@@ -132,4 +132,4 @@ def _off_the_line(fills: Fills, signals: Array, rows: Rows, channel: int) -> Arr
     before, after, share = (end[rows, channel] for end in fills.ends)
     line = signals[before] + share[:, None] * (signals[after] - signals[before])
     line[fills.is_empty[rows, channel]] = 0
-    return (signals[rows] - line).astype(np.float64)
+    return np.asarray(signals[rows] - line, dtype=np.float64)
