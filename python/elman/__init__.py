@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from elman._count_ratios import CountRatioEncoder
     from elman._files import load, save
     from elman._forecaster import RNNForecaster
+    from elman._imputation_display import ImputationDisplay
+    from elman._imputer import RNNImputer
     from elman._linear import LinearForecaster
     from elman._naive import NaiveForecaster
     from elman._scaler import SequenceScaler
@@ -36,6 +38,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "ImputationDisplay",
     "LinearForecaster",
     "ModelCorruptError",
     "ModelFileError",
@@ -44,6 +47,7 @@ __all__ = [
     "NaiveForecaster",
     "RNNClassifier",
     "RNNForecaster",
+    "RNNImputer",
     "RNNRegressor",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
@@ -64,6 +68,8 @@ _LATER = {
     "LinearForecaster": "elman._linear",
     "NaiveForecaster": "elman._naive",
     "RNNForecaster": "elman._forecaster",
+    "ImputationDisplay": "elman._imputation_display",
+    "RNNImputer": "elman._imputer",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",
