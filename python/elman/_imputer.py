@@ -289,7 +289,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         self, training: ImputationTraining, settings: dict[str, Any], observer: FitObserver
     ) -> ImputationModel:
         name = type(self).__name__
-        with progress(settings["verbose"], settings["max_iter"], name, "mini-batch") as show:
+        with progress(settings["verbose"], settings["max_iter"], name, unit="mini-batch") as show:
 
             def after_update(model: Any) -> bool:
                 show(model.training)
