@@ -79,7 +79,7 @@ class Calibration:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
             got = f"a rare one for {n_fewest} errors on the training data"
             expected = f"{n_wanted} errors: the largest one stands in"
-            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=4)
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=5)
         offsets = np.array([_quantiles(errors, levels) for errors in self.errors])
         units = _units(panel, series, stops, self.season_length)
         return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
