@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from elman import LinearForecaster, NaiveForecaster, RNNForecaster
+from elman import LinearForecaster, RNNForecaster
 
 # What sktime, and what it imports, will do otherwise one day is no error of ours.
 with warnings.catch_warnings():
