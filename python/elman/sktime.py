@@ -75,12 +75,13 @@ class SktimeForecaster(BaseForecaster):
         "capability:update": True,
     }
 
-    # The adapter keeps the data in the kind that its forecaster reads.
+    # The adapter keeps the data itself, so that updates go on without this.
     _config: ClassVar[dict[str, Any]] = {"remember_data": False}
 
     def __init__(self, forecaster: Forecaster | None = None) -> None:
         self.forecaster = forecaster
         super().__init__()
+        self._y = self._X = None  # which sktime fills if it is told to remember the data
 
     def _fit(self, y: Any, X: Any, fh: Any) -> SktimeForecaster:
         forecaster = RNNForecaster() if self.forecaster is None else clone(self.forecaster)
