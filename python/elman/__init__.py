@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
     from elman._files import load, save
+    from elman._forecast_display import ForecastDisplay
     from elman._forecaster import RNNForecaster
     from elman._imputation_display import ImputationDisplay
     from elman._imputer import RNNImputer
     from elman._linear import LinearForecaster
+    from elman._loss_curve_display import LossCurveDisplay
     from elman._naive import NaiveForecaster
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
@@ -38,8 +40,10 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "ForecastDisplay",
     "ImputationDisplay",
     "LinearForecaster",
+    "LossCurveDisplay",
     "ModelCorruptError",
     "ModelFileError",
     "ModelLimitError",
@@ -65,7 +69,9 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "ForecastDisplay": "elman._forecast_display",
     "LinearForecaster": "elman._linear",
+    "LossCurveDisplay": "elman._loss_curve_display",
     "NaiveForecaster": "elman._naive",
     "RNNForecaster": "elman._forecaster",
     "ImputationDisplay": "elman._imputation_display",

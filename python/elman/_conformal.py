@@ -78,7 +78,7 @@ class Calibration:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
             got = f"levels that need {n_wanted} errors on the training data"
             expected = f"levels that {n_fewest} errors tell: the largest one stands in"
-            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=4)
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=5)
         sides = np.sign(levels - 0.5)
         offsets = np.array([sides * _bounds(errors, coverage) for errors in self.errors])
         units = _units(panel, series, stops, self.season_length)

@@ -434,13 +434,27 @@ class BaseForecaster(BaseEstimator):
         point = None
         if panel.form.layout == "long" or not self._has_quantiles():
             point = self._forecast(panel, horizon, future, None)
-        if point is None or self._has_quantiles():
-            quantiles = np.sort(self._forecast(panel, horizon, future, levels), axis=2)
-        else:
-            every = np.arange(len(panel))
-            calibration = self._calibration(horizon, caller)
-            quantiles = calibration.quantiles(panel, every, panel.lengths, point, levels, caller)
+        quantiles = self._quantiles(panel, horizon, future, levels, point, caller)
         return give_back(panel, quantiles, labels, point)
+
+    def _quantiles(
+        self,
+        panel: Panel,
+        horizon: int,
+        future: Floats | None,
+        levels: Floats,
+        point: Floats | None,
+        caller: str,
+    ) -> Floats:
+        """Forecast quantiles, (n_series, horizon, n_quantiles), the forecaster's own if it has any.
+
+        Otherwise they are the forecasts, ``point``, with the quantiles of their errors.
+        """
+        if point is None or self._has_quantiles():
+            return np.sort(self._forecast(panel, horizon, future, levels), axis=2)
+        every = np.arange(len(panel))
+        calibration = self._calibration(horizon, caller)
+        return calibration.quantiles(panel, every, panel.lengths, point, levels, caller)
 
     def _calibration(self, horizon: int, caller: str) -> Calibration:
         """Errors on the last part of the training data, of a model fitted to what is before."""

@@ -169,8 +169,6 @@ def _add_interval(
 
 def _picture(model: Any, history: dict[str, Any], coverage: float, path: str) -> Any:
     """Return a function that draws history, forecast and interval to an open file."""
-    if not hasattr(elman, "ForecastDisplay"):
-        raise CommandError(f"--plot: elman {elman.__version__} has no ForecastDisplay yet", USAGE)
     _, dot, ending = path.rpartition(".")
 
     def draw(file: Any) -> None:

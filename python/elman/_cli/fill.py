@@ -9,7 +9,7 @@ import numpy as np
 
 import elman
 from elman._calendar import OFF_GRID, Integers, check_order, read_times, tell_frequency
-from elman._cli.errors import DATA, USAGE, CommandError, shown
+from elman._cli.errors import DATA, CommandError, shown
 from elman._cli.roles import Roles
 from elman._cli.table import Table
 
@@ -51,8 +51,6 @@ def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbo
         grid = np.full((places[-1] + 1, values.shape[1]), np.nan)
         grid[places] = values[rows]
         grids.append(grid)
-    if not hasattr(elman, "RNNImputer"):
-        raise CommandError(f"impute: elman {elman.__version__} has no RNNImputer yet", USAGE)
     imputer = elman.RNNImputer(
         layout="series" if len(grids) == 1 else "sequences",
         season_length=season,
