@@ -1,6 +1,7 @@
 """RNNForecaster: what it reads of series, what it settles, and what it keeps."""
 
 import pickle
+import time
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from elman import DivergenceError, NaiveForecaster, RNNForecaster
 from elman._forecast.candidates import candidates, defaults
 from elman._forecast.history import neighbours
+from elman._forecast.network import train_all
 from elman.datasets import load_air_passengers
 from sklearn.base import clone
 
@@ -194,6 +196,24 @@ def test_a_fit_that_fails_leaves_the_forecaster_as_it_was():
     with pytest.raises(DivergenceError, match="learning_rate_init"):
         model.fit(y)
     np.testing.assert_array_equal(model.predict(), before)
+
+
+def test_networks_beside_one_that_fails_end_at_their_next_report():
+    class Course:
+        n_reports = 0
+
+        def run(self, seed, n_threads, report):
+            if seed == 0:
+                raise DivergenceError("the first one")
+            for _ in range(2000):
+                report(1, 0.0)
+                self.n_reports += 1
+                time.sleep(0.005)
+
+    course = Course()
+    with pytest.raises(DivergenceError, match="the first one"):
+        train_all(course, [0, 1], 2, lambda n_updates, loss: None)
+    assert course.n_reports < 2000
 
 
 def test_logarithms_refuse_a_later_history_that_has_none():

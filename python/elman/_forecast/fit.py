@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, problem
 from elman._forecast import settle
 from elman._forecast.candidates import defaults, fits
@@ -18,20 +19,15 @@ from elman._forecast.origins import Origins, held_out_origins, origins_within
 from elman._forecast.plan import Plan
 from elman._forecast.series import Series
 from elman._network import build, layer_sizes
+from elman._regression import LOSSES as REGRESSION_LOSSES
 
 LOSSES = {
-    "absolute_error": "absolute",
-    "squared_error": "squared",
-    "huber": "huber",
-    "quantile": "quantile",
-    "gaussian_nll": "gaussian",
+    **REGRESSION_LOSSES,
     "student_t_nll": "student_t",
-    "poisson": "poisson",
     "negative_binomial_nll": "negative_binomial",
 }
 SHARPNESS = 3.0
 MOST_HELD_OUT = 3000
-LARGEST_SEED = 2**31 - 1
 
 
 def fit_model(
@@ -138,10 +134,9 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         chosen = chosen or (("mean", 1),)
     strategy = settings["strategy"]
     is_decoding = strategy == "seq2seq"
-    told = segment if strategy == "recursive" else horizon
     covariates, past, static = map(_units, (series.covariates, series.past, series.static))
     return Plan(
-        horizon=min(told, horizon) if strategy == "recursive" else horizon,
+        horizon=min(segment, horizon) if strategy == "recursive" else horizon,
         window=window,
         segment_length=segment,
         season_lengths=strong or seasons,
@@ -162,7 +157,6 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         past_scale=past[1],
         static_mean=static[0],
         static_scale=static[1],
-        stride=min(told, horizon),
     )
 
 
@@ -244,15 +238,14 @@ def _origins(
 ) -> tuple[Origins, Origins | None]:
     """Origins to train from, and those whose forecasts tell which updates were the best."""
     lengths = series.lengths
-    none = np.zeros_like(lengths)
-    held_out = none
+    held_out = np.zeros_like(lengths)
     if settings["early_stopping"]:
         share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
         held_out = np.maximum(share, plan.horizon)
     left = lengths - held_out
     step = settings["origin_step"]
     if step == "auto":
-        step = settle.phase_of(left, plan.horizon, plan.window, _mixed_seasons(plan))
+        step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
     weights = settings["series_weights"]
     origins = origins_within(
         history,
@@ -272,7 +265,3 @@ def _origins(
         history, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
     )
     return origins, validation
-
-
-def _mixed_seasons(plan: Plan) -> tuple[int, ...]:
-    return tuple(sorted({m for _, m in plan.candidates if m > 1}))

@@ -80,9 +80,9 @@ class ForecastModel:
         plan, told = self.plan, self.plan.distribution
         series = np.arange(history.n_series)
         forecasts = []
-        for done in range(0, horizon, plan.stride):
+        for done in range(0, horizon, plan.horizon):
             origins = history.ends - horizon + done
-            n = min(plan.stride, horizon - done)
+            n = min(plan.horizon, horizon - done)
             window = plan.cut(history, series, origins)
             outputs = forward(network, member.parameters, plan, history, window, n_threads)
             outputs = outputs[:, :, :n]

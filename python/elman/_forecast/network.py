@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman import _core
+from elman._estimator import LARGEST_SEED
 from elman._exceptions import DivergenceError, problem
 from elman._forecast.history import History
 from elman._forecast.origins import Origins
 from elman._forecast.plan import Plan
 from elman._forecast.window import Window
+from elman._network import named_parameters
 
 UPDATES_A_REPORT = 20
 """Updates for which windows are cut at once: memory for some megabytes, and a pause to report."""
@@ -84,10 +87,10 @@ class Course:
         network = _core.Network(**self.architecture)
         trainer = _core.Trainer(
             network,
-            start(network, int(random_state.randint(2**31 - 1))),
+            start(network, int(random_state.randint(LARGEST_SEED))),
             **self.options,
             **self.plan.mixture,
-            seed=int(random_state.randint(2**31 - 1)),
+            seed=int(random_state.randint(LARGEST_SEED)),
             total_steps=self.n_updates,
             n_threads=n_threads,
         )
@@ -99,18 +102,13 @@ class Course:
             n = min(UPDATES_A_REPORT, self.n_updates - done)
             losses.append(self._train(trainer, n, random_state, len(losses) + 1))
             if validate is not None:
-                validations.append(validate(self._current(trainer)))
+                validations.append(validate(trainer.parameters))
                 if validations[-1] < best:
-                    best, best_parameters = validations[-1], self._current(trainer)
+                    best, best_parameters = validations[-1], trainer.parameters
             report(n, losses[-1])
-        parameters = self._current(trainer) if best_parameters is None else best_parameters
+        parameters = trainer.parameters if best_parameters is None else best_parameters
         parameters.flags.writeable = False
         return Member(parameters, tuple(losses), tuple(validations))
-
-    def _current(self, trainer: Any) -> Parameters:
-        is_averaged = self.options.get("parameter_average", 0.0) > 0.0
-        parameters: Parameters = trainer.average if is_averaged else trainer.parameters
-        return parameters
 
     def _train(
         self, trainer: Any, n_updates: int, random_state: np.random.RandomState, number: int
@@ -162,22 +160,37 @@ class Course:
 def start(network: Any, seed: int) -> Parameters:
     """Return the parameters with which training begins."""
     parameters: Parameters = network.initialize(seed)
-    for name, shape, offset in network.parameters:
-        if name == "head.W":
-            parameters[offset : offset + shape[0] * shape[1]] *= START_OF_HEAD
+    named_parameters(network, parameters)["head.W"] *= START_OF_HEAD
     return parameters
 
 
 def train_all(
     course: Course, seeds: list[int], n_threads: int, report: Report
 ) -> tuple[Member, ...]:
-    """Train the members of an ensemble, side by side where there are threads for it."""
+    """Train the members of an ensemble, side by side where there are threads for it.
+
+    Where one fails, or somebody interrupts, the others end at their next report.
+    """
     n_at_once = min(n_threads, len(seeds))
     if n_at_once == 1:
         return tuple(course.run(seed, n_threads, report) for seed in seeds)
+    is_over = threading.Event()
+
+    def report_while_wanted(n_updates: int, loss: float) -> None:
+        if is_over.is_set():
+            raise CancelledError
+        report(n_updates, loss)
+
     with ThreadPoolExecutor(n_at_once) as pool:
-        runs = [pool.submit(course.run, seed, n_threads // n_at_once, report) for seed in seeds]
-        return tuple(run.result() for run in runs)
+        runs = [
+            pool.submit(course.run, seed, n_threads // n_at_once, report_while_wanted)
+            for seed in seeds
+        ]
+        try:
+            return tuple(run.result() for run in runs)
+        except BaseException:
+            is_over.set()
+            raise
 
 
 def forward(

@@ -24,7 +24,7 @@ class Plan:
     Parameters
     ----------
     horizon, window, segment_length : int
-        Times that are forecast, looked at, and read at one step of the network.
+        Times that are forecast at once, looked at, and read at one step of the network.
     season_lengths : tuple of int
         The shortest first; empty without any.
     transform, centre, scale : str or None
@@ -48,8 +48,6 @@ class Plan:
         Of the quantiles that are put out with the loss "quantile".
     covariate_mean, covariate_scale, past_mean, past_scale, static_mean, static_scale : ndarray
         Units of the covariates.
-    stride : int
-        Times that are forecast at once; those behind them follow from these.
     """
 
     horizon: int
@@ -73,13 +71,16 @@ class Plan:
     past_scale: Floats
     static_mean: Floats
     static_scale: Floats
-    stride: int
 
     @property
     def least_length(self) -> int:
         """Values that a series must have to be forecast; before them its first one is read."""
-        seasons = [m for _, m in self.candidates if m > 1]
-        return max(seasons, default=min(self.segment_length, self.window))
+        return max(self.mixed_seasons, default=min(self.segment_length, self.window))
+
+    @property
+    def mixed_seasons(self) -> tuple[int, ...]:
+        """Seasons of the candidates, the shortest first."""
+        return tuple(sorted({m for _, m in self.candidates if m > 1}))
 
     @property
     def n_read(self) -> int:
