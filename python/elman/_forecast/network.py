@@ -26,7 +26,7 @@ START_OF_HEAD = 0.1
 """What the start of the head is multiplied with: a first forecast is the mean of the candidates."""
 ROWS_A_PASS = 4096
 
-Parameters = NDArray[np.float32]
+Parameters = NDArray[Any]
 Report = Callable[[int, float], None]
 
 
