@@ -82,8 +82,7 @@ public:
                        tape.h.rows(), batch.row(step_at(batch, i), 0));
         if constexpr (Cell::has_cell_state)
             write_rows(shard, lanes.c.data() + batch.n_steps() * n_units() * lanes.stride,
-                       lanes.stride, tape.c.rows(),
-                       tape.training ? batch.row(step_at(batch, batch.n_steps() - 1), 0) : 0);
+                       lanes.stride, tape.cells.last(batch, 0, this->shape_.reverse), 0);
     }
 
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,

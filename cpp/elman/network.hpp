@@ -381,9 +381,9 @@ public:
         for_each_state([&](Index l, Index d, const State& state) {
             const Tape<T>& tape = at(workspace.tapes, l, d);
             for (Index s = shard.begin; s < shard.end; ++s) {
-                const bool is_one_a_sequence = state.is_cell_state && !tape.training;
-                const Index row = is_one_a_sequence ? s : last_row(workspace.batch, s, d);
-                const T* const from = (state.is_cell_state ? tape.c : tape.h).row(row);
+                const T* const from = state.is_cell_state
+                                          ? tape.cells.last(workspace.batch, s, d == 1).data
+                                          : tape.h.row(last_row(workspace.batch, s, d));
                 std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
             }
         });
