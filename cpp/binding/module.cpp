@@ -1,5 +1,6 @@
 #include <pybind11/pybind11.h>
 
+#include "binding/decoding.hpp"
 #include "binding/predictor.hpp"
 #include "binding/seq2seq.hpp"
 #include "binding/trainer.hpp"
@@ -10,4 +11,5 @@ PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
     elman::binding::register_predictor(module);
     elman::binding::register_trainer(module);
     elman::binding::register_seq2seq(module);
+    elman::binding::register_decoding(module);
 }
