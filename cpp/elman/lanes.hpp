@@ -178,6 +178,10 @@ private:
     // From rows of sequences to lanes and back.
     static void read_rows(Range shard, const Rows<const T>& rows, Index first_row, T* to,
                           Index stride) {
+        if (rows.stride == 1) {
+            std::copy_n(rows.row(first_row + shard.begin), shard.size(), to + shard.begin);
+            return;
+        }
         for (Index k = 0; k < rows.width; ++k)
             for (Index s = shard.begin; s < shard.end; ++s)
                 to[k * stride + s] = rows.row(first_row + s)[k];

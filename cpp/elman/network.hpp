@@ -76,7 +76,7 @@ struct Workspace {
     bool is_shared = false;  // the shards of a pass that is not training go to several threads
     Dropout dropout;
     Batch batch;
-    std::array<std::vector<Run>, 2> runs;
+    RecurrentRuns runs;
     TokenRows<T> tokens;
     Matrix<T> x;
     Matrix<T> dx;                           // where an embedding or a decay stands before
@@ -251,9 +251,7 @@ public:
         workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
         if (workspace.training) {
             workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
-            for (const bool reverse : {false, true})
-                workspace.runs[std::size_t(reverse)] =
-                    recurrent_runs(batch, reverse, initial_state != nullptr);
+            workspace.runs.assign(batch, initial_state != nullptr);
         }
         set_initial_states(workspace, initial_state);
     }
@@ -350,7 +348,7 @@ public:
                 const Index n_blocks = direction(l, d).n_blocks();
                 direction(l, d).gradient(
                     {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
-                    layer_inputs(workspace, l), workspace.runs[std::size_t(d)], pass,
+                    layer_inputs(workspace, l), workspace.runs.of_direction(d), pass,
                     at(workspace.tapes, l, d), gradient, control);
                 return;
             }

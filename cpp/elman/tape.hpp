@@ -133,7 +133,7 @@ inline std::vector<Run> all_rows(const Batch& batch) {
 }
 
 // The rows over which dW_hh is summed, in order.
-inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
+inline std::vector<Run> runs_of_states(const Batch& batch, bool reverse, bool with_initial_state) {
     std::vector<Run> runs;
     for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
         if (rows.starts && !with_initial_state) return;
@@ -153,5 +153,23 @@ inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool wi
     });
     return runs;
 }
+
+// The same of either direction, kept for as long as mini-batches look alike.
+class RecurrentRuns {
+public:
+    void assign(const Batch& batch, bool with_initial_state) {
+        if (batch.first == first_ && with_initial_state == with_initial_state_) return;
+        first_ = batch.first;
+        with_initial_state_ = with_initial_state;
+        for (const bool reverse : {false, true})
+            runs_[std::size_t(reverse)] = runs_of_states(batch, reverse, with_initial_state);
+    }
+    const std::vector<Run>& of_direction(Index d) const { return runs_[std::size_t(d)]; }
+
+private:
+    std::vector<Index> first_;
+    bool with_initial_state_ = false;
+    std::array<std::vector<Run>, 2> runs_;
+};
 
 }  // namespace elman
