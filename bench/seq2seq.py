@@ -88,6 +88,7 @@ class Setting:
             for name, shape, offset in self.model.parameters
         }
         self.weights["head.b"][-1] = -30  # nobody stops early
+        self.decoding = _core.Decoding(self.model, self.parameters)
         self.trainer = _core.Seq2SeqTrainer(self.model, self.parameters, loss="multiclass")
         whole = self._network(N_TOKENS, head=True)
         self.one_network = _core.Trainer(whole, whole.initialize(0), loss="multiclass")
@@ -142,8 +143,7 @@ class Setting:
 
     def translate(self, n_calls, n=BATCH_SIZE):
         for _ in range(n_calls):
-            ids, _, _ = self.model.translate(
-                self.parameters,
+            ids, _, _ = self.decoding.translate(
                 self.sources[: n * N_STEPS],
                 self.offsets[: n + 1],
                 stop=N_TOKENS - 1,

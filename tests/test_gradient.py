@@ -41,7 +41,7 @@ def test_dropout(problem, dropout, recurrent_dropout, seed):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("n_steps", [1, 129, 300])
 def test_lengths_around_the_runs_of_the_gradient(cell, n_steps):
-    """Sums over steps go in runs of 128 rows; nothing is lost between them."""
+    """Sums over steps go in runs of 128 rows, cell states in segments of at most 64 steps."""
     name, activation, reset_after = cell
     options = {
         "cell": name,

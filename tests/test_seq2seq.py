@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from elman import _core
 from hypothesis import given
 from hypothesis import strategies as st
 from problems import CELLS, relative_error
@@ -49,8 +50,8 @@ def test_gradient_with_scheduled_sampling(problem, teacher_forcing):
 @given(problem=pair_problems())
 def test_outputs_of_given_inputs(problem):
     targets = problem.targets if problem.decoder["n_tokens"] else None
-    log_p, outputs, shares = problem.core().evaluate(
-        problem.parameters, *problem.sources, problem.inputs, problem.input_offsets, targets
+    log_p, outputs, shares = _core.Decoding(problem.core(), problem.parameters).evaluate(
+        *problem.sources, problem.inputs, problem.input_offsets, targets
     )
     expected = [
         problem.reference.forward(problem.parameters, problem.source(i), problem.steps(i))
@@ -79,10 +80,10 @@ def test_outputs_of_given_inputs(problem):
     length_penalty=st.sampled_from([0.0, 0.6]),
 )
 def test_answers(problem, max_length, beam_width, length_penalty):
-    model, n = problem.core(), len(problem.lengths)
+    model, n = _core.Decoding(problem.core(), problem.parameters), len(problem.lengths)
     if not problem.decoder["n_tokens"]:
         n_values = problem.decoder["n_channels"]
-        values, lengths = model.generate(problem.parameters, *problem.sources, n_steps=max_length)
+        values, lengths = model.generate(*problem.sources, n_steps=max_length)
         for i in range(n):
             expected = decoding.generate(
                 problem.reference, problem.parameters, problem.source(i), max_length, n_values
@@ -92,7 +93,7 @@ def test_answers(problem, max_length, beam_width, length_penalty):
         return
     stop = problem.n_outputs - 1
     options = {"max_length": max_length, "beam_width": beam_width, "length_penalty": length_penalty}
-    ids, ends, scores = model.translate(problem.parameters, *problem.sources, stop=stop, **options)
+    ids, ends, scores = model.translate(*problem.sources, stop=stop, **options)
     for i in range(n):
         tokens, score = decoding.translate(
             problem.reference, problem.parameters, problem.source(i), stop, **options

@@ -118,4 +118,40 @@ private:
     }
 };
 
+// Sequences [begin, begin + size) at step t.
+struct StepRows {
+    Index t, begin, size;
+    Index row;       // of sequence begin at step t
+    bool starts;     // their previous state is the initial one
+    Index previous;  // the row of sequence begin at the step before, in the order of processing
+};
+
+// Calls function(StepRows) for some steps in the order of processing, or against it.
+template <class Function>
+void for_each_step(const Batch& batch, Range shard, Range steps, bool reverse, bool against,
+                   const Function& function) {
+    const Index n_steps = batch.length[std::size_t(shard.begin)];
+    const Index last = std::min(steps.end, n_steps) - 1;
+    for (Index i = steps.begin; i <= last; ++i) {
+        const Index t = reverse != against ? last - (i - steps.begin) : i;
+        const Index end = std::min(shard.end, batch.active(t));
+        const Index previous = reverse ? t + 1 : t - 1;
+        const bool exists = previous >= 0 && previous < n_steps;
+        const Index goes_on =
+            exists ? std::clamp(batch.active(previous), shard.begin, end) : shard.begin;
+        if (goes_on > shard.begin)
+            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
+                              false, batch.row(previous, shard.begin)});
+        if (end > goes_on)
+            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
+    }
+}
+
+// All steps.
+template <class Function>
+void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
+                   const Function& function) {
+    for_each_step(batch, shard, {0, batch.n_steps()}, reverse, against, function);
+}
+
 }  // namespace elman

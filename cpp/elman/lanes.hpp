@@ -82,8 +82,7 @@ public:
                        tape.h.rows(), batch.row(step_at(batch, i), 0));
         if constexpr (Cell::has_cell_state)
             write_rows(shard, lanes.c.data() + batch.n_steps() * n_units() * lanes.stride,
-                       lanes.stride, tape.c.rows(),
-                       tape.training ? batch.row(step_at(batch, batch.n_steps() - 1), 0) : 0);
+                       lanes.stride, tape.cells.last(batch, 0, this->shape_.reverse), 0);
     }
 
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
@@ -179,6 +178,10 @@ private:
     // From rows of sequences to lanes and back.
     static void read_rows(Range shard, const Rows<const T>& rows, Index first_row, T* to,
                           Index stride) {
+        if (rows.stride == 1) {
+            std::copy_n(rows.row(first_row + shard.begin), shard.size(), to + shard.begin);
+            return;
+        }
         for (Index k = 0; k < rows.width; ++k)
             for (Index s = shard.begin; s < shard.end; ++s)
                 to[k * stride + s] = rows.row(first_row + s)[k];

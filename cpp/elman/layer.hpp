@@ -95,8 +95,7 @@ public:
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);
         if constexpr (Cell::has_cell_state) {
-            tape.c.resize(rows, units);
-            tape.memo.resize(rows, units);
+            tape.cells.resize(batch, units, tape.training);
             tape.initial_c.resize(n, units);
         }
         if constexpr (has_gated_state) tape.gated.resize(rows, units);
@@ -145,7 +144,7 @@ public:
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!tape.training && Cell::has_cell_state)
             for (Index s = shard.begin; s < shard.end; ++s)
-                std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.c.row(s));
+                std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.cells.of_sequence(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
             if (tape.fades()) fade_states(rows, tape);
             if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
@@ -154,8 +153,12 @@ public:
                 if constexpr (has_gated_state)
                     forward_phase<1>(some, inputs, weights, tape, control);
             };
-            for_each_run(rows, tape, step,
-                         [&](const StepRows& skipped) { carry_states(skipped, tape); });
+            for_each_run(rows, tape, step, [&](const StepRows& skipped) {
+                carry_states(skipped, tape);
+                carry_cell_states(skipped, tape);
+            });
+            if (Cell::has_cell_state && tape.training)
+                tape.cells.keep_ends(rows, batch, shape_.reverse);
         });
     }
 
@@ -193,7 +196,13 @@ public:
                                 accumulate ? as_const(out) : zeros(), out);
             }
         };
+        Index segment =
+            tape.cells.segment(shape_.reverse ? 0 : batch.length[std::size_t(shard.begin)] - 1);
         for_each_step(batch, shard, shape_.reverse, true, [&](const StepRows& rows) {
+            if (Cell::has_cell_state && tape.cells.segment(rows.t) != segment) {
+                segment = tape.cells.segment(rows.t);
+                repeat_cell_states(batch, shard, segment, tape);
+            }
             for_each_run(rows, tape, step, [&](const StepRows& skipped) {
                 carry_gradients(skipped, dy, dx, accumulate, tape);
             });
@@ -598,31 +607,27 @@ protected:
             }
     }
 
-    static Rows<T> from_row(const Matrix<T>& matrix, Index row) {
-        return {matrix.row(row), matrix.rows().stride, matrix.rows().width};
-    }
-
     // The states a step starts from, sequence by sequence.
     struct Previous {
         Rows<T> h, operand, c;
     };
     Previous previous(const StepRows& rows, const Tape<T>& tape) const {
         const bool takes_initial_c = tape.training && rows.starts;
-        const Index c_row = takes_initial_c || !tape.training ? rows.begin : rows.previous;
-        return {tape.fades() ? from_row(tape.faded, rows.row) : states_before(rows, tape),
+        return {tape.fades() ? tape.faded.from_row(rows.row) : states_before(rows, tape),
                 operand_before(rows, tape),
-                from_row(takes_initial_c ? tape.initial_c : tape.c, c_row)};
+                takes_initial_c ? tape.initial_c.from_row(rows.begin)
+                                : tape.cells.before(rows, shape_.reverse)};
     }
     // As products take them: after recurrent dropout, faded if they fade.
     Rows<T> operand_before(const StepRows& rows, const Tape<T>& tape) const {
-        if (tape.fades()) return from_row(tape.faded_products_with(), rows.row);
+        if (tape.fades()) return tape.faded_products_with().from_row(rows.row);
         if (!tape.has_mask) return states_before(rows, tape);
-        return rows.starts ? from_row(tape.initial_operand, rows.begin)
-                           : from_row(tape.operand, rows.previous);
+        return rows.starts ? tape.initial_operand.from_row(rows.begin)
+                           : tape.operand.from_row(rows.previous);
     }
     // As they are before they fade.
     Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
-        return rows.starts ? from_row(tape.initial_h, rows.begin) : from_row(tape.h, rows.previous);
+        return rows.starts ? tape.initial_h.from_row(rows.begin) : tape.h.from_row(rows.previous);
     }
 
     // Calls kept for runs of rows that are there, skipped for those that are missing.
@@ -645,15 +650,33 @@ protected:
 
     void carry_states(const StepRows& rows, Tape<T>& tape) const {
         const Previous from = previous(rows, tape);
-        const Index first_row = tape_row(rows, tape), n = shape_.n_units;
+        const Index n = shape_.n_units;
         for (Index r = 0; r < rows.size; ++r) {
             std::copy_n(from.h.row(r), n, tape.h.row(rows.row + r));
             if (tape.has_mask)
                 multiply_rows(from.h.row(r), tape.mask.row(rows.begin + r), n,
                               tape.operand.row(rows.row + r));
-            if (Cell::has_cell_state && tape.training)
-                std::copy_n(from.c.row(r), n, tape.c.row(first_row + r));
         }
+    }
+    void carry_cell_states(const StepRows& rows, Tape<T>& tape) const {
+        if (!Cell::has_cell_state || !tape.training) return;
+        const Rows<T> from = previous(rows, tape).c, to = tape.cells.c(rows);
+        for (Index r = 0; r < rows.size; ++r) std::copy_n(from.row(r), shape_.n_units, to.row(r));
+    }
+    // Makes the cell states of a segment of steps, and their memos, anew.
+    void repeat_cell_states(const Batch& batch, Range shard, Index segment, Tape<T>& tape) const {
+        for_each_step(batch, shard, tape.cells.steps(segment, batch), shape_.reverse, false,
+                      [&](const StepRows& rows) {
+                          for_each_run(
+                              rows, tape,
+                              [&](const StepRows& some) {
+                                  for_each_block([&](Index block) {
+                                      forward_units<0, true>(some, block, vectors(block) * V::width,
+                                                             tape);
+                                  });
+                              },
+                              [&](const StepRows& skipped) { carry_cell_states(skipped, tape); });
+                      });
     }
 
     void carry_gradients(const StepRows& rows, const Rows<const T>& dy, const Features<T>& dx,
@@ -728,8 +751,9 @@ protected:
 
     // Views of rows are taken out of the tape before the loops: a store might change the tape
     // itself, for all that the compiler knows. Always inlined: a step of a small layer is short,
-    // and a call that makes all views anew took a tenth of it.
-    template <int phase>
+    // and a call that makes all views anew took a tenth of it. Where a step is repeated, only the
+    // cell's own states are wanted.
+    template <int phase, bool repeats = false>
     [[gnu::always_inline]] void forward_units(const StepRows& rows, Index block, Index width,
                                               Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
@@ -737,14 +761,13 @@ protected:
         const bool has_mask = tape.has_mask, keeps_memo = tape.training;
         const Index first_row = tape_row(rows, tape), stride = gate_row_stride(tape, block);
         const Previous from = previous(rows, tape);
-        const Rows<T> h = from_row(tape.h, rows.row), operand = from_row(tape.operand, rows.row),
-                      mask = from_row(tape.mask, rows.begin), c = from_row(tape.c, first_row),
-                      memo = from_row(tape.memo, first_row),
-                      gated = from_row(tape.gated, first_row);
+        const Rows<T> h = tape.h.from_row(rows.row), operand = tape.operand.from_row(rows.row),
+                      mask = tape.mask.from_row(rows.begin), c = tape.cells.c(rows),
+                      memo = tape.cells.memo(rows), gated = tape.gated.from_row(first_row);
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g)
             gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
-        squash_gates<phase>(gates, rows.size, width, stride, tape);
+        if constexpr (!repeats) squash_gates<phase>(gates, rows.size, width, stride, tape);
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
@@ -755,14 +778,15 @@ protected:
                 step.h_operand = V::load(from.operand.row(r) + unit);
                 if constexpr (Cell::has_cell_state) step.c_previous = V::load(from.c.row(r) + unit);
                 Cell::template forward<phase>(z, step);
-                if (keeps_gates)
-                    for (int g = 0; g < n_gates; ++g)
-                        if (Cell::gates[g].squashing == Squashing::none) z[g].store(gates[g] + at);
-                if constexpr (!is_last) step.gated.store(gated.row(r) + unit);
                 if constexpr (Cell::has_cell_state) {
                     step.c.store(c.row(r) + unit);
                     if (keeps_memo) step.memo.store(memo.row(r) + unit);
                 }
+                if constexpr (repeats) continue;
+                if (keeps_gates)
+                    for (int g = 0; g < n_gates; ++g)
+                        if (Cell::gates[g].squashing == Squashing::none) z[g].store(gates[g] + at);
+                if constexpr (!is_last) step.gated.store(gated.row(r) + unit);
                 if constexpr (is_last) {
                     step.h.store(h.row(r) + unit);
                     if (has_mask)
@@ -779,10 +803,10 @@ protected:
         const bool has_mask = tape.has_mask, has_dy = dy.data != nullptr;
         const Index first_row = tape_row(rows, tape), width = vectors(block) * V::width;
         const Previous from = previous(rows, tape);
-        const Rows<T> h = from_row(tape.h, rows.row), memo = from_row(tape.memo, first_row),
-                      dh = from_row(tape.dh, rows.begin), dc = from_row(tape.dc, rows.begin),
-                      recurrent = from_row(tape.recurrent, rows.begin),
-                      mask = from_row(tape.mask, rows.begin);
+        const Rows<T> h = tape.h.from_row(rows.row), memo = tape.cells.memo(rows),
+                      dh = tape.dh.from_row(rows.begin), dc = tape.dc.from_row(rows.begin),
+                      recurrent = tape.recurrent.from_row(rows.begin),
+                      mask = tape.mask.from_row(rows.begin);
         const Rows<const T> dy_rows{has_dy ? dy.row(rows.row) : nullptr, dy.stride, dy.width};
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;

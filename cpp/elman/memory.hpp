@@ -86,12 +86,12 @@ struct Rows {
 };
 
 // Room for whole registers in each row; a cache line more where rows would otherwise lie a
-// multiple of 256 bytes apart and compete for the same few sets of the cache.
+// multiple of 1024 bytes apart and compete for the same few sets of the cache.
 template <class T>
 inline Index padded_stride(Index width) {
     const Index lanes = Vec<T>::width;
     Index stride = (width + lanes - 1) / lanes * lanes;
-    if (stride * sizeof(T) % 256 == 0) stride += Index(64 / sizeof(T));
+    if (stride * sizeof(T) % 1024 == 0) stride += Index(64 / sizeof(T));
     return stride;
 }
 
@@ -119,6 +119,7 @@ public:
     }
     const Rows<T>& rows() const { return view_; }
     T* row(Index r) const { return view_.row(r); }
+    Rows<T> from_row(Index r) const { return {view_.row(r), view_.stride, view_.width}; }
 
 private:
     Array<T> array_;

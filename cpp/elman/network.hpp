@@ -81,7 +81,7 @@ struct Workspace {
     bool is_shared = false;  // the shards of a pass that is not training go to several threads
     Dropout dropout;
     Batch batch;
-    std::array<std::vector<Run>, 2> runs;
+    RecurrentRuns runs;
     TokenRows<T> tokens;
     Matrix<T> x;
     Matrix<T> dx;                           // where an embedding or a decay stands before
@@ -273,9 +273,7 @@ public:
         if (head_) prepare_head(n_outputs_rows, workspace);
         if (workspace.training) {
             workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
-            for (const bool reverse : {false, true})
-                workspace.runs[std::size_t(reverse)] =
-                    recurrent_runs(batch, reverse, initial_state != nullptr);
+            workspace.runs.assign(batch, initial_state != nullptr);
         }
         set_initial_states(workspace, initial_state);
     }
@@ -382,7 +380,7 @@ public:
                 const Index n_blocks = direction(l, d).n_blocks();
                 direction(l, d).gradient(
                     {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
-                    layer_inputs(workspace, l), workspace.runs[std::size_t(d)], pass,
+                    layer_inputs(workspace, l), workspace.runs.of_direction(d), pass,
                     at(workspace.tapes, l, d), gradient, control);
                 return;
             }
@@ -414,9 +412,9 @@ public:
         for_each_state([&](Index l, Index d, const State& state) {
             const Tape<T>& tape = at(workspace.tapes, l, d);
             for (Index s = shard.begin; s < shard.end; ++s) {
-                const bool is_one_a_sequence = state.is_cell_state && !tape.training;
-                const Index row = is_one_a_sequence ? s : last_row(workspace.batch, s, d);
-                const T* const from = (state.is_cell_state ? tape.c : tape.h).row(row);
+                const T* const from = state.is_cell_state
+                                          ? tape.cells.last(workspace.batch, s, d == 1).data
+                                          : tape.h.row(last_row(workspace.batch, s, d));
                 std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
             }
         });

@@ -372,12 +372,23 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
 template <class T>
 T* pack_panel(const T* b, Index row_stride, Index column_stride, Index depth, Index n_columns,
               int n_vectors, T* panel) {
+    constexpr Index cached_rows = 64;
     const Index width = n_vectors * Vec<T>::width;
-    for (Index k = 0; k < depth; ++k, panel += width) {
-        for (Index c = 0; c < n_columns; ++c) panel[c] = b[k * row_stride + c * column_stride];
-        std::fill(panel + n_columns, panel + width, T(0));
+    if (column_stride == 1) {
+        for (Index k = 0; k < depth; ++k, panel += width)
+            std::fill(std::copy_n(b + k * row_stride, n_columns, panel), panel + width, T(0));
+        return panel;
     }
-    return panel;
+    // Along the columns, a few rows at a time: their elements are neighbours where B is the
+    // transpose of what is packed, and the next row's may lie in the same set of the cache.
+    if (n_columns < width) std::fill_n(panel, depth * width, T(0));
+    for (Index first = 0; first < depth; first += cached_rows) {
+        const Index end = std::min(first + cached_rows, depth);
+        for (Index c = 0; c < n_columns; ++c)
+            for (Index k = first; k < end; ++k)
+                panel[k * width + c] = b[k * row_stride + c * column_stride];
+    }
+    return panel + depth * width;
 }
 
 }  // namespace elman

@@ -1,5 +1,5 @@
 // What passes through time leaves behind: the arrays of one direction of a layer, and the order in
-// which rows of a ragged mini-batch are visited.
+// which the gradient of its weights is summed.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "elman/batch.hpp"
-#include "elman/memory.hpp"
+#include "elman/cell_states.hpp"
 
 namespace elman {
 
@@ -80,7 +79,8 @@ struct Tape {
     Index gate_stride = 0, block_stride = 0;  // between two gates, between blocks of units
     bool has_few_rows = false, sums_ahead = false;
     bool is_shared = false;  // between threads, which are not at the same block of units
-    Matrix<T> h, c, memo, gated;
+    Matrix<T> h, gated;
+    CellStates<T> cells;
     // Of layer normalisation: s^ and dL/dz, laid out as the gates; by row and gate the scale; the
     // gradients of gains and of what is added behind them.
     Array<T> normalized, dz, scales, gain_sums;
@@ -122,34 +122,6 @@ struct Run {
     Index operand_row, row, size;
 };
 
-// Sequences [begin, begin + size) at step t.
-struct StepRows {
-    Index t, begin, size;
-    Index row;       // of sequence begin at step t
-    bool starts;     // their previous state is the initial one
-    Index previous;  // the row of sequence begin at the step before, in the order of processing
-};
-
-// Calls function(StepRows) in the order of processing, or against it.
-template <class Function>
-void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
-                   const Function& function) {
-    const Index n_steps = batch.length[std::size_t(shard.begin)];
-    for (Index i = 0; i < n_steps; ++i) {
-        const Index t = reverse != against ? n_steps - 1 - i : i;
-        const Index end = std::min(shard.end, batch.active(t));
-        const Index previous = reverse ? t + 1 : t - 1;
-        const bool exists = previous >= 0 && previous < n_steps;
-        const Index goes_on =
-            exists ? std::clamp(batch.active(previous), shard.begin, end) : shard.begin;
-        if (goes_on > shard.begin)
-            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
-                              false, batch.row(previous, shard.begin)});
-        if (end > goes_on)
-            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
-    }
-}
-
 // Rows of a run, so that what its sums read fits the first-level cache.
 inline constexpr Index longest_run = 128;
 
@@ -162,7 +134,7 @@ inline std::vector<Run> all_rows(const Batch& batch) {
 }
 
 // The rows over which dW_hh is summed, in order.
-inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool with_initial_state) {
+inline std::vector<Run> runs_of_states(const Batch& batch, bool reverse, bool with_initial_state) {
     std::vector<Run> runs;
     for_each_step(batch, {0, batch.n_sequences()}, reverse, false, [&](const StepRows& rows) {
         if (rows.starts && !with_initial_state) return;
@@ -182,5 +154,23 @@ inline std::vector<Run> recurrent_runs(const Batch& batch, bool reverse, bool wi
     });
     return runs;
 }
+
+// The same of either direction, kept for as long as mini-batches look alike.
+class RecurrentRuns {
+public:
+    void assign(const Batch& batch, bool with_initial_state) {
+        if (batch.first == first_ && with_initial_state == with_initial_state_) return;
+        first_ = batch.first;
+        with_initial_state_ = with_initial_state;
+        for (const bool reverse : {false, true})
+            runs_[std::size_t(reverse)] = runs_of_states(batch, reverse, with_initial_state);
+    }
+    const std::vector<Run>& of_direction(Index d) const { return runs_[std::size_t(d)]; }
+
+private:
+    std::vector<Index> first_;
+    bool with_initial_state_ = false;
+    std::array<std::vector<Run>, 2> runs_;
+};
 
 }  // namespace elman

@@ -7,6 +7,7 @@ from elman import _isa
 isa = _isa.choose()
 _module = importlib.import_module(f"elman._core_{isa}")
 
+Decoding = _module.Decoding
 Diverged = _module.Diverged
 Network = _module.Network
 Predictor = _module.Predictor
@@ -15,4 +16,14 @@ Seq2SeqTrainer = _module.Seq2SeqTrainer
 Trainer = _module.Trainer
 mix = _module.mix
 
-__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Trainer", "isa", "mix"]
+__all__ = [
+    "Decoding",
+    "Diverged",
+    "Network",
+    "Predictor",
+    "Seq2Seq",
+    "Seq2SeqTrainer",
+    "Trainer",
+    "isa",
+    "mix",
+]

@@ -169,9 +169,17 @@ class Seq2Seq:
     def parameters(self) -> list[tuple[str, tuple[int, ...], int]]: ...
     def initialize(self, seed: int) -> Real:
         """Both networks as `Network.initialize`; matrices between them and v Glorot-uniform."""
+
+class Decoding:
+    """An encoder-decoder with weights that are packed once, for many calls.
+
+    Embeddings are read where they are: their part of ``parameters`` must not be changed. Any
+    number of threads may call it at a time.
+    """
+
+    def __init__(self, model: Seq2Seq, parameters: Real) -> None: ...
     def translate(
         self,
-        parameters: Real,
         values: Steps,
         offsets: NDArray[np.int64],
         *,
@@ -187,7 +195,6 @@ class Seq2Seq:
         """
     def generate(
         self,
-        parameters: Real,
         values: Real,
         offsets: NDArray[np.int64],
         *,
@@ -201,7 +208,6 @@ class Seq2Seq:
         """
     def evaluate(
         self,
-        parameters: Real,
         values: Steps,
         offsets: NDArray[np.int64],
         inputs: Steps,  # what the decoder reads at each step

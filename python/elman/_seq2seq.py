@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -106,6 +107,14 @@ class Seq2SeqModel(Model):
     @staticmethod
     def _network_of(architecture: dict[str, Any]) -> Any:
         return network_of(architecture)
+
+    @cached_property
+    def decoding(self) -> _core.Decoding:
+        """The encoder-decoder with its weights packed, which all predictions share."""
+        return _core.Decoding(self.network(), self.parameters)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "decoding"}
 
 
 def network_of(arguments: Mapping[str, Any]) -> _core.Seq2Seq:
@@ -349,12 +358,11 @@ class BaseSeq2Seq(BaseNetworkEstimator):
         )
 
     def _evaluate(
-        self, model: Model, pairs: Pairs, n_threads: int, caller: str, *, with_shares: bool = False
+        self, model: Any, pairs: Pairs, n_threads: int, caller: str, *, with_shares: bool = False
     ) -> tuple[Array, DecoderSteps]:
         """Log-probabilities of given outputs, or instead their shares of attention."""
         steps = model.task.steps(pairs.outputs, model.inputs.dtype, caller, "y")
-        log_p, _, shares = model.network().evaluate(
-            model.parameters,
+        log_p, _, shares = model.decoding.evaluate(
             pairs.sources.values,
             pairs.sources.offsets,
             steps.inputs,

@@ -535,13 +535,13 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         return ValuesTask(mean, scale, len(np.unique(lengths)) > 1)
 
     def _generate(
-        self, model: Model, sources: Any, n_threads: int, caller: str
+        self, model: Any, sources: Any, n_threads: int, caller: str
     ) -> tuple[Array, Array]:
         n_steps = model.n_timesteps
         if model.task.may_stop and self.max_length is not None:
             n_steps = self.max_length
-        values, lengths = model.network().generate(
-            model.parameters, sources.values, sources.offsets, n_steps=n_steps, n_threads=n_threads
+        values, lengths = model.decoding.generate(
+            sources.values, sources.offsets, n_steps=n_steps, n_threads=n_threads
         )
         return model.task.values(values), lengths
 

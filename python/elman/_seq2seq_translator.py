@@ -597,7 +597,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         return TokensTask(*vocabularies)
 
     def _translate(
-        self, model: Model, sources: Any, caller: str
+        self, model: Any, sources: Any, caller: str
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         for name in ("beam_width", "length_penalty", "max_length"):
             rule, value = self._rules[name], getattr(self, name)
@@ -610,8 +610,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         max_length = self.max_length
         if max_length is None:
             max_length = 2 * max(1, model.n_timesteps)
-        numbers, offsets, _ = model.network().translate(
-            model.parameters,
+        numbers, offsets, _ = model.decoding.translate(
             sources.values,
             sources.offsets,
             stop=model.task.stop,
