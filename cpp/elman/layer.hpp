@@ -90,7 +90,7 @@ public:
     void resize(Tape<T>& tape, const Batch& batch) const override {
         const Index n = batch.n_sequences(), units = shape_.n_units;
         const Index rows = tape.training ? batch.n_rows() : n;
-        tape.sums_ahead = n == 1;
+        tape.sums_ahead = n == 1 && batch.n_steps() > 1;
         resize_gates(tape, rows);
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);

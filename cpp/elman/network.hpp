@@ -51,7 +51,7 @@ struct Parameter {
     bool is_matrix() const { return shape.size() == 2; }
 };
 
-// Columns [offset, offset + width) of a row of states.
+// Columns [offset, offset + width) of a row of states; of a layer, or -1 for the decay's.
 struct State {
     std::string name;
     Index layer, width, offset;
@@ -120,6 +120,11 @@ public:
                                             std::to_string(total(widths)) + " inputs and " +
                                             std::to_string(junctions_.back().width()) + " outputs");
             widths.assign(std::size_t(junctions_.back().n_parts()), units);
+        }
+        recurrent_size_ = state_size_;
+        if (decay_) {
+            add_state("decay.last", -1, options_.n_channels, false);
+            add_state("decay.since", -1, options_.n_channels, false);
         }
         const Index features = total(widths);
         if (options_.head) {
@@ -208,17 +213,40 @@ public:
         if (head_) head_->pack(weights, training, packed.head);
     }
 
-    // Makes room for a pass over workspace.batch, with the initial states (n_sequences rows of
-    // state_size, in the caller's order) or zero. One thread.
+    // The row of states from which a sequence starts where no others are given.
+    void start(const T* parameters, T* states) const {
+        std::fill_n(states, recurrent_size_, T(0));
+        if (decay_) decay_->start(parameters, states + recurrent_size_);
+    }
+
+    // Makes ready for a pass over workspace.batch, with the initial states (n_sequences rows of
+    // state_size, in the caller's order) or those of start(). One thread.
     void prepare(const Sequences<T>& sequences, Workspace<T>& workspace,
                  const T* initial_state) const {
+        resize(workspace);
+        begin(sequences, workspace, initial_state);
+    }
+
+    // The two halves of it, for passes over batches of one shape: the room, and what goes in.
+    void begin(const Sequences<T>& sequences, Workspace<T>& workspace,
+               const T* initial_state) const {
+        if (embedding_) prepare_tokens(sequences, workspace);
+        if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
+        if (workspace.training)
+            for (const bool reverse : {false, true})
+                workspace.runs[std::size_t(reverse)] =
+                    recurrent_runs(workspace.batch, reverse, initial_state != nullptr);
+        set_initial_states(workspace, initial_state);
+    }
+    void resize(Workspace<T>& workspace) const {
         const Batch& batch = workspace.batch;
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), n_inputs(), n_inputs());
-        if (decay_) decay_->resize(batch.n_rows(), workspace.training, workspace.decay);
+        if (decay_)
+            decay_->resize(batch.n_rows(), batch.n_sequences(), workspace.training,
+                           workspace.decay);
         if (decay_ && workspace.training) workspace.dx.resize(batch.n_rows(), n_inputs());
-        if (embedding_) prepare_tokens(sequences, workspace);
-        if (skips_missing()) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
+        if (skips_missing()) workspace.is_missing.resize(std::size_t(batch.n_rows()));
         for (auto* matrices :
              {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
@@ -249,13 +277,7 @@ public:
         }
         const Index n_outputs_rows = workspace.per_step ? batch.n_rows() : batch.n_sequences();
         workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
-        if (workspace.training) {
-            workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
-            for (const bool reverse : {false, true})
-                workspace.runs[std::size_t(reverse)] =
-                    recurrent_runs(batch, reverse, initial_state != nullptr);
-        }
-        set_initial_states(workspace, initial_state);
+        if (workspace.training) workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
     }
 
     // The outputs of the sequences of a shard.
@@ -268,7 +290,7 @@ public:
         if (skips_missing()) skip_missing(shard, workspace);
         if (decay_)
             for (Index s = shard.begin; s < shard.end; ++s)
-                decay_->forward(weights.parameters, sequences, workspace.batch, s, workspace.decay,
+                decay_->forward(weights.parameters, workspace.batch, s, workspace.decay,
                                 workspace.x.rows());
         for (Index l = 0; l < n_layers(); ++l) {
             const Features<const T> inputs = layer_inputs(workspace, l);
@@ -387,6 +409,9 @@ public:
                 std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
             }
         });
+        for (Index s = shard.begin; decay_ && s < shard.end; ++s)
+            std::copy_n(workspace.decay.observed.row(s), decay_->state_size(),
+                        state_row(workspace, states, s) + recurrent_size_);
     }
 
 private:
@@ -489,6 +514,11 @@ private:
     }
 
     void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
+        workspace.decay.starts = initial_state == nullptr;
+        for (Index s = 0; decay_ && initial_state != nullptr && s < workspace.batch.n_sequences();
+             ++s)
+            std::copy_n(state_row(workspace, initial_state, s) + recurrent_size_,
+                        decay_->state_size(), workspace.decay.observed.row(s));
         for_each_state([&](Index l, Index d, const State& state) {
             Tape<T>& tape = at(workspace.tapes, l, d);
             Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
@@ -738,7 +768,7 @@ private:
     std::vector<Parameter> parameters_;
     Index n_parameters_ = 0;
     std::vector<State> states_;
-    Index state_size_ = 0;
+    Index state_size_ = 0, recurrent_size_ = 0;  // of a row of states, of the layers' part of it
     std::optional<Embedding<T>> embedding_;
     std::optional<Decay<T>> decay_;
     std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;

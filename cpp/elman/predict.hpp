@@ -9,6 +9,9 @@
 
 namespace elman {
 
+// Sequences that are taken together.
+inline constexpr Index chunk_rows = 96;
+
 // What the prediction of a chunk needs.
 template <class T>
 struct ChunkWorkspace {
@@ -55,13 +58,13 @@ public:
     }
 
     const Network<T>& network() const { return network_; }
+    const NetworkWeights<T>& weights() const { return weights_; }
 
     // outputs: (n_sequences or n_steps, n_outputs) in the caller's order; final_states, unless
     // null: (n_sequences, state_size). Returns whether the system granted fewer threads than were
     // asked for.
     bool predict(const Sequences<T>& sequences, bool per_step, const T* initial_state,
                  Index n_threads, const Control::Check& check, T* outputs, T* final_states) const {
-        constexpr Index chunk_rows = 96;
         const Index n = sequences.n_sequences;
         const Index work = checked_multiply(sequences.n_steps(), network_.multiply_adds());
         Team team(std::min(worthwhile_threads(n_threads, work), n), check);
@@ -88,7 +91,7 @@ private:
         for (Index s = 0; s < members.size(); ++s) {
             T* const to = workspace.states.data() + s * size;
             if (initial_state == nullptr)
-                std::fill_n(to, size, T(0));
+                network_.start(weights_.parameters, to);
             else
                 std::copy_n(initial_state + workspace.chunk.source[std::size_t(s)] * size, size,
                             to);

@@ -12,6 +12,7 @@ Network = _module.Network
 Predictor = _module.Predictor
 Seq2Seq = _module.Seq2Seq
 Seq2SeqTrainer = _module.Seq2SeqTrainer
+Stream = _module.Stream
 Trainer = _module.Trainer
 
-__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Trainer", "isa"]
+__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Stream", "Trainer", "isa"]
