@@ -66,7 +66,7 @@ private:
 };
 
 // One step of each stream, where it is, if that can be: an array as the core wants it, of one
-// stream also without its axis; (first, ids, values); of one stream a number.
+// stream also without its axis, of one channel without that; (first, ids, values); a number.
 template <class T>
 class Step {
 public:
@@ -79,7 +79,7 @@ public:
         : network_(network), n_streams_(n_streams) {
         if (py::isinstance<py::array>(x))
             read(py::reinterpret_borrow<py::array>(x));
-        else if (has_tokens() && py::isinstance<py::tuple>(x))
+        else if (has_tokens() && is_features(x))
             read_features(py::reinterpret_borrow<py::object>(x));
         else if (n_streams == 1)
             read_number(x);
@@ -89,6 +89,10 @@ public:
 
 private:
     bool has_tokens() const { return network_.embedding().has_value(); }
+    static bool is_features(const py::handle& x) {
+        return py::isinstance<py::tuple>(x) && py::len(x) == 3 &&
+               py::isinstance<py::array>(PyTuple_GET_ITEM(x.ptr(), 0));
+    }
 
     void read(const py::array& x) {
         const Index n_channels = has_tokens() ? 1 : network_.options().n_channels;
@@ -173,9 +177,9 @@ py::object step(Stream<T>& stream, const py::handle& x, const py::object& out) {
     } else {
         if (!py::isinstance<py::array_t<T, py::array::c_style>>(out)) return py::none();
         const auto array = py::reinterpret_borrow<py::array>(out);
-        const py::ssize_t ndim = inputs.has_streams_axis ? 2 : 1;
-        if (!array.writeable() || array.ndim() != ndim || array.shape(ndim - 1) != n_outputs ||
-            (ndim == 2 && array.shape(0) != n_streams))
+        const py::ssize_t ndim = array.ndim();
+        if (!array.writeable() || (ndim != 2 && (ndim != 1 || n_streams != 1)) ||
+            array.shape(ndim - 1) != n_outputs || (ndim == 2 && array.shape(0) != n_streams))
             return py::none();
         to = const_cast<T*>(static_cast<const T*>(array.data()));
     }
@@ -253,7 +257,11 @@ void register_stream(py::module_& module) {
             "add",
             [](AnyStream& any, Index n) {
                 require(n >= 0, "n must not be negative");
-                any.visit([&](auto& stream) { stream.add(n); });
+                return any.visit([&](auto& stream) {
+                    const Index n_before = stream.n_streams();
+                    stream.add(n);
+                    return n_before;
+                });
             },
             "n"_a);
 }

@@ -531,7 +531,9 @@ protected:
 
     void normalize_gates(const StepRows& rows, int phase, const PackedWeights<T>& weights,
                          Tape<T>& tape) const {
-        std::vector<UnitsOfRow<T>> sums, normalized;
+        // Kept from one step to the next, which would else begin with allocating them.
+        static thread_local std::vector<UnitsOfRow<T>> sums, normalized;
+        normalized.clear();
         for (int g = 0; g < n_gates; ++g) {
             if (Cell::gates[g].phase != phase) continue;
             const Index place = g * packed_width();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ class CompiledModel:
         self.n_channels = network.n_channels
         self._made_of = (model, method, n_threads)
         self._per_step = per_step
-        self._finish = _finishes(model)[method]
+        self._finish = model.finishes()[method]
         self._keeps_axis = model.targets.has_output_axis or method == "predict_proba"
         self._outputs = _core.Predictor(
             network, model.parameters, per_step=per_step, n_threads=n_threads
@@ -133,8 +132,8 @@ def compile(model: BaseRNN, *, method: str = "predict", n_jobs: int | None = 1) 
         is_vector = fitted.inputs.layout == "vector"
         got = "input='vector'" if is_vector else "sparse matrices of features as input"
         raise ValueError(problem(CALLER, "model", got, "input='sequence', or tokens"))
-    if method not in _finishes(fitted):
-        expected = f"one of {sorted(_finishes(fitted))}"
+    if method not in fitted.finishes():
+        expected = f"one of {sorted(fitted.finishes())}"
         raise ValueError(problem(CALLER, "method", repr(method), expected))
     return CompiledModel(fitted, method, effective_n_threads(n_jobs, CALLER))
 
@@ -145,11 +144,3 @@ def _tokens(X: Any) -> Array:
         expected = "integers, the numbers of tokens"
         raise ValueError(problem(CALLER, "X", f"dtype {array.dtype}", expected))
     return np.clip(array, -1, LARGEST_N_TOKENS) if array.dtype.itemsize > 4 else array
-
-
-def _finishes(model: Model) -> dict[str, Callable[[Array], Array]]:
-    """From the network's outputs to what each method returns."""
-    finishes: dict[str, Callable[[Array], Array]] = {"predict": model.task.predict}
-    if hasattr(model.task, "probabilities"):
-        finishes["predict_proba"] = model.task.probabilities
-    return finishes

@@ -15,4 +15,13 @@ Seq2SeqTrainer = _module.Seq2SeqTrainer
 Stream = _module.Stream
 Trainer = _module.Trainer
 
-__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Stream", "Trainer", "isa"]
+__all__ = [
+    "Diverged",
+    "Network",
+    "Predictor",
+    "Seq2Seq",
+    "Seq2SeqTrainer",
+    "Stream",
+    "Trainer",
+    "isa",
+]

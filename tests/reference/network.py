@@ -41,6 +41,8 @@ class Network:
             for prefix in self.prefixes(k):
                 self._add_direction(prefix, n_inputs, n_units)
             n_inputs = n_units * self.n_parts(k)
+        if self.missing == "decay":
+            self.states += decay.states(self.n_channels)
         if self.head:
             self.parameters += [
                 ("head.W", (n_inputs, self.n_outputs)),
@@ -135,7 +137,8 @@ class Network:
             tape.append((steps, masks))
         is_missing, fading = np.zeros(len(x), bool), np.ones((len(x), 1))
         if self.missing == "decay":
-            x, fading, of_decay = decay.forward(decay.of(arrays), x)
+            observed = None if initial_state is None else initial_state[-2 * self.n_channels :]
+            x, fading, of_decay, observed = decay.forward(decay.of(arrays), x, observed)
             tape.append(of_decay)
         if self.missing == "mask":
             is_missing = np.isnan(x).any(axis=1)
@@ -174,6 +177,8 @@ class Network:
             fading = np.ones((len(x), 1))
             x, of_junction = self._join(k, outputs, x, masks, every_step)
             tape.append(of_junction)
+        if self.missing == "decay":
+            final.append(observed)
         tape.append(x)
         y = x @ arrays["head.W"] + arrays["head.b"] if self.head else x
         return y, np.concatenate(final), tape
