@@ -41,9 +41,8 @@ private:
 
 // Outputs and final states of a ragged batch.
 template <class T>
-py::tuple forward(const Predictor<T>& predictor, const py::object& values,
-                        const py::array& offsets, bool per_step,
-                        const py::object& initial_state, Index n_threads);
+py::tuple forward(const Predictor<T>& predictor, const py::object& values, const py::array& offsets,
+                  bool per_step, const py::object& initial_state, Index n_threads);
 
 void register_predictor(py::module_& module);
 

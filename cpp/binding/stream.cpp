@@ -222,7 +222,9 @@ void register_stream(py::module_& module) {
              "n_streams"_a = 1)
         .def_property_readonly(
             "n_streams",
-            [](AnyStream& any) { return any.visit([](auto& stream) { return stream.n_streams(); }); })
+            [](AnyStream& any) {
+                return any.visit([](auto& stream) { return stream.n_streams(); });
+            })
         .def(
             "step",
             [](AnyStream& any, const py::object& x, const py::object& out) {

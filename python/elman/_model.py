@@ -72,10 +72,8 @@ class Model:
 
     def has_plain_outputs(self) -> bool:
         """Whether the network's outputs are the predictions as they are."""
-        return (
-            self.task.out_activation == "identity"
-            and self.network().n_outputs == self.targets.n_outputs
-        )
+        has_one_for_each: bool = self.network().n_outputs == self.targets.n_outputs
+        return has_one_for_each and self.task.out_activation == "identity"
 
     def with_training(self, training: TrainingState) -> Model:
         """Return this model with the parameters of a training state, in the units of y."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -57,11 +58,11 @@ class Stream:
             or _core.Predictor(network, model.parameters, per_step=True, n_threads=n_threads),
             n_streams=n_streams,
         )
-        self._advance = self._core.step
-        self._finish = None if model.has_plain_outputs() else model.finishes()[method]
-        kind = self._finish and self._finish(np.zeros((1, network.n_outputs), network.dtype))
-        self._n_outputs = network.n_outputs if kind is None else kind.shape[1]
-        self._dtype = np.dtype(network.dtype) if kind is None else kind.dtype
+        self._advance: Callable[..., Any] = self._core.step
+        self._is_plain = model.has_plain_outputs()
+        self._finish = model.finishes()[method]
+        row = self._finish(np.zeros((1, network.n_outputs), network.dtype))
+        self._n_outputs, self._dtype = row.shape[1], row.dtype
 
     def step(self, x_t: Any, out: Array | None = None) -> Array:
         """Take one time step.
@@ -91,13 +92,10 @@ class Stream:
         ValueError
             If x_t or ``out`` does not fit; the state is as it was.
         """
-        if self._finish is not None:
+        if not self._is_plain:
             return self._finished_step(x_t, out)
-        y_t = self._advance(x_t, out)
-        if y_t is None:
-            self._check_out(out)
-            y_t = self._advance(self._read(x_t), out)
-        return y_t
+        y_t: Array | None = self._advance(x_t, out)
+        return self._converted_step(x_t, out) if y_t is None else y_t
 
     @property
     def n_streams(self) -> int:
@@ -176,15 +174,22 @@ class Stream:
 
     def _finished_step(self, x_t: Any, out: Array | None) -> Array:
         self._check_out(out)
-        outputs = self._advance(x_t)
+        outputs: Array | None = self._advance(x_t)
         if outputs is None:
-            outputs = self._advance(self._read(x_t))
-        rows: Array = self._finish(outputs.reshape(-1, self._network.n_outputs))
+            outputs = self._converted_step(x_t, None)
+        rows = self._finish(outputs.reshape(-1, self._network.n_outputs))
         rows = rows[0] if outputs.ndim == 1 else rows
         if out is None:
             return rows
         out[...] = rows
         return out
+
+    def _converted_step(self, x_t: Any, out: Array | None) -> Array:
+        self._check_out(out)
+        y_t: Array | None = self._advance(self._read(x_t), out)
+        if y_t is None:
+            raise RuntimeError("Stream.step: another thread has added or dropped streams meanwhile")
+        return y_t
 
     def _read(self, x_t: Any) -> Any:
         """Convert one step to what the core takes, or say what is wrong with it."""
@@ -197,7 +202,9 @@ class Stream:
         x_t = as_array(x_t, "Stream.step", "x_t")
         if network.n_tokens:
             x_t = self._read_tokens(x_t)
-        shapes = [(n_streams,)] if network.n_tokens else [(n_streams, network.n_channels)]
+        shapes: list[tuple[int, ...]] = [(n_streams, network.n_channels)]
+        if network.n_tokens:
+            shapes = [(n_streams,)]
         shapes += [shape[1:] for shape in shapes if n_streams == 1]
         shapes += [shape[:-1] for shape in shapes if shape[-1:] == (1,) and not network.n_tokens]
         if x_t.shape not in shapes:
@@ -205,8 +212,9 @@ class Stream:
             raise ValueError(problem("Stream.step", "x_t", f"shape {x_t.shape}", expected))
         if not network.n_tokens:
             x_t = cast(x_t, np.dtype(network.dtype), "Stream.step", "x_t")
-            axes = ("stream", "channel")[2 - x_t.ndim :]
-            check_finite(x_t, "Stream.step", "x_t", axes, may_miss=may_miss)
+            rows = x_t.reshape(n_streams, network.n_channels)
+            axes = ("stream", "channel")
+            check_finite(rows, "Stream.step", "x_t", axes, may_miss=may_miss)
         return x_t
 
     def _read_tokens(self, x_t: Array) -> Array:
@@ -244,7 +252,7 @@ class Stream:
     def _numbers(self, which: Any, method: str) -> NDArray[np.int64]:
         n = self.n_streams
         try:
-            return np.arange(n, dtype=np.int64)[which].ravel()
+            return np.atleast_1d(np.arange(n, dtype=np.int64)[which]).ravel()
         except (IndexError, TypeError, ValueError) as error:
             expected = f"numbers of streams from 0 to {n - 1}, a mask of shape ({n},) or a slice"
             got = abbreviated(which)
