@@ -51,14 +51,14 @@ pytestmark = [
 class Compiled:
     """A model's header as a library."""
 
-    def __init__(self, model):
+    def __init__(self, model, level="-O2"):
         has_tokens = model.input == "tokens"
         with tempfile.TemporaryDirectory() as folder:
             elman.to_c(model, Path(folder, "model.h"), prefix="net")
             source = Path(folder, "library.c")
             source.write_text(LIBRARY.format(has_tokens=int(has_tokens)))
             library = Path(folder, "library.so")
-            command = [GCC, *STRICT, "-O1", "-shared", "-fPIC", source, "-o", library, "-lm"]
+            command = [GCC, *STRICT, level, "-shared", "-fPIC", source, "-o", library, "-lm"]
             result = subprocess.run(command, capture_output=True, text=True)
             assert result.returncode == 0, result.stderr
             self.library = ctypes.CDLL(str(library))
@@ -171,10 +171,10 @@ def check(model, X, got, per_step):
 
 
 @settings(max_examples=settings.default.max_examples // 2)
-@given(case=models())
-def test_steps_and_whole_sequences(case):
+@given(case=models(), level=st.sampled_from(["-O0", "-O1", "-O2", "-O3"]))
+def test_steps_and_whole_sequences(case, level):
     model, X = case
-    compiled, per_step = Compiled(model), model._model.targets.per_step
+    compiled, per_step = Compiled(model, level), model._model.targets.per_step
     check(model, X, np.stack([compiled.steps(x) for x in X]), True)
     n_rows = N_STEPS if per_step else 1
     check(model, X, np.stack([compiled.predict(x, N_STEPS, n_rows) for x in X]), per_step)
@@ -258,7 +258,7 @@ def test_a_program_of_two_models(compiler, X, tmp_path):
         pytest.skip(f"{compiler} is not installed")
     classifier, regressor = write_two(X, tmp_path)
     standard = STRICT if compiler == "gcc" else ["-std=c++17", "-x", "c++", *STRICT[1:]]
-    command = [compiler, *standard, "-O2", "main.c", "-o", "main", "-lm"]
+    command = [compiler, *standard, "-O3", "main.c", "-o", "main", "-lm"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     label, y = subprocess.check_output([tmp_path / "main"], text=True).split()

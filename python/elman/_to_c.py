@@ -17,7 +17,8 @@ from elman._exceptions import abbreviated, problem
 from elman._model import Model
 
 CALLER = "elman.to_c"
-PANEL_WIDTH = 4
+PANEL_WIDTHS = (8, 4, 1)
+"""As model_multiply_ takes columns."""
 NUMBERS_IN_A_LINE = 8
 ACTIVATIONS = {
     "tanh": "model_tanh_(z[j])",
@@ -266,8 +267,7 @@ class Header:
         room = ROOM[self.options["cell"]] * max(self.sizes)
         return f"""\
 /* One time step, up to what the head reads. */
-static inline void model_advance_(model_state *state, {self.x}, float *features)
-{{
+static inline void model_advance_(model_state *state, {self.x}, float *features) {{
     float z[{room}];
 {before}{"".join(self._steps_of_layers(inputs, guard))}}}"""
 
@@ -297,22 +297,19 @@ static inline void model_advance_(model_state *state, {self.x}, float *features)
     model_multiply_({self.sizes[-1]}, {self.n_of_head}, features, model_head_W_, y);
 """
         return f"""\
-static inline void model_outputs_(const float *features, float *y)
-{{
+static inline void model_outputs_(const float *features, float *y) {{
 {head}{outputs}}}"""
 
     def _interface(self) -> str:
         last = "    memcpy(state->decay_last, model_decay_mean_, sizeof state->decay_last);\n"
         return f"""\
 /* The start of a sequence. */
-static inline void model_init(model_state *state)
-{{
+static inline void model_init(model_state *state) {{
     memset(state, 0, sizeof *state);
 {last if self.options["missing"] == "decay" else ""}}}
 
 /* The next time step. */
-static inline void model_step(model_state *state, {self.x}, float *y)
-{{
+static inline void model_step(model_state *state, {self.x}, float *y) {{
     float features[{self.sizes[-1]}];
     model_advance_(state, {self.x.split()[-1].strip("*")}, features);
     model_outputs_(features, y);
@@ -339,8 +336,7 @@ static inline void model_step(model_state *state, {self.x}, float *y)
             to = "the y of each step"
         return f"""\
 /* {what}, to {to}. */
-static inline void model_predict({x}, int n_steps, float *y)
-{{
+static inline void model_predict({x}, int n_steps, float *y) {{
     model_state state;
     float features[{self.sizes[-1]}] = {{0.0f}};
     model_init(&state);
@@ -375,10 +371,13 @@ def _c_name(name: str) -> str:
 
 
 def _panels(W: Array) -> Array:
-    """Columns in panels of four, row after row; those that are left over one after the other."""
-    in_panels = W.shape[1] // PANEL_WIDTH * PANEL_WIDTH
-    panels = W[:, :in_panels].reshape(len(W), -1, PANEL_WIDTH).swapaxes(0, 1)
-    return np.concatenate([panels.ravel(), W[:, in_panels:].T.ravel()])
+    """Columns in panels of eight, row after row, and what is left over in narrower ones."""
+    panels, first = [], 0
+    for width in PANEL_WIDTHS:
+        while first + width <= W.shape[1]:
+            panels.append(W[:, first : first + width].ravel())
+            first += width
+    return np.concatenate(panels)
 
 
 def _array(name: str, numbers: Array) -> str:

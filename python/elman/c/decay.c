@@ -6,9 +6,8 @@ static inline float model_fading_(float a) { return a > 0.0f ? model_exp_(-a) : 
    g_h = exp(-max(0, since W_h + b_h)),  h <- g_h h
 
    inputs are the values, then which of them were there. */
-static inline void model_decay_(int n_channels, int n, const float *x, float *last, float *since,
-                                float *h, float *inputs, float *z)
-{
+static inline void model_decay_(int n_channels, int n, const float* x, float* last, float* since,
+                                float* h, float* inputs, float* z) {
     memcpy(z, model_decay_b_h_, (size_t)n * sizeof *z);
     model_multiply_(n_channels, n, since, model_decay_W_h_, z);
     for (int j = 0; j < n; ++j) h[j] *= model_fading_(z[j]);

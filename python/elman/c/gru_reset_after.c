@@ -1,9 +1,8 @@
 /* r, u = sigmoid(x W_x + h W_h + b)
    n    = tanh(x W_xn + b_n + r (h W_hn + b_hn))
    h   <- (1 - u) n + u h */
-static inline void model_layer_(int depth, int n, const model_weights_ *w, const float *x,
-                                float *h, float *z)
-{
+static inline void model_layer_(int depth, int n, const model_weights_* w, const float* x, float* h,
+                                float* z) {
     float *const r = z, *const u = z + n, *const of_state = z + 2 * n, *const of_input = z + 3 * n;
     model_start_(3 * n, w->b_h, z);
     model_multiply_(depth, 3 * n, x, w->W_xh, z);

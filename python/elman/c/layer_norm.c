@@ -1,13 +1,11 @@
 /* Sums start from zero, since the bias comes after normalisation. */
-static inline void model_start_(int n, const float *b, float *z)
-{
+static inline void model_start_(int n, const float* b, float* z) {
     (void)b;
     for (int j = 0; j < n; ++j) z[j] = 0.0f;
 }
 
 /* Layer normalisation of each gate: z = g (s - mean(s)) / sqrt(var(s) + 1e-5) + b */
-static inline void model_normalize_(int n_gates, int n, const float *g, const float *b, float *z)
-{
+static inline void model_normalize_(int n_gates, int n, const float* g, const float* b, float* z) {
     for (int gate = 0; gate < n_gates; ++gate, z += n, g += n, b += n) {
         float mean = 0.0f, variance = 0.0f, scale;
         for (int j = 0; j < n; ++j) mean += z[j];

@@ -1,9 +1,8 @@
 /* i, f, o = sigmoid(x W_x + h W_h + b),  g = tanh(x W_xg + h W_hg + b_g)
    c      <- f c + i g
    h      <- o tanh(c) */
-static inline void model_layer_(int depth, int n, const model_weights_ *w, const float *x,
-                                float *h, float *c, float *z)
-{
+static inline void model_layer_(int depth, int n, const model_weights_* w, const float* x, float* h,
+                                float* c, float* z) {
     const float *const i = z, *const f = z + n, *const g = z + 2 * n, *const o = z + 3 * n;
     model_start_(4 * n, w->b_h, z);
     model_multiply_(depth, 4 * n, x, w->W_xh, z);

@@ -3,9 +3,8 @@
 
    k is made of exp(s) / f and exp(s) / i with s = min(i's sum, f's sum, 0), of which one is not
    small, however far both gates are shut. */
-static inline void model_layer_(int depth, int n, const model_weights_ *w, const float *x,
-                                float *h, float *z)
-{
+static inline void model_layer_(int depth, int n, const model_weights_* w, const float* x, float* h,
+                                float* z) {
     model_start_(3 * n, w->b_h, z);
     model_multiply_(depth, 3 * n, x, w->W_xh, z);
     model_normalize_(3, n, w->g_h, w->b_h, z);
