@@ -88,8 +88,14 @@ template py::tuple forward(const Predictor<double>&, const py::object&, const py
 void register_predictor(py::module_& module) {
     using namespace py::literals;
     py::class_<AnyPredictor, std::shared_ptr<AnyPredictor>>(module, "Predictor")
-        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool, Index>(), "network"_a,
-             "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1)
+        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool, Index,
+                      const std::string&>(),
+             "network"_a, "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1,
+             "storage"_a = "full")
+        .def_property_readonly("n_bytes",
+                               [](const AnyPredictor& any) {
+                                   return any.visit([](const auto& p) { return p.n_bytes(); });
+                               })
         .def(
             "forward",
             [](const AnyPredictor& any, const py::object& values, const py::array& offsets,

@@ -9,12 +9,12 @@ namespace elman::binding {
 class AnyPredictor {
 public:
     AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step,
-                 Index n_threads)
+                 Index n_threads, const std::string& storage)
         : network_(std::move(network)),
           parameters_(parameters),
           per_step_(per_step),
           n_threads_(n_threads) {
-        network_->visit([&](const auto& net) { make(net, parameters); });
+        network_->visit([&](const auto& net) { make(net, parameters, storage_of(storage)); });
     }
 
     bool per_step() const { return per_step_; }
@@ -27,9 +27,9 @@ public:
 
 private:
     template <class T>
-    void make(const Network<T>& network, const py::array& parameters) {
+    void make(const Network<T>& network, const py::array& parameters, Storage storage) {
         predictor_ = std::make_unique<Predictor<T>>(
-            network, elements<T>(parameters, "parameters", {network.n_parameters()}));
+            network, elements<T>(parameters, "parameters", {network.n_parameters()}), storage);
     }
 
     std::shared_ptr<AnyNetwork> network_;

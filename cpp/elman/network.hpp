@@ -203,6 +203,12 @@ public:
         }
     }
 
+    // Rounds the matrices of its layers to what they can be stored as.
+    void round(Storage storage, T* parameters) const {
+        for (const auto& directions : layers_)
+            for (const auto& direction : directions) direction->round(storage, parameters);
+    }
+
     // The weights must outlive what is packed of them: an embedding or a decay is read where it is.
     void pack(const T* weights, bool training, NetworkWeights<T>& packed) const {
         packed.parameters = weights;

@@ -115,7 +115,11 @@ class Predictor:
         *,
         per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
         n_threads: int = 1,
+        storage: str = "full",  # of the layers' matrices in float32: "float16", "int8"
     ) -> None: ...
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the layers' matrices take."""
     def forward(
         self,
         values: Steps,

@@ -75,6 +75,18 @@ class Model:
         has_one_for_each: bool = self.network().n_outputs == self.targets.n_outputs
         return has_one_for_each and self.task.out_activation == "identity"
 
+    def predictor(
+        self, *, per_step: bool, n_threads: int, weights: str | None = None
+    ) -> _core.Predictor:
+        """Pack the weights for many calls; ``weights`` names what they are stored as."""
+        return _core.Predictor(
+            self.network(),
+            self.parameters,
+            per_step=per_step,
+            n_threads=n_threads,
+            storage=weights or "full",
+        )
+
     def with_training(self, training: TrainingState) -> Model:
         """Return this model with the parameters of a training state, in the units of y."""
         parameters = self.task.fold(self.network(), training.parameters)

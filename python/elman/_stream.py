@@ -49,15 +49,14 @@ class Stream:
         method: str,
         n_streams: int,
         n_threads: int,
+        weights: str | None = None,
         predictor: _core.Predictor | None = None,
     ) -> None:
-        self._made_of = (model, method, n_threads)
+        self._made_of = (model, method, n_threads, weights)
         self._network = network = model.network()
-        self._core = _core.Stream(
-            predictor
-            or _core.Predictor(network, model.parameters, per_step=True, n_threads=n_threads),
-            n_streams=n_streams,
-        )
+        if predictor is None:
+            predictor = model.predictor(per_step=True, n_threads=n_threads, weights=weights)
+        self._core = _core.Stream(predictor, n_streams=n_streams)
         self._advance: Callable[..., Any] = self._core.step
         self._is_plain = model.has_plain_outputs()
         self._finish = model.finishes()[method]
@@ -271,9 +270,10 @@ def open_stream(
     n_streams: Any,
     n_threads: int,
     caller: str,
+    weights: str | None = None,
     predictor: _core.Predictor | None = None,
 ) -> Stream:
-    """Make a stream of a model, or say why there is none."""
+    """Make a stream of a model, or say why there is none; of packed weights if they are there."""
     check_n_streams(n_streams, caller, "n_streams")
     if method not in model.finishes():
         expected = f"one of {sorted(model.finishes())}"
@@ -281,7 +281,7 @@ def open_stream(
     if any(model.architecture["bidirectional"]):
         expected = "False: a layer that reads backwards has to know the end of a sequence"
         raise ValueError(problem(caller, "bidirectional", "True", expected))
-    return Stream(model, method, int(n_streams), n_threads, predictor)
+    return Stream(model, method, int(n_streams), n_threads, weights, predictor)
 
 
 def check_n_streams(n: Any, caller: str, argument: str) -> None:
@@ -290,7 +290,9 @@ def check_n_streams(n: Any, caller: str, argument: str) -> None:
         raise ValueError(problem(caller, argument, abbreviated(n), "an integer of at least 0"))
 
 
-def _restored(model: Model, method: str, n_threads: int, states: Array) -> Stream:
-    stream = Stream(model, method, len(states), n_threads)
+def _restored(
+    model: Model, method: str, n_threads: int, weights: str | None, states: Array
+) -> Stream:
+    stream = Stream(model, method, len(states), n_threads, weights)
     stream._core.states = states
     return stream
