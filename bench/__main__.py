@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 
-from bench import batches, fits, footprint, picture, report, seq2seq, small
+from bench import batches, fits, footprint, picture, report, seq2seq, small, streaming
 from bench.limits import Copy
 from bench.measure import in_turn
 from bench.workloads import SHAPES, SWEEPS, WORKLOADS
@@ -106,6 +106,14 @@ def run_small(arguments, figures):
     return {"small": times}
 
 
+def run_streaming(arguments, figures):
+    rows = []
+    for row in streaming.measure(arguments.rounds):
+        rows.append(row)
+        print(streaming.text(row), flush=True)
+    return {"streaming": rows}
+
+
 def run_footprint(arguments, figures):
     imports, sizes = footprint.import_times(arguments.rounds), footprint.sizes()
     memory = list(footprint.training_memory())
@@ -140,6 +148,7 @@ RUN = {
     "workloads": run_workloads,
     "shapes": run_shapes,
     "small": run_small,
+    "streaming": run_streaming,
     "footprint": run_footprint,
     "sweeps": run_sweeps,
     "seq2seq": run_seq2seq,

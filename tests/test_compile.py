@@ -7,6 +7,7 @@ import elman
 import numpy as np
 import pytest
 from elman import RNNClassifier, RNNRegressor
+from problems import CELLS
 from sklearn.exceptions import NotFittedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -143,3 +144,128 @@ def test_a_compiled_model_says_what_it_takes(X):
 def test_pickles(X):
     fast = elman.compile(fitted(RNNRegressor(), X, X[:, 0, 0]))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fast))(X), fast(X))
+
+
+def rounded(array, weights):
+    """A gate's weights, columns of units; int8 has a scale of 17 bits for each column."""
+    if weights == "float16":
+        return array.astype(np.float16).astype(np.float32)
+    scale = np.abs(array).max(axis=0) / np.float32(127)
+    fraction, exponent = np.frexp(scale)
+    scale = np.ldexp(np.floor(fraction * 2**17 + np.float32(0.5)) / 2**17, exponent)
+    return np.rint(array / scale) * scale
+
+
+# How many of a cell's columns of gates sum up inputs and states together, of how many.
+JOINT = {"simple": (1, 1), "lstm": (4, 4), "min_gru": (0, 2), "min_lstm": (0, 3)}
+
+
+def with_rounded_weights(model, weights):
+    n_joint, n_columns = JOINT.get(model.cell, (2 if model.reset_after else 3, 3))
+    named = model.weights_
+    for name in [name for name in named if name.endswith("W_xh")]:
+        of_state = name.replace("W_xh", "W_hh")
+        W_xh = named[name]
+        W_hh = named.get(of_state, np.zeros((0, W_xh.shape[1]), np.float32))
+        end = W_xh.shape[1] // n_columns * n_joint
+        joint = rounded(np.concatenate([W_xh, W_hh])[:, :end], weights)
+        named[name] = np.hstack([joint[: len(W_xh)], rounded(W_xh[:, end:], weights)])
+        if of_state in named:
+            named[of_state] = np.hstack([joint[len(W_xh) :], rounded(W_hh[:, end:], weights)])
+    return model.set_weights(named)
+
+
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+@pytest.mark.parametrize("sizes", [(3, 2), (21, 5), (70, 40)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_fewer_bits_are_those_of_rounded_weights(X, cell, sizes, weights):
+    X = X.astype(np.float32)
+    name, activation, reset_after = cell
+    model = RNNRegressor(
+        cell=name,
+        activation=activation,
+        reset_after=reset_after,
+        hidden_layer_sizes=sizes,
+        bidirectional=(False, sizes[1] == 5),
+        layer_norm=sizes[1] == 40,
+        max_iter=1,
+        random_state=0,
+    ).fit(X, X[:, :, :1].cumsum(axis=1))
+    fast = elman.compile(model, weights=weights)
+    copied = pickle.loads(pickle.dumps(fast))
+    expected = with_rounded_weights(model, weights).predict(X)
+    for function in (fast, copied):
+        np.testing.assert_array_equal(function(X), expected)
+        for i in (0, 7):
+            np.testing.assert_array_equal(function(X[i]), expected[i])
+    again = elman.compile(model, weights=weights)  # rounding twice is rounding once
+    np.testing.assert_array_equal(again(X), expected)
+
+
+@pytest.mark.parametrize("weights", [None, "float16", "int8"])
+def test_streams_share_the_weights_of_a_compiled_model(X, weights):
+    X = X.astype(np.float32)
+    model = fitted(RNNRegressor(cell="lstm"), X, X[:, :, :1].cumsum(axis=1))
+    fast = elman.compile(model, weights=weights)
+    streams = [fast.stream(40), pickle.loads(pickle.dumps(fast.stream(40)))]
+    expected = fast(X)
+    for t in range(9):
+        for stream in streams:
+            np.testing.assert_array_equal(stream.step(X[:, t]), expected[:, t])
+
+
+def test_columns_of_zeros_and_of_tiny_weights(X):
+    X = X.astype(np.float32)
+    model = fitted(RNNRegressor(), X, X[:, 0, 0])
+    named = model.weights_
+    named["layers.0.W_xh"][:, :3] = named["layers.0.W_hh"][:, :3] = 0.0
+    named["layers.0.W_xh"][:, 3] = named["layers.0.W_hh"][:, 3] = 1e-42
+    model.set_weights(named)
+    for weights in ("float16", "int8"):
+        np.testing.assert_allclose(
+            elman.compile(model, weights=weights)(X), model.predict(X), atol=0.05
+        )
+
+
+@pytest.mark.parametrize("weights", [None, "float16", "int8"])
+@pytest.mark.parametrize("estimator", [RNNRegressor, RNNClassifier])
+def test_a_report_tells_what_it_costs(X, estimator, weights):
+    X = X.astype(np.float32)
+    model = estimator(hidden_layer_sizes=64, max_iter=3, random_state=0).fit(X, np.arange(40) % 3)
+    fast = elman.compile(model, weights=weights)
+    for report in (fast.report(), fast.report(X), fast.report(X[0])):
+        ratio = report["full_megabytes"] / report["megabytes"]
+        assert {None: 1, "float16": 2, "int8": 3.6}[weights] <= ratio < 4.1
+        worst, mean = report["largest_difference"], report["mean_difference"]
+        if weights is None:
+            assert worst == mean == 0
+        else:
+            assert 0 < mean <= worst < {"float16": 0.002, "int8": 0.1}[weights]
+    whole = model.predict_proba(X) if estimator is RNNClassifier else model.predict(X)
+    method = "predict_proba" if estimator is RNNClassifier else "predict"
+    difference = np.abs(elman.compile(model, method=method, weights=weights)(X) - whole)
+    assert fast.report(X)["largest_difference"] == pytest.approx(difference.max(), rel=1e-3)
+    assert ("changed_labels" in fast.report(X)) == (estimator is RNNClassifier)
+
+
+def test_a_report_of_tokens():
+    tokens = np.random.default_rng(0).integers(0, 9, size=(40, 9))
+    model = fitted(RNNRegressor(input="tokens", n_tokens=9), tokens, tokens.sum(axis=1) / 9)
+    report = elman.compile(model, weights="int8").report()
+    assert 0 < report["mean_difference"] < report["largest_prediction"]
+
+
+def test_weights_that_cannot_be_stored(X):
+    model = fitted(RNNRegressor(), X, X[:, 0, 0])
+    with pytest.raises(ValueError, match=r"weights got 'float16', expected None for a model that"):
+        elman.compile(model, weights="float16")
+    model = fitted(RNNRegressor(), X.astype(np.float32), X[:, 0, 0])
+    for wrong in ("float32", "int4", 8, ["int8"]):
+        with pytest.raises(ValueError, match=r"weights got .*, expected None, 'float16' or 'int8'"):
+            elman.compile(model, weights=wrong)
+    named = model.weights_
+    named["layers.0.W_xh"][0, 0] = 1e5
+    model.set_weights(named)
+    with pytest.raises(ValueError, match=r"weights got 'float16', .* with the weight 100000"):
+        elman.compile(model, weights="float16")
+    assert elman.compile(model, weights="int8").weights == "int8"

@@ -66,7 +66,6 @@ def test_parameters_and_states_are_named_alike(problem):
 def test_states_carry_over(problem):
     """A sequence in two pieces, with the state handed on, is the sequence in one."""
     assume(not any(problem.options["bidirectional"]))
-    assume(problem.options.get("missing") != "decay")  # a state holds no values
     core = problem.core()
     x, n = problem.values, n_steps_of(problem.values)
     whole, final = core.forward(problem.parameters, x, np.array([0, n]), per_step=True)

@@ -81,6 +81,15 @@ inline py::array as_array(const py::handle& object, const char* name) {
     return py::reinterpret_borrow<py::array>(object);
 }
 
+template <class T>
+bool all_finite(const T* values, Index n, bool or_nan) {
+    bool are_finite = true;
+    for (Index i = 0; i < n; ++i)
+        are_finite &= or_nan ? !(std::abs(values[i]) > std::numeric_limits<T>::max())
+                             : std::abs(values[i]) <= std::numeric_limits<T>::max();
+    return are_finite;
+}
+
 inline void require_tokens(const std::int32_t* ids, Index n, Index n_tokens) {
     for (Index k = 0; k < n; ++k)
         require(ids[k] >= 0 && ids[k] < n_tokens, [&] {

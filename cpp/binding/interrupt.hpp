@@ -40,6 +40,17 @@ inline Control::Check interrupt_check() {
     };
 }
 
+// Calls run(check) without the GIL, but below about a tenth of a millisecond, where nobody needs to
+// interrupt or waits for it.
+template <class Run>
+auto run_interruptibly(Index multiply_adds, const Run& run) {
+    constexpr Index short_work = 5000000;
+    if (multiply_adds < short_work) return run(Control::Check());
+    const Control::Check check = interrupt_check();
+    const GilRelease release;
+    return run(check);
+}
+
 inline void warn_about_threads() {
     if (PyErr_WarnEx(PyExc_RuntimeWarning,
                      "the system granted fewer threads than n_jobs asks for; results are the same",

@@ -7,51 +7,6 @@ namespace elman::binding {
 
 namespace {
 
-// Below about a tenth of a millisecond nobody needs to interrupt, or waits for the GIL.
-constexpr Index short_work = 5000000;
-
-class AnyPredictor {
-public:
-    AnyPredictor(std::shared_ptr<AnyNetwork> network, const py::array& parameters, bool per_step,
-                 Index n_threads)
-        : network_(std::move(network)),
-          parameters_(parameters),
-          per_step_(per_step),
-          n_threads_(n_threads) {
-        network_->visit([&](const auto& net) { make(net, parameters); });
-    }
-
-    bool per_step() const { return per_step_; }
-    Index n_threads() const { return n_threads_; }
-
-    template <class Function>
-    auto visit(const Function& function) const {
-        return std::visit([&](const auto& predictor) { return function(*predictor); }, predictor_);
-    }
-
-private:
-    template <class T>
-    void make(const Network<T>& network, const py::array& parameters) {
-        predictor_ = std::make_unique<Predictor<T>>(
-            network, elements<T>(parameters, "parameters", {network.n_parameters()}));
-    }
-
-    std::shared_ptr<AnyNetwork> network_;
-    py::array parameters_;
-    bool per_step_;
-    Index n_threads_;
-    std::variant<std::unique_ptr<Predictor<float>>, std::unique_ptr<Predictor<double>>> predictor_;
-};
-
-template <class T>
-bool all_finite(const T* values, Index n, bool or_nan) {
-    bool are_finite = true;
-    for (Index i = 0; i < n; ++i)
-        are_finite &= or_nan ? !(std::abs(values[i]) > std::numeric_limits<T>::max())
-                             : std::abs(values[i]) <= std::numeric_limits<T>::max();
-    return are_finite;
-}
-
 // Sequences of one length: (n_timesteps, n_channels), or (n_samples, n_timesteps, n_channels);
 // tokens have no axis of channels.
 template <class T>
@@ -95,16 +50,9 @@ py::array predict_regular(const Predictor<T>& predictor, const py::array& X, boo
     py::array_t<T> outputs(
         {per_step ? n_steps : x.sequences.n_sequences, network.options().n_outputs});
     T* const to = outputs.mutable_data();
-    const auto run = [&](const Control::Check& check) {
+    run_interruptibly(n_steps * network.multiply_adds(), [&](const Control::Check& check) {
         predictor.predict(x.sequences, per_step, nullptr, n_threads, check, to, nullptr);
-    };
-    if (n_steps * network.multiply_adds() < short_work) {
-        run({});
-    } else {
-        const Control::Check check = interrupt_check();
-        const GilRelease release;
-        run(check);
-    }
+    });
     return std::move(outputs);
 }
 
@@ -139,9 +87,15 @@ template py::tuple forward(const Predictor<double>&, const py::object&, const py
 
 void register_predictor(py::module_& module) {
     using namespace py::literals;
-    py::class_<AnyPredictor>(module, "Predictor")
-        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool, Index>(), "network"_a,
-             "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1)
+    py::class_<AnyPredictor, std::shared_ptr<AnyPredictor>>(module, "Predictor")
+        .def(py::init<std::shared_ptr<AnyNetwork>, const py::array&, bool, Index,
+                      const std::string&>(),
+             "network"_a, "parameters"_a, py::kw_only(), "per_step"_a, "n_threads"_a = 1,
+             "storage"_a = "full")
+        .def_property_readonly("n_bytes",
+                               [](const AnyPredictor& any) {
+                                   return any.visit([](const auto& p) { return p.n_bytes(); });
+                               })
         .def(
             "forward",
             [](const AnyPredictor& any, const py::object& values, const py::array& offsets,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "elman/seq2seq_trainer.hpp"
+#include "elman/stream.hpp"
 #include "elman/trainer.hpp"
 
 namespace elman {
@@ -13,6 +14,8 @@ extern template class Trainer<float>;
 extern template class Trainer<double>;
 extern template class Predictor<float>;
 extern template class Predictor<double>;
+extern template class Stream<float>;
+extern template class Stream<double>;
 extern template class Seq2Seq<float>;
 extern template class Seq2Seq<double>;
 extern template class Seq2SeqTrainer<float>;

@@ -5,5 +5,6 @@ namespace elman {
 template class Network<double>;
 template class Trainer<double>;
 template class Predictor<double>;
+template class Stream<double>;
 
 }  // namespace elman

@@ -5,5 +5,6 @@ namespace elman {
 template class Network<float>;
 template class Trainer<float>;
 template class Predictor<float>;
+template class Stream<float>;
 
 }  // namespace elman

@@ -8,14 +8,14 @@
 //     x_t  <- m_t * x_t + (1 - m_t) * (g_x * x' + (1 - g_x) * mean)
 //     h_{t-1} <- g_h * h_{t-1}                          in the first layer
 //
-// The network reads [x_t, m_t]. Backwards, with a the argument of max and dg = dL/dg:
+// The network reads [x_t, m_t], and d and x' are states that go on from one call to the next, as h
+// does. Backwards, with a the argument of max and dg = dL/dg:
 //
 //     da = -g * dg where a > 0,     dg_x = dL/dx_t * (x' - mean) where m_t = 0
 #pragma once
 
 #include <cmath>
 
-#include "elman/sequences.hpp"
 #include "elman/tape.hpp"
 
 namespace elman {
@@ -30,6 +30,9 @@ template <class T>
 struct DecayRows {
     Matrix<T> since, last;  // d_t, and x'
     Matrix<T> g_x, g_h, dg_h;
+    // By sequence: x' and d of the step that comes next. Nothing has been seen before if it starts.
+    Matrix<T> observed;
+    bool starts = true;
 };
 
 template <class T>
@@ -38,7 +41,15 @@ public:
     Decay(Index n_channels, Index n_units, DecayOffsets offsets)
         : n_channels_(n_channels), n_units_(n_units), offsets_(offsets) {}
 
-    void resize(Index n_rows, bool training, DecayRows<T>& rows) const {
+    // Of what is known of a sequence's channels: their last values, and the steps since.
+    Index state_size() const { return 2 * n_channels_; }
+    void start(const T* parameters, T* observed) const {
+        std::copy_n(parameters + offsets_.mean, n_channels_, observed);
+        std::fill_n(observed + n_channels_, n_channels_, T(0));
+    }
+
+    void resize(Index n_rows, Index n_sequences, bool training, DecayRows<T>& rows) const {
+        rows.observed.resize(n_sequences, state_size());
         rows.since.resize(n_rows, n_channels_);
         rows.last.resize(n_rows, n_channels_);
         rows.g_x.resize(n_rows, n_channels_);
@@ -47,26 +58,28 @@ public:
     }
 
     // From the values in the first columns of x to what the network reads.
-    void forward(const T* parameters, const Sequences<T>& sequences, const Batch& batch, Index s,
-                 DecayRows<T>& rows, const Rows<T>& x) const {
+    void forward(const T* parameters, const Batch& batch, Index s, DecayRows<T>& rows,
+                 const Rows<T>& x) const {
         const T* const mean = parameters + offsets_.mean;
+        T* const observed = rows.observed.row(s);
+        if (rows.starts) start(parameters, observed);
         for (Index c = 0; c < n_channels_; ++c) {
-            Observed observed = before(sequences, batch, s, c, mean[c]);
+            T &last = observed[c], &since = observed[n_channels_ + c];
             for (Index t = 0; t < batch.length[std::size_t(s)]; ++t) {
                 const Index row = batch.row(t, s);
                 T& value = x.row(row)[c];
                 const bool is_there = value == value;
-                const T g = fading(parameters[offsets_.w_x + c] * observed.since +
-                                   parameters[offsets_.b_x + c]);
-                rows.since.row(row)[c] = observed.since;
-                rows.last.row(row)[c] = observed.last;
+                const T g =
+                    fading(parameters[offsets_.w_x + c] * since + parameters[offsets_.b_x + c]);
+                rows.since.row(row)[c] = since;
+                rows.last.row(row)[c] = last;
                 rows.g_x.row(row)[c] = g;
                 x.row(row)[n_channels_ + c] = T(is_there);
                 if (is_there)
-                    observed.last = value;
+                    last = value;
                 else
-                    value = mean[c] + g * (observed.last - mean[c]);
-                observed.since = is_there ? T(1) : observed.since + T(1);
+                    value = mean[c] + g * (last - mean[c]);
+                since = is_there ? T(1) : since + T(1);
             }
         }
         for (Index t = 0; t < batch.length[std::size_t(s)]; ++t)
@@ -96,22 +109,7 @@ public:
     }
 
 private:
-    struct Observed {
-        T last, since;
-    };
-
     static T fading(T a) { return a > T(0) ? exp(Vec<T>(T(0) - a)).first() : T(1); }
-
-    // What is known of a channel before the segment, from the steps that lie there.
-    Observed before(const Sequences<T>& sequences, const Batch& batch, Index s, Index c,
-                    T mean) const {
-        const Index source = batch.source[std::size_t(s)];
-        for (Index t = batch.first_step - 1; t >= 0; --t) {
-            const T value = sequences.step(source, t)[c];
-            if (value == value) return {value, T(batch.first_step - t)};
-        }
-        return {mean, T(batch.first_step)};
-    }
 
     void fade_states(const T* parameters, Index row, DecayRows<T>& rows) const {
         const T* const since = rows.since.row(row);

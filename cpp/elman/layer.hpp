@@ -50,6 +50,8 @@ public:
     virtual Index sequences_side_by_side() const { return 1; }
     virtual Index multiply_adds() const = 0;  // of one row, forwards
     virtual void resize(Tape<T>& tape, const Batch& batch) const = 0;
+    // Rounds its matrices to what they can be stored as.
+    virtual void round(Storage storage, T* parameters) const = 0;
     virtual void pack(const T* parameters, bool training, PackedWeights<T>& weights) const = 0;
     virtual void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                          const PackedWeights<T>& weights, Tape<T>& tape,
@@ -90,7 +92,7 @@ public:
     void resize(Tape<T>& tape, const Batch& batch) const override {
         const Index n = batch.n_sequences(), units = shape_.n_units;
         const Index rows = tape.training ? batch.n_rows() : n;
-        tape.sums_ahead = n == 1;
+        tape.sums_ahead = n == 1 && batch.n_steps() > 1;
         resize_gates(tape, rows);
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);
@@ -119,11 +121,29 @@ public:
         tape.gradient.resize(std::size_t((total_depth_ + n_gates) * packed_columns<T>(units)));
     }
 
+    void round(Storage storage, T* parameters) const override {
+        if constexpr (std::is_same_v<T, float>) {
+            for (const Gate& gate : Cell::gates) {
+                for (Index u = 0; u < shape_.n_units; ++u) {
+                    float largest = 0.0f;
+                    for_each_weight(gate, u, parameters,
+                                    [&](float& w) { largest = std::max(largest, std::abs(w)); });
+                    const float scale = scale_of(largest);
+                    for_each_weight(gate, u, parameters, [&](float& w) {
+                        if (storage == Storage::float16) w = to_float(to_half(w));
+                        if (storage == Storage::int8) w = float(to_int8(w, scale).q) * scale;
+                    });
+                }
+            }
+        }
+    }
+
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
         const Index columns = packed_columns<T>(shape_.n_units);
         weights.panels.resize(std::size_t(total_depth_ * columns));
         weights.bias.resize(std::size_t(n_gates * columns));
         pack_panels(parameters, weights);
+        if (weights.storage != Storage::full) reduce_panels(weights);
         if (!training) return;
         const Index units = shape_.n_units, stride = row_stride();
         if constexpr (has_recurrent_weights<Cell>)
@@ -365,6 +385,46 @@ protected:
         if (shape_.layer_norm) pack_gains(parameters, weights);
     }
 
+    // Calls function(weight) for those of one unit in a gate.
+    template <class Function>
+    void for_each_weight(const Gate& gate, Index unit, T* parameters,
+                         const Function& function) const {
+        const Index column = gate.column * shape_.n_units + unit;
+        const auto visit = [&](Index offset, Index n_rows) {
+            for (Index row = 0; row < n_rows; ++row)
+                function(parameters[offset + row * row_stride() + column]);
+        };
+        if (takes_input(gate.operand)) visit(shape_.offsets.W_xh, input_width_);
+        if (takes_any_state(gate.operand)) visit(shape_.offsets.W_hh, shape_.n_units);
+    }
+
+    // From panels of weights that have been rounded.
+    void reduce_panels(PackedWeights<T>& weights) const {
+        if constexpr (std::is_same_v<T, float>) {
+            const std::size_t n = weights.panels.size();
+            if (weights.storage == Storage::float16) {
+                weights.half_panels.resize(n);
+                std::transform(weights.panels.begin(), weights.panels.end(),
+                               weights.half_panels.begin(), to_half);
+            } else {
+                weights.int8_panels.resize(n);
+                weights.scales.resize(weights.bias.size());
+                Index first = 0, scale = 0;
+                for (const Gate& gate : Cell::gates) {
+                    for (Index block = 0; block < n_blocks(); ++block) {
+                        const Index width = vectors(block) * V::width;
+                        reduce_panel(weights.panels.data() + first, depth(gate), width,
+                                     weights.scales.data() + scale,
+                                     weights.int8_panels.data() + first);
+                        first += depth(gate) * width;
+                        scale += width;
+                    }
+                }
+            }
+            weights.panels = Array<T>();
+        }
+    }
+
     // By gate: what its normalised sums are multiplied with, and what is added then, which takes
     // the place of a bias.
     void pack_gains(const T* parameters, PackedWeights<T>& weights) const {
@@ -479,13 +539,25 @@ protected:
                                          Index z_apart) {
             const Index width = vectors(block) * V::width, stride = gate_row_stride(tape, block);
             const Index column = (g - group.first) * columns + block * panel_width<T>;
-            const T* panel = weights.panels.data() + columns * group.depth_before +
-                             column * group.depth + first_k * width;
+            const Index first =
+                columns * group.depth_before + column * group.depth + first_k * width;
             const T* bias = weights.bias.data() + group.first * columns + column;
             const Block<T> z{gate_rows(tape, block, g) + row * stride, stride, z_apart};
-            multiply<T>(terms, n_rows, vectors(block), n_panels,
-                        {panel, width, columns_apart * group.depth},
-                        first_k > 0 ? as_const(z) : Block<const T>{bias, 0, columns_apart}, z);
+            const auto multiply_stored = [&](const auto& panels, const T* scales) {
+                using W = std::decay_t<decltype(panels[0])>;
+                multiply<T, W>(terms, n_rows, vectors(block), n_panels,
+                               {panels.data() + first, width, columns_apart * group.depth},
+                               first_k > 0 ? as_const(z) : Block<const T>{bias, 0, columns_apart},
+                               z, {scales, 0, columns_apart});
+            };
+            if constexpr (std::is_same_v<T, float>) {
+                if (weights.storage == Storage::float16)
+                    return multiply_stored(weights.half_panels, nullptr);
+                if (weights.storage == Storage::int8)
+                    return multiply_stored(weights.int8_panels,
+                                           weights.scales.data() + group.first * columns + column);
+            }
+            multiply_stored(weights.panels, nullptr);
         };
         // Panels side by side share the broadcasts, and fill the FMA ports where rows are few:
         // those of the blocks, or of the gates if they are more. Every other step goes from the
@@ -540,7 +612,9 @@ protected:
 
     void normalize_gates(const StepRows& rows, int phase, const PackedWeights<T>& weights,
                          Tape<T>& tape) const {
-        std::vector<UnitsOfRow<T>> sums, normalized;
+        // Kept from one step to the next, which would else begin with allocating them.
+        static thread_local std::vector<UnitsOfRow<T>> sums, normalized;
+        normalized.clear();
         for (int g = 0; g < n_gates; ++g) {
             if (Cell::gates[g].phase != phase) continue;
             const Index place = g * packed_width();

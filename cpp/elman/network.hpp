@@ -55,7 +55,7 @@ struct Parameter {
     bool is_matrix() const { return shape.size() == 2; }
 };
 
-// Columns [offset, offset + width) of a row of states.
+// Columns [offset, offset + width) of a row of states; of a layer, or -1 for the decay's.
 struct State {
     std::string name;
     Index layer, width, offset;
@@ -136,6 +136,11 @@ public:
                                             std::to_string(junctions_.back().width()) + " outputs");
             widths.assign(std::size_t(junctions_.back().n_parts()), units);
         }
+        recurrent_size_ = state_size_;
+        if (decay_) {
+            add_state("decay.last", -1, options_.n_channels, false);
+            add_state("decay.since", -1, options_.n_channels, false);
+        }
         if (!options_.head) {
             options_.n_outputs = total(widths);
             return;
@@ -215,6 +220,12 @@ public:
         }
     }
 
+    // Rounds the matrices of its layers to what they can be stored as.
+    void round(Storage storage, T* parameters) const {
+        for (const auto& directions : layers_)
+            for (const auto& direction : directions) direction->round(storage, parameters);
+    }
+
     // The weights must outlive what is packed of them: an embedding or a decay is read where it is.
     void pack(const T* weights, bool training, NetworkWeights<T>& packed) const {
         packed.parameters = weights;
@@ -226,20 +237,40 @@ public:
         if (head_) head_->pack(weights, training, packed.head);
     }
 
-    // Makes room for a pass over workspace.batch, with the initial states (n_sequences rows of
-    // state_size, in the caller's order) or zero. One thread.
+    // The row of states from which a sequence starts where no others are given.
+    void start(const T* parameters, T* states) const {
+        std::fill_n(states, recurrent_size_, T(0));
+        if (decay_) decay_->start(parameters, states + recurrent_size_);
+    }
+
+    // Makes ready for a pass over workspace.batch, with the initial states (n_sequences rows of
+    // state_size, in the caller's order) or those of start(). One thread.
     void prepare(const Sequences<T>& sequences, Workspace<T>& workspace,
                  const T* initial_state) const {
+        resize(workspace);
+        begin(sequences, workspace, initial_state);
+    }
+
+    // The two halves of it, for passes over batches of one shape: the room, and what goes in.
+    void begin(const Sequences<T>& sequences, Workspace<T>& workspace,
+               const T* initial_state) const {
+        if (embedding_) prepare_tokens(sequences, workspace);
+        if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
+        if (workspace.training) workspace.runs.assign(workspace.batch, initial_state != nullptr);
+        set_initial_states(workspace, initial_state);
+    }
+    void resize(Workspace<T>& workspace) const {
         const Batch& batch = workspace.batch;
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), n_inputs(), n_inputs());
-        if (decay_) decay_->resize(batch.n_rows(), workspace.training, workspace.decay);
+        if (decay_)
+            decay_->resize(batch.n_rows(), batch.n_sequences(), workspace.training,
+                           workspace.decay);
         if (decay_ && workspace.training) workspace.dx.resize(batch.n_rows(), n_inputs());
         if (input_) workspace.inputs.resize(batch.n_rows(), options_.input_layer);
         if (input_ && workspace.training)
             workspace.dinputs.resize(batch.n_rows(), options_.input_layer);
-        if (embedding_) prepare_tokens(sequences, workspace);
-        if (skips_missing()) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
+        if (skips_missing()) workspace.is_missing.resize(std::size_t(batch.n_rows()));
         for (auto* matrices :
              {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
@@ -271,11 +302,7 @@ public:
         const Index n_outputs_rows = workspace.per_step ? batch.n_rows() : batch.n_sequences();
         workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
         if (head_) prepare_head(n_outputs_rows, workspace);
-        if (workspace.training) {
-            workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
-            workspace.runs.assign(batch, initial_state != nullptr);
-        }
-        set_initial_states(workspace, initial_state);
+        if (workspace.training) workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
     }
 
     // The outputs of the sequences of a shard.
@@ -288,7 +315,7 @@ public:
         if (skips_missing()) skip_missing(shard, workspace);
         if (decay_)
             for (Index s = shard.begin; s < shard.end; ++s)
-                decay_->forward(weights.parameters, sequences, workspace.batch, s, workspace.decay,
+                decay_->forward(weights.parameters, workspace.batch, s, workspace.decay,
                                 workspace.x.rows());
         if (input_) enter(weights, shard, workspace);
         for (Index l = 0; l < n_layers(); ++l) {
@@ -418,6 +445,9 @@ public:
                 std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
             }
         });
+        for (Index s = shard.begin; decay_ && s < shard.end; ++s)
+            std::copy_n(workspace.decay.observed.row(s), decay_->state_size(),
+                        state_row(workspace, states, s) + recurrent_size_);
     }
 
 private:
@@ -528,6 +558,11 @@ private:
     }
 
     void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
+        workspace.decay.starts = initial_state == nullptr;
+        for (Index s = 0; decay_ && initial_state != nullptr && s < workspace.batch.n_sequences();
+             ++s)
+            std::copy_n(state_row(workspace, initial_state, s) + recurrent_size_,
+                        decay_->state_size(), workspace.decay.observed.row(s));
         for_each_state([&](Index l, Index d, const State& state) {
             Tape<T>& tape = at(workspace.tapes, l, d);
             Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
@@ -851,7 +886,7 @@ private:
     std::vector<Parameter> parameters_;
     Index n_parameters_ = 0;
     std::vector<State> states_;
-    Index state_size_ = 0;
+    Index state_size_ = 0, recurrent_size_ = 0;  // of a row of states, of the layers' part of it
     std::optional<Embedding<T>> embedding_;
     std::optional<Decay<T>> decay_;
     std::optional<Dense<T>> input_;

@@ -17,9 +17,11 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 #include <utility>
 
 #include "elman/memory.hpp"
+#include "elman/storage.hpp"
 
 namespace elman {
 
@@ -76,24 +78,32 @@ struct Block {
     Index panel_stride;
 };
 
-template <class T>
+template <class T, class W>
 struct TileArguments {
     const Term<T>* terms;
     Index n_terms;
     Index first_row;
-    Block<const T> panel;
+    Block<const W> panel;
     Block<const T> start;
     Block<T> out;
+    Block<const T> scale;  // of the panels' columns, where W has one
 };
 
-template <class T, int n_rows, int n_panels, int n_vectors>
-void tile(const TileArguments<T>& arguments) {
+// W is what weights are kept as (storage.hpp).
+template <class T, class W, int n_rows, int n_panels, int n_vectors>
+void tile(const TileArguments<T, W>& arguments) {
     using V = Vec<T>;
     const Block<const T> start = arguments.start;
     const Block<T> out = arguments.out;
-    const T* panel = arguments.panel.data;
+    const W* panel = arguments.panel.data;
     const Index panel_stride = arguments.panel.panel_stride;
     const Index panel_step = arguments.panel.row_stride;
+    V scale[n_panels][n_vectors] = {};
+    if constexpr (std::is_same_v<W, Int8>)
+        for (int p = 0; p < n_panels; ++p)
+            for (int v = 0; v < n_vectors; ++v)
+                scale[p][v] =
+                    V::load(arguments.scale.data + p * arguments.scale.panel_stride + v * V::width);
     V sum[n_rows][n_panels][n_vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; ++r)
@@ -112,7 +122,7 @@ void tile(const TileArguments<T>& arguments) {
             for (int p = 0; p < n_panels; ++p)
 #pragma GCC unroll 16
                 for (int v = 0; v < n_vectors; ++v)
-                    b[p][v] = V::load(panel + p * panel_stride + v * V::width);
+                    b[p][v] = load_weights(panel + p * panel_stride + v * V::width, scale[p][v]);
 #pragma GCC unroll 16
             for (int r = 0; r < n_rows; ++r) {
                 const V x = V::broadcast(a + r * term.row_stride);
@@ -136,25 +146,25 @@ void tile(const TileArguments<T>& arguments) {
                                    v * V::width);
 }
 
-template <class T>
-using Tile = void (*)(const TileArguments<T>&);
+template <class T, class W>
+using Tile = void (*)(const TileArguments<T, W>&);
 
-template <class T, int n_rows, int n_panels, int n_vectors>
-constexpr Tile<T> tile_or_null() {
+template <class T, class W, int n_rows, int n_panels, int n_vectors>
+constexpr Tile<T, W> tile_or_null() {
     if constexpr (tile_fits(n_rows, n_panels, n_vectors))
-        return &tile<T, n_rows, n_panels, n_vectors>;
+        return &tile<T, W, n_rows, n_panels, n_vectors>;
     else
         return nullptr;
 }
 
 // tiles[n_vectors - 1][n_panels - 1][n_rows - 1]; three panels are taken as two and one.
-template <class T>
+template <class T, class W = T>
 struct Tiles {
-    using ByRows = std::array<Tile<T>, max_rows>;
+    using ByRows = std::array<Tile<T, W>, max_rows>;
 
     template <int n_panels, int n_vectors, int... r>
     static constexpr ByRows by_rows(std::integer_sequence<int, r...>) {
-        return {tile_or_null<T, r + 1, n_panels, n_vectors>()...};
+        return {tile_or_null<T, W, r + 1, n_panels, n_vectors>()...};
     }
     template <int n_panels, int n_vectors>
     static constexpr ByRows all_rows =
@@ -164,7 +174,7 @@ struct Tiles {
         {all_rows<1, 1>, all_rows<2, 1>, all_rows<4, 1>},
         {all_rows<1, 2>, all_rows<2, 2>, all_rows<4, 2>}};
 
-    static Tile<T> find(Index n_rows, Index n_panels, int n_vectors) {
+    static Tile<T, W> find(Index n_rows, Index n_panels, int n_vectors) {
         return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
     }
 };
@@ -225,15 +235,15 @@ private:
 namespace detail {
 
 // What multiply does where the panels fit the first-level cache.
-template <class T>
+template <class T, class W>
 void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
-                      const Block<const T>& panel, const Block<const T>& start,
-                      const Block<T>& out) {
+                      const Block<const W>& panel, const Block<const T>& start, const Block<T>& out,
+                      const Block<const T>& scale) {
     const TileRows tiles(n_rows, n_vectors);
     for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
         side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
         tiles.for_each([&](Index row, Index rows) {
-            Tiles<T>::find(rows, side_by_side, n_vectors)(
+            Tiles<T, W>::find(rows, side_by_side, n_vectors)(
                 {a.terms,
                  a.n_terms,
                  a.first_row + row,
@@ -241,7 +251,8 @@ void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_pa
                  {start.data + row * start.row_stride + p * start.panel_stride, start.row_stride,
                   start.panel_stride},
                  {out.data + row * out.row_stride + p * out.panel_stride, out.row_stride,
-                  out.panel_stride}});
+                  out.panel_stride},
+                 {scale.data + p * scale.panel_stride, 0, scale.panel_stride}});
         });
     }
 }
@@ -252,16 +263,18 @@ void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_pa
 // and there are several tiles of rows, k is cut into slices that keep a slice of a panel in the
 // first-level cache and that of A in the second; between slices the sums wait in out, which costs
 // no bit.
-template <class T>
+template <class T, class W = T>
 void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
-              const Block<const T>& panel, const Block<const T>& start, const Block<T>& out) {
+              const Block<const W>& panel, const Block<const T>& start, const Block<T>& out,
+              const Block<const T>& scale = {nullptr, 0, 0}) {
     constexpr Index max_depth = 256, max_terms = 32;
     if (TileRows(n_rows, n_vectors).n_tiles <= 1 || a.depth() <= max_depth) {
-        detail::multiply_shallow(a, n_rows, n_vectors, n_panels, panel, start, out);
+        detail::multiply_shallow(a, n_rows, n_vectors, n_panels, panel, start, out, scale);
         return;
     }
     std::array<Term<T>, max_terms> slice;
-    Block<const T> b = panel, from = start;
+    Block<const W> b = panel;
+    Block<const T> from = start;
     for (Index s = 0, used = 0; s < a.n_terms;) {
         Index n_terms = 0, depth = 0;
         while (s < a.n_terms && n_terms < max_terms && depth < max_depth) {
@@ -276,7 +289,7 @@ void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
             }
         }
         detail::multiply_shallow<T>({slice.data(), n_terms, a.first_row}, n_rows, n_vectors,
-                                    n_panels, b, from, out);
+                                    n_panels, b, from, out, scale);
         b.data += depth * panel.row_stride;
         from = {out.data, out.row_stride, out.panel_stride};
     }
@@ -361,7 +374,8 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
                  0,
                  {dz.data + p * dz.panel_stride, dz.row_stride, dz.panel_stride},
                  {sums.data, sums.row_stride, sums.panel_stride},
-                 sums});
+                 sums,
+                 {}});
         }
     });
 }

@@ -9,6 +9,9 @@
 
 namespace elman {
 
+// Sequences that are taken together.
+inline constexpr Index chunk_rows = 96;
+
 // What the prediction of a chunk needs.
 template <class T>
 struct ChunkWorkspace {
@@ -50,18 +53,41 @@ inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
 template <class T>
 class Predictor {
 public:
-    Predictor(const Network<T>& network, const T* parameters) : network_(network) {
-        network.pack(parameters, false, weights_);
+    Predictor(const Network<T>& network, const T* parameters, Storage storage = Storage::full)
+        : network_(network) {
+        if (storage == Storage::full) {
+            network.pack(parameters, false, weights_);
+            return;
+        }
+        if constexpr (!std::is_same_v<T, float>)
+            throw std::invalid_argument("elman: weights of float64 are stored as they are");
+        std::vector<T> rounded(parameters, parameters + network.n_parameters());
+        network.round(storage, rounded.data());
+        weights_.layers.resize(std::size_t(network.n_layers()));
+        for (auto& directions : weights_.layers)
+            for (PackedWeights<T>& direction : directions) direction.storage = storage;
+        network.pack(rounded.data(), false, weights_);
+        weights_.parameters = parameters;
     }
 
     const Network<T>& network() const { return network_; }
+    const NetworkWeights<T>& weights() const { return weights_; }
+    // That the matrices of the layers take.
+    Index n_bytes() const {
+        std::size_t n = 0;
+        for (const auto& directions : weights_.layers)
+            for (const PackedWeights<T>& packed : directions)
+                n += sizeof(T) * (packed.panels.size() + packed.scales.size()) +
+                     sizeof(Half) * packed.half_panels.size() +
+                     sizeof(Int8) * packed.int8_panels.size();
+        return Index(n);
+    }
 
     // outputs: (n_sequences or n_steps, n_outputs) in the caller's order; final_states, unless
     // null: (n_sequences, state_size). Returns whether the system granted fewer threads than were
     // asked for.
     bool predict(const Sequences<T>& sequences, bool per_step, const T* initial_state,
                  Index n_threads, const Control::Check& check, T* outputs, T* final_states) const {
-        constexpr Index chunk_rows = 96;
         const Index n = sequences.n_sequences;
         const Index work = checked_multiply(sequences.n_steps(), network_.multiply_adds());
         Team team(std::min(worthwhile_threads(n_threads, work), n), check);
@@ -88,7 +114,7 @@ private:
         for (Index s = 0; s < members.size(); ++s) {
             T* const to = workspace.states.data() + s * size;
             if (initial_state == nullptr)
-                std::fill_n(to, size, T(0));
+                network_.start(weights_.parameters, to);
             else
                 std::copy_n(initial_state + workspace.chunk.source[std::size_t(s)] * size, size,
                             to);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "elman/cell_states.hpp"
+#include "elman/storage.hpp"
 
 namespace elman {
 
@@ -49,7 +50,13 @@ struct RecurrenceShape {
 // Weights as the tiles read them; packed once for each update.
 template <class T>
 struct PackedWeights {
-    Array<T> panels;  // by gate, then block of units: [W_xh; W_hh], as far as the gate takes them
+    Storage storage = Storage::full;
+    // By gate, then block of units: [W_xh; W_hh], as far as the gate takes them; in fewer bits one
+    // of the next two instead, of which the second has a scale for each column, as biases lie.
+    Array<T> panels;
+    Array<Half> half_panels;
+    Array<Int8> int8_panels;
+    Array<T> scales;
     Array<T> bias;
     Array<T> gain, shift;       // of layer normalisation, instead of a bias
     Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from elman._seq2seq_translator import Seq2SeqTranslator
     from elman._sequencer import TokenSequencer
     from elman._show_versions import show_versions
+    from elman._to_c import to_c
     from elman._window import SlidingWindow
 
 __version__ = "0.1.0.dev0"
@@ -64,6 +65,7 @@ __all__ = [
     "metrics",
     "save",
     "show_versions",
+    "to_c",
 ]
 
 # Imported when they are asked for: a service that only predicts does not wait for them.
@@ -85,6 +87,7 @@ _LATER = {
     "load": "elman._files",
     "save": "elman._files",
     "show_versions": "elman._show_versions",
+    "to_c": "elman._to_c",
 }
 
 

@@ -27,6 +27,7 @@ from elman._network import architecture, build, named_parameters
 from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
 from elman._sequences import Sequences
 from elman._split import Samples, validation_split
+from elman._stream import Stream, open_stream
 from elman._targets import TargetForm
 from elman._threads import effective_n_threads
 from elman._tokens import (
@@ -244,6 +245,12 @@ class BaseRNN(BaseNetworkEstimator):
         n_threads = effective_n_threads(self.n_jobs, caller)
         outputs, states = model.forward(sequences, caller, initial_state, n_threads)
         return outputs, sequences, states
+
+    def _stream(self, n_streams: Any, method: str) -> Stream:
+        caller = f"{type(self).__name__}.stream"
+        model = self._fitted_model("stream")
+        n_threads = effective_n_threads(self.n_jobs, caller)
+        return open_stream(model, method, n_streams, n_threads, caller)
 
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         model = self._fitted_model("score")

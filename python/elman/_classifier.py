@@ -20,6 +20,7 @@ from elman._exceptions import abbreviated, problem
 from elman._model import Model
 from elman._parameters import CLASSIFIER_LOSS, RULES, Rule
 from elman._split import Samples
+from elman._stream import Stream
 from elman._targets import TargetForm, restore
 
 
@@ -457,7 +458,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             Sequences in one of the forms of `fit`.
         initial_state : dict of array-like of shape (n_samples, n_units), default=None
             States before the first step, by name as ``return_state`` gives them; by default
-            zero.
+            zero. With ``missing="decay"`` the last values of each channel and the steps since
+            they came are states too.
         return_state : bool, default=False
             Whether to return the states after the last step too.
         n_timesteps : int, default=None
@@ -516,6 +518,30 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+    def stream(self, n_streams: int = 1, method: str = "predict") -> Stream:
+        """Open streams, which take one time step at a time and keep the state.
+
+        Parameters
+        ----------
+        n_streams : int, default=1
+            How many sequences go on side by side, each from the start.
+        method : {"predict", "predict_proba"}, default="predict"
+            What a step returns: labels, or probabilities in the order of `classes_`.
+
+        Returns
+        -------
+        stream : Stream
+            Its ``step`` takes the values of one time step of each stream and returns what
+            that method gives for the last step of the sequences so far; its ``state`` can be read
+            and replaced, streams can be reset, dropped and added.
+
+        Raises
+        ------
+        ValueError
+            If a layer is bidirectional: it has to know the end of a sequence.
+        """
+        return self._stream(n_streams, method)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the accuracy of predictions.

@@ -13,6 +13,7 @@ Network = _module.Network
 Predictor = _module.Predictor
 Seq2Seq = _module.Seq2Seq
 Seq2SeqTrainer = _module.Seq2SeqTrainer
+Stream = _module.Stream
 Trainer = _module.Trainer
 mix = _module.mix
 
@@ -23,6 +24,7 @@ __all__ = [
     "Predictor",
     "Seq2Seq",
     "Seq2SeqTrainer",
+    "Stream",
     "Trainer",
     "isa",
     "mix",

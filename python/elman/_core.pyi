@@ -84,9 +84,11 @@ class Network:
         """
     @property
     def states(self) -> list[tuple[str, int, int]]:
-        """(name, n_units, offset within a row) of each state.
+        """(name, width, offset within a row) of each state.
 
-        "layers.0.h", for the LSTM "layers.0.c", and "layers.0.reverse.h", ….
+        "layers.0.h", for the LSTM "layers.0.c", and "layers.0.reverse.h", …; with
+        missing="decay" then "decay.last", the last value of each channel, and "decay.since", the
+        steps from it to the next one.
         """
     @property
     def state_size(self) -> int:
@@ -103,7 +105,7 @@ class Network:
         offsets: NDArray[np.int64],
         *,
         per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
-        initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
+        initial_state: Real | None = None,  # (n_sequences, state_size); None is the start
         n_threads: int = 1,
     ) -> tuple[Real, Real]:
         """(outputs, final_state): the head's linear outputs, in the caller's order."""
@@ -122,13 +124,17 @@ class Predictor:
         *,
         per_step: bool,  # True: (n_total_steps, n_outputs); False: (n_sequences, ...)
         n_threads: int = 1,
+        storage: str = "full",  # of the layers' matrices in float32: "float16", "int8"
     ) -> None: ...
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that the layers' matrices take."""
     def forward(
         self,
         values: Steps,
         offsets: NDArray[np.int64],
         *,
-        initial_state: Real | None = None,  # (n_sequences, state_size); None is zero
+        initial_state: Real | None = None,  # (n_sequences, state_size); None is the start
     ) -> tuple[Real, Real]:
         """(outputs, final_state), as of `Network.forward`."""
     def __call__(self, X: Real | NDArray[np.int32]) -> Real:
@@ -137,6 +143,34 @@ class Predictor:
         Tokens have no axis of channels. Raises ValueError for another shape or dtype, NaN or
         infinity, a token out of range.
         """
+
+class Stream:
+    """One step at a time, of streams side by side; several threads take turns.
+
+    Raises ValueError for a network with a layer of two directions.
+    """
+
+    def __init__(self, predictor: Predictor, *, n_streams: int = 1) -> None: ...
+    @property
+    def n_streams(self) -> int: ...
+    def step(self, x: Any, out: Real | None = None) -> Real | None:
+        """Outputs (n_streams, n_outputs) of the next step, in ``out`` if it is given.
+
+        x is (n_streams, n_channels), tokens (n_streams,) or (first, ids, values). What it leaves
+        out of one stream, the first axis, is left out of the outputs too; one channel needs no
+        axis, and x may be a number then. None, with nothing done, where x or ``out`` is not
+        C-contiguous, of another dtype or shape, or not finite: what to say is the caller's.
+        """
+    @property
+    def states(self) -> Real:
+        """A copy, (n_streams, state_size); assign to replace."""
+    @states.setter
+    def states(self, value: Real) -> None: ...
+    def reset(self, streams: NDArray[np.int64]) -> None: ...
+    def keep(self, streams: NDArray[np.int64]) -> None:
+        """Stream i becomes what streams[i] was; others end."""
+    def add(self, n: int) -> int:
+        """Begin n streams behind the others; returns the number of the first."""
 
 class Seq2Seq:
     """An encoder and a decoder, attention between them, a dense head; holds shapes only.

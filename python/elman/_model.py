@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +63,30 @@ class Model:
     def states(self, rows: Array) -> dict[str, Array]:
         """Cut rows of final states into arrays, by name."""
         return named_states(self.network(), rows)
+
+    def finishes(self) -> dict[str, Callable[[Array], Array]]:
+        """From the network's outputs to the rows of what each method predicts."""
+        finishes: dict[str, Callable[[Array], Array]] = {"predict": self.task.predict}
+        if hasattr(self.task, "probabilities"):
+            finishes["predict_proba"] = self.task.probabilities
+        return finishes
+
+    def has_plain_outputs(self) -> bool:
+        """Whether the network's outputs are the predictions as they are."""
+        has_one_for_each: bool = self.network().n_outputs == self.targets.n_outputs
+        return has_one_for_each and self.task.out_activation == "identity"
+
+    def predictor(
+        self, *, per_step: bool, n_threads: int, weights: str | None = None
+    ) -> _core.Predictor:
+        """Pack the weights for many calls; ``weights`` names what they are stored as."""
+        return _core.Predictor(
+            self.network(),
+            self.parameters,
+            per_step=per_step,
+            n_threads=n_threads,
+            storage=weights or "full",
+        )
 
     def with_training(self, training: TrainingState) -> Model:
         """Return this model with the parameters of a training state, in the units of y."""

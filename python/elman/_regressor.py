@@ -14,6 +14,7 @@ from elman._data import Data
 from elman._exceptions import problem
 from elman._regression import RegressionTask, read_numbers, standard_units
 from elman._split import Samples
+from elman._stream import Stream
 from elman._targets import restore
 
 
@@ -465,7 +466,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
             Sequences in one of the forms of `fit`.
         initial_state : dict of array-like of shape (n_samples, n_units), default=None
             States before the first step, by name as ``return_state`` gives them; by default
-            zero.
+            zero. With ``missing="decay"`` the last values of each channel and the steps since
+            they came are states too.
         return_state : bool, default=False
             Whether to return the states after the last step too.
         n_timesteps : int, default=None
@@ -494,6 +496,28 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         if return_state:
             results.append(model.states(states))
         return results[0] if len(results) == 1 else tuple(results)
+
+    def stream(self, n_streams: int = 1) -> Stream:
+        """Open streams, which take one time step at a time and keep the state.
+
+        Parameters
+        ----------
+        n_streams : int, default=1
+            How many sequences go on side by side, each from the start.
+
+        Returns
+        -------
+        stream : Stream
+            Its ``step`` takes the values of one time step of each stream and returns what
+            `predict` gives for the last step of the sequences so far; its ``state`` can be read
+            and replaced, streams can be reset, dropped and added.
+
+        Raises
+        ------
+        ValueError
+            If a layer is bidirectional: it has to know the end of a sequence.
+        """
+        return self._stream(n_streams, "predict")
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination R² of predictions.

@@ -186,6 +186,18 @@ class BaseSeq2Seq(BaseNetworkEstimator):
 
     _rules: ClassVar[dict[str, Rule]] = SEQ2SEQ_RULES
 
+    def stream(self, n_streams: int = 1) -> Any:
+        """Refuse: a decoder begins when its encoder has read all, so there are no single steps.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        got = "an encoder-decoder, whose outputs begin when the whole sequence has been read"
+        expected = "RNNRegressor or RNNClassifier, which have an output at each step"
+        raise ValueError(problem(f"{type(self).__name__}.stream", "model", got, expected))
+
     def _read(
         self,
         X: Any,

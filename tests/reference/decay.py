@@ -10,22 +10,34 @@ def shapes(n_channels, n_units):
     return [(f"decay.{name}", size) for name, size in zip(PARAMETERS, sizes, strict=True)]
 
 
+def states(n_channels):
+    """What goes on from one step to the next: each channel's last value, the steps since it."""
+    return [("decay.last", n_channels), ("decay.since", n_channels)]
+
+
 def of(arrays):
     """The decay's arrays, without its prefix."""
     return {name: arrays[f"decay.{name}"] for name in PARAMETERS}
 
 
-def forward(p, x):
-    """What the network reads of each step, what the states fade by, and what backward wants."""
+def forward(p, x, observed=None):
+    """What the network reads of each step, what the states fade by, and what backward wants.
+
+    Also what has been observed for the step after the last; observed is that of the first step.
+    """
     is_there = ~np.isnan(x)
-    since, last = np.zeros(x.shape), np.tile(p["mean"], (len(x), 1))
-    for t in range(1, len(x)):
-        since[t] = 1 + np.where(is_there[t - 1], 0, since[t - 1])
-        last[t] = np.where(is_there[t - 1], x[t - 1], last[t - 1])
+    last, since = np.zeros((2, len(x) + 1, x.shape[1]))
+    last[0], since[0] = (p["mean"], 0) if observed is None else np.split(observed, 2)
+    for t in range(len(x)):
+        since[t + 1] = 1 + np.where(is_there[t], 0, since[t])
+        last[t + 1] = np.where(is_there[t], x[t], last[t])
+    final = np.concatenate([last[-1], since[-1]])
+    last, since = last[:-1], since[:-1]
     a_x, a_h = p["w_x"] * since + p["b_x"], since @ p["W_h"] + p["b_h"]
     g_x, g_h = np.exp(-np.maximum(0, a_x)), np.exp(-np.maximum(0, a_h))
     filled = np.where(is_there, x, g_x * last + (1 - g_x) * p["mean"])
-    return np.hstack([filled, is_there]), g_h, (is_there, since, last, a_x, g_x, a_h, g_h)
+    tape = (is_there, since, last, a_x, g_x, a_h, g_h)
+    return np.hstack([filled, is_there]), g_h, tape, final
 
 
 def backward(p, tape, dx, dg_h, gradient):

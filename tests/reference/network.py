@@ -48,6 +48,8 @@ class Network:
             for prefix in self.prefixes(k):
                 self._add_direction(prefix, n_inputs, n_units)
             n_inputs = n_units * self.n_parts(k)
+        if self.missing == "decay":
+            self.states += decay.states(self.n_channels)
         if self.head:
             self._add_head(n_inputs + n_read * self.head_inputs)
         else:
@@ -148,7 +150,8 @@ class Network:
             tape.append((steps, masks))
         is_missing, fading = np.zeros(len(x), bool), np.ones((len(x), 1))
         if self.missing == "decay":
-            x, fading, of_decay = decay.forward(decay.of(arrays), x)
+            observed = None if initial_state is None else initial_state[-2 * self.n_channels :]
+            x, fading, of_decay, observed = decay.forward(decay.of(arrays), x, observed)
             tape.append(of_decay)
         if self.missing == "mask":
             is_missing = np.isnan(x).any(axis=1)
@@ -192,6 +195,8 @@ class Network:
             fading = np.ones((len(x), 1))
             x, of_junction = self._join(k, outputs, x, masks, every_step)
             tape.append(of_junction)
+        if self.missing == "decay":
+            final.append(observed)
         if self.head:
             x, of_head = head.forward(arrays, np.hstack([x, read]) if self.head_inputs else x)
             tape.append(of_head)
