@@ -160,9 +160,7 @@ template <class T>
 class Decoding {
 public:
     // The parameters must outlive it (see Network::pack).
-    Decoding(const Seq2Seq<T>& model, const T* parameters) : model_(model) {
-        model.pack(parameters, false, weights_);
-    }
+    Decoding(const Seq2Seq<T>& model, const T* parameters);
 
     const Seq2Seq<T>& model() const { return model_; }
     const Seq2SeqWeights<T>& weights() const { return weights_; }
@@ -171,67 +169,18 @@ public:
     // the system granted fewer threads than were asked for.
     bool translate(const Sequences<T>& sources, const BeamOptions& options, Index n_threads,
                    const Control::Check& check, std::vector<std::vector<std::int32_t>>& tokens,
-                   double* scores) const {
-        tokens.resize(std::size_t(sources.n_sequences));
-        const Index chunk = std::max<Index>(1, chunk_rows / options.beam_width);
-        const Index n_steps = std::min(options.max_length, Index(1) << 20);
-        return for_each_chunk(sources, chunk, n_steps * options.beam_width, n_threads, check,
-                              [&](const std::vector<Index>& members, Control& control) {
-                                  Stepper<T> stepper(model_, weights_);
-                                  stepper.begin(sources, members.data(), Index(members.size()),
-                                                control);
-                                  std::vector<Beams<T>> beams(members.size(), Beams<T>(options));
-                                  while (advance(stepper, beams, control)) {
-                                  }
-                                  for (std::size_t i = 0; i < members.size(); ++i) {
-                                      tokens[std::size_t(members[i])] = beams[i].tokens();
-                                      scores[members[i]] = beams[i].score();
-                                  }
-                              });
-    }
+                   double* scores) const;
 
     // n_values of each step's outputs, which the next step reads; before the first stand zeros.
     // values: (n_sequences, n_steps, n_values). Where there is one output more, it is the logit of
     // the step being the last; lengths: how many steps each sequence has.
     bool generate(const Sequences<T>& sources, Index n_steps, Index n_values, Index n_threads,
-                  const Control::Check& check, T* values, Index* lengths) const {
-        return for_each_chunk(
-            sources, chunk_rows, n_steps, n_threads, check,
-            [&](const std::vector<Index>& members, Control& control) {
-                Stepper<T> stepper(model_, weights_);
-                stepper.begin(sources, members.data(), Index(members.size()), control);
-                generate(stepper, members, n_steps, n_values, control, values, lengths);
-            });
-    }
+                  const Control::Check& check, T* values, Index* lengths) const;
 
     // Of given outputs, unless null: the sum of log p over the steps of each sequence; outputs of
     // each step; what each step has read of each step of the source, sequence by sequence.
     bool evaluate(const Pairs<T>& pairs, Index n_threads, const Control::Check& check,
-                  double* log_p, T* outputs, T* shares) const {
-        std::vector<Index> first_share(1, 0);
-        for (Index s = 0; s < pairs.sources.n_sequences; ++s)
-            first_share.push_back(first_share.back() +
-                                  steps_of(pairs.sources, s) * steps_of(pairs.inputs, s));
-        const Index n_sequences = std::max<Index>(pairs.sources.n_sequences, 1);
-        return for_each_chunk(
-            pairs.sources, chunk_rows, pairs.inputs.n_steps() / n_sequences + 1, n_threads, check,
-            [&](const std::vector<Index>& members, Control& control) {
-                Encoded<T> encoded;
-                Decoded<T> decoded;
-                forward(pairs, members, encoded, decoded, control);
-                const Batch& batch = decoded.workspace.batch;
-                for (Index s = 0; s < batch.n_sequences(); ++s) {
-                    const Index source = batch.source[std::size_t(s)];
-                    if (log_p != nullptr) log_p[source] = log_likelihood(pairs, decoded, s);
-                    if (outputs != nullptr)
-                        copy_steps(batch, s, decoded.outputs.rows(), model_.n_outputs(),
-                                   outputs + pairs.inputs.offsets[source] * model_.n_outputs());
-                    if (shares != nullptr)
-                        copy_steps(batch, s, decoded.shares.rows(), steps_of(pairs.sources, source),
-                                   shares + first_share[std::size_t(source)]);
-                }
-            });
-    }
+                  double* log_p, T* outputs, T* shares) const;
 
 private:
     static constexpr Index chunk_rows = 96;
@@ -346,5 +295,74 @@ private:
     const Seq2Seq<T>& model_;
     Seq2SeqWeights<T> weights_;
 };
+
+// What the binding calls is not inline, so that it is compiled with the core, once.
+template <class T>
+Decoding<T>::Decoding(const Seq2Seq<T>& model, const T* parameters) : model_(model) {
+    model.pack(parameters, false, weights_);
+}
+
+template <class T>
+bool Decoding<T>::translate(const Sequences<T>& sources, const BeamOptions& options,
+                            Index n_threads, const Control::Check& check,
+                            std::vector<std::vector<std::int32_t>>& tokens, double* scores) const {
+    tokens.resize(std::size_t(sources.n_sequences));
+    const Index chunk = std::max<Index>(1, chunk_rows / options.beam_width);
+    const Index n_steps = std::min(options.max_length, Index(1) << 20);
+    return for_each_chunk(sources, chunk, n_steps * options.beam_width, n_threads, check,
+                          [&](const std::vector<Index>& members, Control& control) {
+                              Stepper<T> stepper(model_, weights_);
+                              stepper.begin(sources, members.data(), Index(members.size()),
+                                            control);
+                              std::vector<Beams<T>> beams(members.size(), Beams<T>(options));
+                              while (advance(stepper, beams, control)) {
+                              }
+                              for (std::size_t i = 0; i < members.size(); ++i) {
+                                  tokens[std::size_t(members[i])] = beams[i].tokens();
+                                  scores[members[i]] = beams[i].score();
+                              }
+                          });
+}
+
+template <class T>
+bool Decoding<T>::generate(const Sequences<T>& sources, Index n_steps, Index n_values,
+                           Index n_threads, const Control::Check& check, T* values,
+                           Index* lengths) const {
+    return for_each_chunk(
+        sources, chunk_rows, n_steps, n_threads, check,
+        [&](const std::vector<Index>& members, Control& control) {
+            Stepper<T> stepper(model_, weights_);
+            stepper.begin(sources, members.data(), Index(members.size()), control);
+            generate(stepper, members, n_steps, n_values, control, values, lengths);
+        });
+}
+
+template <class T>
+bool Decoding<T>::evaluate(const Pairs<T>& pairs, Index n_threads, const Control::Check& check,
+                           double* log_p, T* outputs, T* shares) const {
+    std::vector<Index> first_share(1, 0);
+    for (Index s = 0; s < pairs.sources.n_sequences; ++s)
+        first_share.push_back(first_share.back() +
+                              steps_of(pairs.sources, s) * steps_of(pairs.inputs, s));
+    const Index n_sequences = std::max<Index>(pairs.sources.n_sequences, 1);
+    return for_each_chunk(
+        pairs.sources, chunk_rows, pairs.inputs.n_steps() / n_sequences + 1, n_threads, check,
+        [&](const std::vector<Index>& members, Control& control) {
+            Encoded<T> encoded;
+            Decoded<T> decoded;
+            forward(pairs, members, encoded, decoded, control);
+            const Batch& batch = decoded.workspace.batch;
+            for (Index s = 0; s < batch.n_sequences(); ++s) {
+                const Index source = batch.source[std::size_t(s)];
+                if (log_p != nullptr) log_p[source] = log_likelihood(pairs, decoded, s);
+                if (outputs != nullptr)
+                    copy_steps(batch, s, decoded.outputs.rows(), model_.n_outputs(),
+                               outputs + pairs.inputs.offsets[source] * model_.n_outputs());
+                if (shares != nullptr)
+                    copy_steps(batch, s, decoded.shares.rows(), steps_of(pairs.sources, source),
+                               shares + first_share[std::size_t(source)]);
+            }
+        });
+}
 
 }  // namespace elman

@@ -53,22 +53,7 @@ inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
 template <class T>
 class Predictor {
 public:
-    Predictor(const Network<T>& network, const T* parameters, Storage storage = Storage::full)
-        : network_(network) {
-        if (storage == Storage::full) {
-            network.pack(parameters, false, weights_);
-            return;
-        }
-        if constexpr (!std::is_same_v<T, float>)
-            throw std::invalid_argument("elman: weights of float64 are stored as they are");
-        std::vector<T> rounded(parameters, parameters + network.n_parameters());
-        network.round(storage, rounded.data());
-        weights_.layers.resize(std::size_t(network.n_layers()));
-        for (auto& directions : weights_.layers)
-            for (PackedWeights<T>& direction : directions) direction.storage = storage;
-        network.pack(rounded.data(), false, weights_);
-        weights_.parameters = parameters;
-    }
+    Predictor(const Network<T>& network, const T* parameters, Storage storage = Storage::full);
 
     const Network<T>& network() const { return network_; }
     const NetworkWeights<T>& weights() const { return weights_; }
@@ -87,21 +72,7 @@ public:
     // null: (n_sequences, state_size). Returns whether the system granted fewer threads than were
     // asked for.
     bool predict(const Sequences<T>& sequences, bool per_step, const T* initial_state,
-                 Index n_threads, const Control::Check& check, T* outputs, T* final_states) const {
-        const Index n = sequences.n_sequences;
-        const Index work = checked_multiply(sequences.n_steps(), network_.multiply_adds());
-        Team team(std::min(worthwhile_threads(n_threads, work), n), check);
-        const Index rows = std::min(chunk_rows, (n + team.n_threads() - 1) / team.n_threads());
-        team.run((n + rows - 1) / rows, [&](Index chunk, Control& control) {
-            std::unique_ptr<ChunkWorkspace<T>> workspace = pool_.take();
-            const Range members{chunk * rows, std::min((chunk + 1) * rows, n)};
-            gather(sequences, members, initial_state, *workspace);
-            forward(sequences, per_step, *workspace, outputs, control);
-            if (final_states != nullptr) scatter_states(*workspace, final_states);
-            pool_.give_back(std::move(workspace));
-        });
-        return team.is_short();
-    }
+                 Index n_threads, const Control::Check& check, T* outputs, T* final_states) const;
 
 private:
     void gather(const Sequences<T>& sequences, Range members, const T* initial_state,
@@ -175,5 +146,43 @@ private:
     NetworkWeights<T> weights_;
     mutable WorkspacePool<T> pool_;
 };
+
+// What the binding calls is not inline, so that it is compiled with the core, once.
+template <class T>
+Predictor<T>::Predictor(const Network<T>& network, const T* parameters, Storage storage)
+    : network_(network) {
+    if (storage == Storage::full) {
+        network.pack(parameters, false, weights_);
+        return;
+    }
+    if constexpr (!std::is_same_v<T, float>)
+        throw std::invalid_argument("elman: weights of float64 are stored as they are");
+    std::vector<T> rounded(parameters, parameters + network.n_parameters());
+    network.round(storage, rounded.data());
+    weights_.layers.resize(std::size_t(network.n_layers()));
+    for (auto& directions : weights_.layers)
+        for (PackedWeights<T>& direction : directions) direction.storage = storage;
+    network.pack(rounded.data(), false, weights_);
+    weights_.parameters = parameters;
+}
+
+template <class T>
+bool Predictor<T>::predict(const Sequences<T>& sequences, bool per_step, const T* initial_state,
+                           Index n_threads, const Control::Check& check, T* outputs,
+                           T* final_states) const {
+    const Index n = sequences.n_sequences;
+    const Index work = checked_multiply(sequences.n_steps(), network_.multiply_adds());
+    Team team(std::min(worthwhile_threads(n_threads, work), n), check);
+    const Index rows = std::min(chunk_rows, (n + team.n_threads() - 1) / team.n_threads());
+    team.run((n + rows - 1) / rows, [&](Index chunk, Control& control) {
+        std::unique_ptr<ChunkWorkspace<T>> workspace = pool_.take();
+        const Range members{chunk * rows, std::min((chunk + 1) * rows, n)};
+        gather(sequences, members, initial_state, *workspace);
+        forward(sequences, per_step, *workspace, outputs, control);
+        if (final_states != nullptr) scatter_states(*workspace, final_states);
+        pool_.give_back(std::move(workspace));
+    });
+    return team.is_short();
+}
 
 }  // namespace elman

@@ -32,16 +32,7 @@ struct Seq2SeqTrainerOptions : UpdateOptions {
 template <class T>
 class Seq2SeqTrainer {
 public:
-    Seq2SeqTrainer(const Seq2Seq<T>& model, const T* parameters, Seq2SeqTrainerOptions options)
-        : model_(model),
-          options_(std::move(options)),
-          loss_(options_.loss),
-          stop_loss_("binary"),
-          updates_(model.parameters(), model.embeddings(), parameters, options_) {
-        if (has_tokens() != (model.decoder().options().n_tokens > 0))
-            throw std::invalid_argument("elman: loss '" + options_.loss +
-                                        "' does not fit what the decoder reads");
-    }
+    Seq2SeqTrainer(const Seq2Seq<T>& model, const T* parameters, Seq2SeqTrainerOptions options);
 
     const Seq2Seq<T>& model() const { return model_; }
     Updates<T>& updates() { return updates_; }
@@ -54,24 +45,10 @@ public:
 
     // One pass over order in mini-batches of batch_size pairs: the weighted mean of their losses.
     double epoch(const Pairs<T>& pairs, const Index* order, Index n_order, Index batch_size,
-                 const Control::Check& check) {
-        Team team(threads_for(pairs, order, n_order), check);
-        was_short_of_threads_ = team.is_short();
-        return updates_.epoch(order, n_order, batch_size, team,
-                              [&](const Index* members, Index n_members) {
-                                  return differentiate(pairs, members, n_members, team);
-                              });
-    }
+                 const Control::Check& check);
 
     // Loss and gradient of all pairs as one mini-batch; the gradient stays until the next call.
-    double loss_and_gradient(const Pairs<T>& pairs, const Control::Check& check) {
-        std::vector<Index> all(std::size_t(pairs.sources.n_sequences));
-        std::iota(all.begin(), all.end(), Index(0));
-        Team team(threads_for(pairs, all.data(), Index(all.size())), check);
-        was_short_of_threads_ = team.is_short();
-        return updates_.loss_and_gradient(
-            team, [&] { return differentiate(pairs, all.data(), Index(all.size()), team); });
-    }
+    double loss_and_gradient(const Pairs<T>& pairs, const Control::Check& check);
 
 private:
     static Index steps_of(const Sequences<T>& sequences, Index s) {
@@ -305,5 +282,40 @@ private:
     Array<T> sampled_values_;
     bool was_short_of_threads_ = false;
 };
+
+// What the binding calls is not inline, so that it is compiled with the core, once.
+template <class T>
+Seq2SeqTrainer<T>::Seq2SeqTrainer(const Seq2Seq<T>& model, const T* parameters,
+                                  Seq2SeqTrainerOptions options)
+    : model_(model),
+      options_(std::move(options)),
+      loss_(options_.loss),
+      stop_loss_("binary"),
+      updates_(model.parameters(), model.embeddings(), parameters, options_) {
+    if (has_tokens() != (model.decoder().options().n_tokens > 0))
+        throw std::invalid_argument("elman: loss '" + options_.loss +
+                                    "' does not fit what the decoder reads");
+}
+
+template <class T>
+double Seq2SeqTrainer<T>::epoch(const Pairs<T>& pairs, const Index* order, Index n_order,
+                                Index batch_size, const Control::Check& check) {
+    Team team(threads_for(pairs, order, n_order), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.epoch(order, n_order, batch_size, team,
+                          [&](const Index* members, Index n_members) {
+                              return differentiate(pairs, members, n_members, team);
+                          });
+}
+
+template <class T>
+double Seq2SeqTrainer<T>::loss_and_gradient(const Pairs<T>& pairs, const Control::Check& check) {
+    std::vector<Index> all(std::size_t(pairs.sources.n_sequences));
+    std::iota(all.begin(), all.end(), Index(0));
+    Team team(threads_for(pairs, all.data(), Index(all.size())), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.loss_and_gradient(
+        team, [&] { return differentiate(pairs, all.data(), Index(all.size()), team); });
+}
 
 }  // namespace elman

@@ -14,16 +14,7 @@ namespace elman {
 template <class T>
 class Stream {
 public:
-    Stream(const Predictor<T>& predictor, Index n_streams, Index n_threads)
-        : network_(predictor.network()),
-          weights_(predictor.weights()),
-          n_threads_(n_threads),
-          multiply_adds_(network_.multiply_adds()) {
-        const std::vector<bool>& bidirectional = network_.options().bidirectional;
-        if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
-            throw std::invalid_argument("elman: a layer of two directions has to know the end");
-        add(n_streams);
-    }
+    Stream(const Predictor<T>& predictor, Index n_streams, Index n_threads);
 
     const Network<T>& network() const { return network_; }
     Index n_streams() const { return n_streams_; }
@@ -35,28 +26,7 @@ public:
     // interrupted all states are as they were. Returns whether the system granted fewer threads
     // than were asked for.
     bool step(const T* values, const TokenSteps<T>& tokens, const Control::Check& check,
-              T* outputs) {
-        const Sequences<T> steps{values, network_.options().n_channels, offsets_.data(), n_streams_,
-                                 tokens};
-        const Index n_tasks = worthwhile_threads(std::min(n_threads_, n_streams_), multiply_adds());
-        places_.resize(std::max(places_.size(), std::size_t(n_tasks)));
-        const auto step_some = [&](Index task, Control& control) {
-            const Range streams{n_streams_ * task / n_tasks, n_streams_ * (task + 1) / n_tasks};
-            for (Index begin = streams.begin; begin < streams.end; begin += chunk_rows)
-                step_chunk(steps, {begin, std::min(begin + chunk_rows, streams.end)},
-                           places_[std::size_t(task)], outputs, control);
-        };
-        bool is_short = false;
-        if (n_tasks == 1 && !check) {
-            step_some(0, control_);
-        } else {
-            Team team(n_tasks, check);
-            team.run(n_tasks, step_some);
-            is_short = team.is_short();
-        }
-        states_.swap(next_);
-        return is_short;
-    }
+              T* outputs);
 
     void reset(Index stream) {
         network_.start(weights_.parameters, states_.data() + stream * network_.state_size());
@@ -128,5 +98,43 @@ private:
     std::vector<Index> offsets_;
     std::vector<Place> places_;  // one for each thread
 };
+
+// What the binding calls is not inline, so that it is compiled with the core, once.
+template <class T>
+Stream<T>::Stream(const Predictor<T>& predictor, Index n_streams, Index n_threads)
+    : network_(predictor.network()),
+      weights_(predictor.weights()),
+      n_threads_(n_threads),
+      multiply_adds_(network_.multiply_adds()) {
+    const std::vector<bool>& bidirectional = network_.options().bidirectional;
+    if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+        throw std::invalid_argument("elman: a layer of two directions has to know the end");
+    add(n_streams);
+}
+
+template <class T>
+bool Stream<T>::step(const T* values, const TokenSteps<T>& tokens, const Control::Check& check,
+                     T* outputs) {
+    const Sequences<T> steps{values, network_.options().n_channels, offsets_.data(), n_streams_,
+                             tokens};
+    const Index n_tasks = worthwhile_threads(std::min(n_threads_, n_streams_), multiply_adds());
+    places_.resize(std::max(places_.size(), std::size_t(n_tasks)));
+    const auto step_some = [&](Index task, Control& control) {
+        const Range streams{n_streams_ * task / n_tasks, n_streams_ * (task + 1) / n_tasks};
+        for (Index begin = streams.begin; begin < streams.end; begin += chunk_rows)
+            step_chunk(steps, {begin, std::min(begin + chunk_rows, streams.end)},
+                       places_[std::size_t(task)], outputs, control);
+    };
+    bool is_short = false;
+    if (n_tasks == 1 && !check) {
+        step_some(0, control_);
+    } else {
+        Team team(n_tasks, check);
+        team.run(n_tasks, step_some);
+        is_short = team.is_short();
+    }
+    states_.swap(next_);
+    return is_short;
+}
 
 }  // namespace elman

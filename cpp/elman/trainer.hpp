@@ -63,28 +63,7 @@ struct Examples {
 template <class T>
 class Trainer {
 public:
-    Trainer(const Network<T>& network, const T* parameters, TrainerOptions options)
-        : network_(network),
-          options_(std::move(options)),
-          loss_(options_.loss, options_.loss_parameters),
-          updates_(network.parameters(), embeddings_of(network), parameters, options_) {
-        const std::vector<bool>& bidirectional = network.options().bidirectional;
-        if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
-            throw std::invalid_argument(
-                "elman: checkpoints need layers of one direction: a reverse one starts at the end");
-        if (!options_.dropout_by_token.empty() &&
-            Index(options_.dropout_by_token.size()) != network.options().n_tokens)
-            throw std::invalid_argument("elman: token_dropout has " +
-                                        std::to_string(options_.dropout_by_token.size()) +
-                                        " entries, expected one for each of n_tokens");
-        n_outputs_ = network.options().n_outputs -
-                     checked_multiply(options_.n_groups, options_.n_candidates);
-        n_targets_ = loss_.n_targets(std::max(n_outputs_, Index(0)));
-        if (n_targets_ == 0)
-            throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
-                                        std::to_string(n_outputs_) + " outputs");
-        if (options_.n_candidates > 0) mixture_.emplace(mixture_shape());
-    }
+    Trainer(const Network<T>& network, const T* parameters, TrainerOptions options);
 
     const Network<T>& network() const { return network_; }
     const Loss<T>& loss() const { return loss_; }
@@ -99,28 +78,10 @@ public:
     // One pass over order in mini-batches of batch_size sequences: the weighted mean of their
     // losses.
     double epoch(const Examples<T>& examples, const Index* order, Index n_order, Index batch_size,
-                 const Control::Check& check) {
-        Index steps = 0;
-        for (Index i = 0; i < n_order; ++i)
-            steps +=
-                examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
-        Team team(threads_for(steps), check);
-        was_short_of_threads_ = team.is_short();
-        return updates_.epoch(order, n_order, batch_size, team,
-                              [&](const Index* members, Index n_members) {
-                                  return differentiate(examples, members, n_members, team);
-                              });
-    }
+                 const Control::Check& check);
 
     // Loss and gradient of all sequences as one mini-batch; the gradient stays until the next call.
-    double loss_and_gradient(const Examples<T>& examples, const Control::Check& check) {
-        std::vector<Index> all(std::size_t(examples.sequences.n_sequences));
-        std::iota(all.begin(), all.end(), Index(0));
-        Team team(threads_for(examples.sequences.n_steps()), check);
-        was_short_of_threads_ = team.is_short();
-        return updates_.loss_and_gradient(
-            team, [&] { return differentiate(examples, all.data(), Index(all.size()), team); });
-    }
+    double loss_and_gradient(const Examples<T>& examples, const Control::Check& check);
 
 private:
     static std::vector<Embedding<T>> embeddings_of(const Network<T>& network) {
@@ -296,5 +257,54 @@ private:
     double total_weight_ = 0.0;
     bool was_short_of_threads_ = false;
 };
+
+// What the binding calls is not inline, so that it is compiled with the core, once.
+template <class T>
+Trainer<T>::Trainer(const Network<T>& network, const T* parameters, TrainerOptions options)
+    : network_(network),
+      options_(std::move(options)),
+      loss_(options_.loss, options_.loss_parameters),
+      updates_(network.parameters(), embeddings_of(network), parameters, options_) {
+    const std::vector<bool>& bidirectional = network.options().bidirectional;
+    if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+        throw std::invalid_argument(
+            "elman: checkpoints need layers of one direction: a reverse one starts at the end");
+    if (!options_.dropout_by_token.empty() &&
+        Index(options_.dropout_by_token.size()) != network.options().n_tokens)
+        throw std::invalid_argument("elman: token_dropout has " +
+                                    std::to_string(options_.dropout_by_token.size()) +
+                                    " entries, expected one for each of n_tokens");
+    n_outputs_ =
+        network.options().n_outputs - checked_multiply(options_.n_groups, options_.n_candidates);
+    n_targets_ = loss_.n_targets(std::max(n_outputs_, Index(0)));
+    if (n_targets_ == 0)
+        throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
+                                    std::to_string(n_outputs_) + " outputs");
+    if (options_.n_candidates > 0) mixture_.emplace(mixture_shape());
+}
+
+template <class T>
+double Trainer<T>::epoch(const Examples<T>& examples, const Index* order, Index n_order,
+                         Index batch_size, const Control::Check& check) {
+    Index steps = 0;
+    for (Index i = 0; i < n_order; ++i)
+        steps += examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
+    Team team(threads_for(steps), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.epoch(order, n_order, batch_size, team,
+                          [&](const Index* members, Index n_members) {
+                              return differentiate(examples, members, n_members, team);
+                          });
+}
+
+template <class T>
+double Trainer<T>::loss_and_gradient(const Examples<T>& examples, const Control::Check& check) {
+    std::vector<Index> all(std::size_t(examples.sequences.n_sequences));
+    std::iota(all.begin(), all.end(), Index(0));
+    Team team(threads_for(examples.sequences.n_steps()), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.loss_and_gradient(
+        team, [&] { return differentiate(examples, all.data(), Index(all.size()), team); });
+}
 
 }  // namespace elman

@@ -113,9 +113,6 @@ class Seq2SeqModel(Model):
         """The encoder-decoder with its weights packed, which all predictions share."""
         return _core.Decoding(self.network(), self.parameters)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "decoding"}
-
 
 def network_of(arguments: Mapping[str, Any]) -> _core.Seq2Seq:
     """Make the encoder-decoder that arguments of its parts describe."""
