@@ -1,0 +1,115 @@
+// Prints a digest of the bits of each of many trainings and predictions, one a line: two builds of
+// the core, for other instruction sets, agree where their lines do.
+//
+// Weights and data come from integer arithmetic alone: the orthogonal start goes through Eigen's
+// QR, and normal numbers through the C library, whose last bits may be a machine's own.
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+#include <type_traits>
+#include <vector>
+
+#include "elman/core.hpp"
+
+using namespace elman;
+
+namespace {
+
+// FNV-1a, 64 bits.
+class Digest {
+public:
+    template <class Values>
+    void add(const Values& values) {
+        std::vector<unsigned char> bytes(values.size() * sizeof(values[0]));
+        std::memcpy(bytes.data(), values.data(), bytes.size());
+        for (const unsigned char byte : bytes) value_ = (value_ ^ byte) * 0x100000001b3u;
+    }
+    unsigned long long value() const { return value_; }
+
+private:
+    unsigned long long value_ = 0xcbf29ce484222325u;
+};
+
+template <class Values>
+void fill(Values& values, std::uint64_t key, double scale) {
+    using T = typename Values::value_type;
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = T(scale * (random_uniform(key, i) - 0.5));
+}
+
+struct Variant {
+    const char* name;
+    std::vector<Index> hidden_layer_sizes;
+    bool bidirectional = false;
+    bool is_ragged = true;
+    bool layer_norm = false;
+    const char* missing = "none";
+    const char* solver = "adam";
+};
+const std::vector<Variant> variants = {
+    {"wide", {33, 20}, false},
+    {"two directions", {18, 9}, true},
+    {"side by side", {2, 3}, false, false},
+    {"layer norm", {18, 20}, false, true, true},
+    {"decay", {18}, false, true, false, "decay"},
+    {"sgd", {24}, false, true, false, "none", "sgd"},
+};
+const std::vector<CellOptions> cells = {{"simple", "tanh", true},  {"simple", "relu", true},
+                                        {"gru", "tanh", true},     {"gru", "tanh", false},
+                                        {"lstm", "tanh", true},    {"min_gru", "tanh", true},
+                                        {"min_lstm", "tanh", true}};
+
+template <class T>
+void print_digest(const CellOptions& cell, const Variant& variant) {
+    NetworkOptions shape{
+        cell,
+        variant.hidden_layer_sizes,
+        std::vector<bool>(variant.hidden_layer_sizes.size(), variant.bidirectional),
+        3,
+        2,
+        true};
+    shape.layer_norm = variant.layer_norm;
+    shape.missing = variant.missing;
+    const Network<T> network(shape);
+    std::vector<Index> offsets{0};
+    for (Index i = 0; i < 40; ++i)
+        offsets.push_back(offsets.back() + (variant.is_ragged ? 1 + i * 7 % 30 : 12));
+    std::vector<T> values(std::size_t(offsets.back() * 3)), targets(40 * 2);
+    fill(values, 1, 4.0);
+    fill(targets, 2, 2.0);
+    Array<T> start(std::size_t(network.n_parameters()));
+    fill(start, 3, 0.8);
+    TrainerOptions options;
+    options.loss = "squared";
+    options.alpha = 0.01;
+    options.dropout = options.recurrent_dropout = 0.1;
+    options.clip_norm = 1.0;
+    options.n_threads = 2;
+    options.solver.name = variant.solver;
+    Trainer<T> trainer(network, start.data(), options);
+    std::vector<Index> order(40);
+    std::iota(order.begin(), order.end(), Index(0));
+    const Sequences<T> sequences{values.data(), 3, offsets.data(), 40};
+    for (int epoch = 0; epoch < 2; ++epoch)
+        trainer.epoch({sequences, targets.data(), 2, nullptr, false}, order.data(), 40, 16, {});
+    Digest digest;
+    digest.add(trainer.updates().parameters());
+    const Predictor<T> predictor(network, trainer.updates().parameters().data());
+    std::vector<T> outputs(std::size_t(offsets.back() * 2));
+    predictor.predict(sequences, true, nullptr, 2, {}, outputs.data(), nullptr);
+    digest.add(outputs);
+    std::printf("%016llx float%d %s %s%s, %s\n", digest.value(), int(8 * sizeof(T)),
+                cell.cell.c_str(), cell.activation.c_str(), cell.reset_after ? "" : " before",
+                variant.name);
+}
+
+}  // namespace
+
+int main() {
+    for (const CellOptions& cell : cells) {
+        for (const Variant& variant : variants) {
+            print_digest<float>(cell, variant);
+            print_digest<double>(cell, variant);
+        }
+    }
+}
