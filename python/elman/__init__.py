@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from elman import datasets
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._from_keras import from_keras
+    from elman._from_torch import from_torch
+    from elman._onnx._export import to_onnx
+    from elman._onnx._import import from_onnx
+    from elman._onnx._skl2onnx import register_skl2onnx
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -35,7 +40,12 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
+    "register_skl2onnx",
     "show_versions",
+    "to_onnx",
 ]
 
 # Imported when they are asked for: a service that only predicts does not wait for them.
@@ -47,7 +57,12 @@ _LATER = {
     "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
+    "from_keras": "elman._from_keras",
+    "from_onnx": "elman._onnx._import",
+    "from_torch": "elman._from_torch",
+    "register_skl2onnx": "elman._onnx._skl2onnx",
     "show_versions": "elman._show_versions",
+    "to_onnx": "elman._onnx._export",
 }
 
 

@@ -1,0 +1,161 @@
+"""A graph, node by node: which recurrent layers it computes, and what follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from elman._onnx._cells import CELLS
+from elman._onnx._operators import OPERATORS
+from elman._onnx._recurrent import recurrent
+from elman._onnx._values import (
+    Constant,
+    Node,
+    RefusedError,
+    Signal,
+    Sizes,
+    StateStack,
+    Unreadable,
+    Value,
+    Zeros,
+)
+
+FOLDED = (
+    *("Add", "Cast", "Concat", "DequantizeLinear", "Div", "Gather", "Identity", "Mul", "Neg"),
+    *("Reshape", "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+)
+"""What is computed where all inputs are in the file; none of it makes much out of little."""
+
+KNOWN = {**OPERATORS, **dict.fromkeys(CELLS, recurrent)}
+UNKNOWN = Unreadable("model", "a value that is no dense tensor", "dense tensors")
+EXPECTED = "one of a recurrent network: RNN, GRU, LSTM and what stands around them"
+
+
+class Reader:
+    """Values of a graph by name, as far as they are known.
+
+    Parameters
+    ----------
+    onnx : module
+        The package.
+    proto : onnx.ModelProto
+        The model, without local functions.
+    """
+
+    def __init__(self, onnx: Any, proto: Any) -> None:
+        self._onnx = onnx
+        self.values: dict[str, Value | None] = {"": None}
+        for value in proto.graph.input:
+            self.values[value.name] = self._input(value)
+        for tensor in proto.graph.initializer:
+            # An input with a default, such as lengths or states that may be left out, is an input.
+            if tensor.name not in self.values:
+                self.values[tensor.name] = Constant(self._array(tensor))
+        for node in proto.graph.node:
+            for name, value in zip(node.output, self._results(node), strict=False):
+                self.values[name] = value
+
+    def _input(self, value: Any) -> Value:
+        types, tensor = self._onnx.TensorProto, value.type.tensor_type
+        is_integer = tensor.elem_type in (types.INT32, types.INT64)
+        rank = len(tensor.shape.dim) if tensor.HasField("shape") else 2 if is_integer else 3
+        if rank <= 1:
+            return Sizes(None if rank else 1)
+        return Signal(tuple(map(str, range(rank))), is_tokens=is_integer)
+
+    def _array(self, tensor: Any) -> Any:
+        array = self._onnx.numpy_helper.to_array(tensor)
+        is_half = "float" in array.dtype.name and array.dtype.itemsize < 4
+        return array.astype(np.float32) if is_half else array
+
+    def _results(self, proto: Any) -> Sequence[Value]:
+        """Return what is known of each output of a node."""
+        inputs = [self.values.get(name, UNKNOWN) for name in proto.input]
+        unreadable = next((value for value in inputs if isinstance(value, Unreadable)), None)
+        if unreadable is None:
+            try:
+                results = self._computed(proto, inputs)
+                return results if isinstance(results, list) else [results] * len(proto.output)
+            except RefusedError as error:
+                got, expected = error.got, error.expected
+            except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+                got, expected = f"what does not fit together ({error})", EXPECTED
+            name = proto.name or next(name for name in proto.output if name)
+            unreadable = Unreadable(f"node {name!r} ({proto.op_type})", got, expected)
+        return [unreadable] * len(proto.output)
+
+    def _computed(self, proto: Any, inputs: list[Value | None]) -> Value | list[Value]:
+        node = Node(proto.op_type, self._attributes(proto), inputs, len(proto.output))
+        given = [value for value in inputs if value is not None]
+        if node.operator == "Constant":
+            (value,) = node.attributes.values()
+            is_tensor = isinstance(value, self._onnx.TensorProto)
+            return Constant(self._array(value) if is_tensor else np.asarray(value))
+        if proto.domain not in ("", "ai.onnx"):
+            raise RefusedError(f"the domain {proto.domain!r}", "ai.onnx")
+        if any(isinstance(value, (Signal, StateStack)) for value in given):
+            if node.operator == "Shape":
+                return Sizes(len(node.signal().axes))
+            if node.operator not in KNOWN:
+                raise RefusedError(f"the operator {node.operator!r}", EXPECTED)
+            return KNOWN[node.operator](node)
+        if node.operator in ("ConstantOfShape", "Expand"):
+            return self._filled(node)
+        if any(isinstance(value, Zeros) for value in given):
+            return Zeros()
+        if any(isinstance(value, Sizes) for value in given):
+            return Sizes(_count(node))
+        return self._folded(proto, node)
+
+    def _attributes(self, node: Any) -> dict[str, Any]:
+        def plain(value: Any) -> Any:
+            if isinstance(value, bytes):
+                return value.decode()
+            return [plain(item) for item in value] if isinstance(value, list) else value
+
+        return {
+            attribute.name: plain(self._onnx.helper.get_attribute_value(attribute))
+            for attribute in node.attribute
+        }
+
+    def _filled(self, node: Node) -> Value:
+        """One number, or a few, spread over a shape: what is zero may be a state."""
+        filling = node[0] if node.operator == "Expand" else node.attributes.get("value")
+        if isinstance(filling, self._onnx.TensorProto):
+            filling = Constant(self._array(filling))
+        is_zero = filling is None or isinstance(filling, Zeros)
+        if isinstance(filling, Constant):
+            is_zero = not np.any(filling.array)
+        return Zeros() if is_zero else Sizes()
+
+    def _folded(self, proto: Any, node: Node) -> list[Value]:
+        """Compute what is in the file."""
+        if node.operator not in FOLDED:
+            raise RefusedError(f"the operator {node.operator!r}, of constants", EXPECTED)
+        feeds = {
+            name: value.array
+            for name, value in zip(proto.input, node.inputs, strict=True)
+            if isinstance(value, Constant)
+        }
+        from onnx.reference import ReferenceEvaluator
+
+        results = ReferenceEvaluator(proto).run(None, feeds)
+        return [Constant(np.asarray(array)) for array in results]
+
+
+def _count(node: Node) -> int | None:
+    """How many numbers a vector of sizes has."""
+    counts = [
+        value.count if isinstance(value, Sizes) else int(value.array.size)
+        for value in node.inputs
+        if isinstance(value, (Constant, Sizes))
+    ]
+    if node.operator == "Concat":
+        return None if None in counts else sum(count or 0 for count in counts)
+    if node.operator == "Gather":
+        return counts[1]
+    if node.operator in ("Unsqueeze", "Squeeze", "Cast", "Identity"):
+        return counts[0]
+    return None
