@@ -50,9 +50,8 @@ class Reader:
         for value in proto.graph.input:
             self.values[value.name] = self._input(value)
         for tensor in proto.graph.initializer:
-            # An input with a default, such as lengths or states that may be left out, is an input.
-            if tensor.name not in self.values:
-                self.values[tensor.name] = Constant(self._array(tensor))
+            # Also of an input that has a default: old files list all of their weights as inputs.
+            self.values[tensor.name] = Constant(self._array(tensor))
         for node in proto.graph.node:
             for name, value in zip(node.output, self._results(node), strict=False):
                 self.values[name] = value
