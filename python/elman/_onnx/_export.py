@@ -140,7 +140,7 @@ def _network_graph(estimator: BaseRNN, states: bool, opset: int) -> Any:
     rows, finals = network.read(X, ends, n_timesteps, initial)
     is_step = None
     if model.targets.per_step and ends.lengths is not None:
-        is_step = _is_step(graph, ends.lengths, n_timesteps)
+        is_step = graph.is_step(ends.lengths, n_timesteps)
     keeps_axis = model.targets.has_output_axis
     axes: list[Any] = ["n_samples", "n_timesteps"] if model.targets.per_step else ["n_samples"]
     for result in network.results(rows, is_step, keeps_axis=keeps_axis):
@@ -169,11 +169,3 @@ def _initial_states(graph: GraphBuilder, model: Model, n_samples: str) -> dict[s
         shape = graph.node("Concat", n_samples, graph.integers(width), axis=0)
         states[name] = graph.node("Expand", given, shape)
     return states
-
-
-def _is_step(graph: GraphBuilder, lengths: str, n_timesteps: str) -> str:
-    """Whether each step is within its sequence, (n_samples, n_timesteps, 1)."""
-    stop = graph.squeeze(n_timesteps, 0)
-    steps = graph.node("Range", graph.integer(0), stop, graph.integer(1))
-    is_step = graph.node("Less", steps, graph.unsqueeze(lengths, 1))
-    return graph.unsqueeze(is_step, 2)

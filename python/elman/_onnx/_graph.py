@@ -108,6 +108,13 @@ class GraphBuilder:
         """Multiply with a matrix and add a bias."""
         return self.node("Add", self.node("MatMul", value, W), b)
 
+    def is_step(self, lengths: str, n_timesteps: str) -> str:
+        """Whether each step is within its sequence, (n_samples, n_timesteps, 1)."""
+        stop = self.squeeze(n_timesteps, 0)
+        steps = self.node("Range", self.integer(0), stop, self.integer(1))
+        is_step = self.node("Less", steps, self.unsqueeze(lengths, 1))
+        return self.unsqueeze(is_step, 2)
+
     def input(
         self, name: str, dtype: Any, shape: Sequence[Any], default: Array | None = None
     ) -> str:

@@ -235,9 +235,7 @@ class _Decoder(_Side):
         """Scores of which those after the end of the source count for nothing."""
         graph = self._graph
         lengths = graph.input("lengths", np.int64, [None], np.array([LONGEST]))
-        stop = graph.squeeze(graph.size(memory, 1), 0)
-        steps = graph.node("Range", graph.integer(0), stop, graph.integer(1))
-        is_step = graph.node("Less", steps, graph.unsqueeze(lengths, 1))
+        is_step = graph.squeeze(graph.is_step(lengths, graph.size(memory, 1)), 2)
         nothing = graph.constant("nothing", np.array(-np.inf))
         return graph.node("Where", is_step, scores, nothing)
 
