@@ -336,9 +336,9 @@ def _weights(layer: Any, name: str, count: int) -> list[Array]:
 
 
 def _array(array: Any) -> Array:
-    array = np.asarray(array)
-    is_half = "float" in array.dtype.name and array.dtype.itemsize < 4  # bfloat16 too
-    return array.astype(np.float32) if is_half else array
+    numbers: Array = np.asarray(array)
+    is_half = "float" in numbers.dtype.name and numbers.dtype.itemsize < 4  # bfloat16 too
+    return numbers.astype(np.float32) if is_half else numbers
 
 
 def _direction(cell: str, arrays: Sequence[Array], *, reset_after: bool) -> Direction:

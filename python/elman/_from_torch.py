@@ -232,7 +232,9 @@ def _direction(weights: Mapping[str, Array], cell: str, suffix: str, name: str) 
 
 def _parts_of_arrays(state_dict: Mapping[Any, Any], activation: str) -> Parts:
     """Read a state_dict; which of two matrices is what is told by their shapes."""
-    parts, recurrent, others = Parts(), {}, {}
+    parts = Parts()
+    recurrent: dict[str, dict[str, Array]] = {}
+    others: dict[str, dict[str, Array]] = {}
     for key, tensor in state_dict.items():
         for pattern, groups in ((RECURRENT, recurrent), (OTHER, others)):
             match = pattern.fullmatch(str(key))
@@ -335,7 +337,7 @@ def _run(module: Any, parts: Parts) -> tuple[Array, Array, float]:
     recurrent = next(child for child in module.modules() if _is(child, "RNNBase"))
     parameter = recurrent.weight_ih_l0
     if parts.embedding is not None:
-        X = rng.randint(len(parts.embedding), size=(n_samples, n_timesteps))
+        X: Array = rng.randint(len(parts.embedding), size=(n_samples, n_timesteps))
         given = torch.as_tensor(X, device=parameter.device)
     else:
         n_channels = len(parts.layers[0].directions[0]["W_xh"])

@@ -87,7 +87,8 @@ class Imported:
             If a weight has the wrong shape or is not finite, or the labels do not fit.
         """
         labels = classes if classes is not None else self.classes
-        imported, task = self, None
+        imported: Imported = self
+        task: Any = None
         if labels is not None or self.out_activation in ("softmax", "logistic"):
             imported, task = _with_classes(self, labels, caller)
             estimator: BaseRNN = RNNClassifier(**imported.parameters)
@@ -295,7 +296,8 @@ class Parts:
         for layer in self.layers:
             if layer.is_reversed:
                 self.merge("sum", f"{layer.name}, which reads backwards alone,", caller)
-        first, weights = self.layers[0], {}
+        first = self.layers[0]
+        weights: dict[str, Array] = {}
         for k, layer in enumerate(self.layers):
             for prefix, arrays in zip(("", "reverse."), _both(layer), strict=False):
                 weights |= {f"layers.{k}.{prefix}{name}": a for name, a in arrays.items()}

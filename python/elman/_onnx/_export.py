@@ -83,9 +83,15 @@ def to_onnx(model: Any, *, states: bool = False, opset: int = OLDEST_OPSET) -> A
     >>> X = np.random.RandomState(0).randn(50, 8, 2)
     >>> y = X[:, :, 0].sum(axis=1)
     >>> model = elman.RNNRegressor(max_iter=300, tol=0.1, random_state=0).fit(X, y)
-    >>> graph = elman.to_onnx(model)  # doctest: +SKIP
-    >>> [value.name for value in graph.graph.output]  # doctest: +SKIP
-    ['y']
+    >>> proto = elman.to_onnx(model)
+    >>> [value.name for value in proto.graph.input], [value.name for value in proto.graph.output]
+    (['X', 'lengths'], ['y'])
+
+    From here on it is ONNX Runtime's:
+
+    >>> import onnxruntime  # doctest: +SKIP
+    >>> session = onnxruntime.InferenceSession(proto.SerializeToString())  # doctest: +SKIP
+    >>> session.run(None, {"X": X.astype(np.float32)})  # doctest: +SKIP
     """
     _check_options(states, opset)
     if isinstance(model, BaseRNN):

@@ -64,6 +64,17 @@ def from_onnx(model: Any, *, classes: Any = None) -> BaseRNN:
     References
     ----------
     ONNX operators, https://onnx.ai/onnx/operators/
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import elman
+    >>> X = np.random.RandomState(0).randn(50, 8, 2).astype(np.float32)
+    >>> y = X[:, :, 0].sum(axis=1)
+    >>> model = elman.RNNRegressor(max_iter=300, tol=0.1, random_state=0).fit(X, y)
+    >>> again = elman.from_onnx(elman.to_onnx(model))
+    >>> bool((again.predict(X) == model.predict(X)).all())
+    True
     """
     onnx = import_onnx(CALLER)
     proto = _proto(model, onnx)

@@ -51,7 +51,7 @@ class Reader:
             self.values[value.name] = self._input(value)
         for tensor in proto.graph.initializer:
             # Also of an input that has a default: old files list all of their weights as inputs.
-            self.values[tensor.name] = Constant(self._array(tensor))
+            self.values[tensor.name] = self._tensor(tensor)
         for node in proto.graph.node:
             for name, value in zip(node.output, self._results(node), strict=False):
                 self.values[name] = value
@@ -64,10 +64,15 @@ class Reader:
             return Sizes(None if rank else 1)
         return Signal(tuple(map(str, range(rank))), is_tokens=is_integer)
 
-    def _array(self, tensor: Any) -> Any:
-        array = self._onnx.numpy_helper.to_array(tensor)
+    def _tensor(self, tensor: Any) -> Value:
+        """Return what is in the file, halves as float32."""
+        try:
+            array = self._onnx.numpy_helper.to_array(tensor)
+        except (LookupError, TypeError, ValueError) as error:
+            got = f"data that do not fit ({error})"
+            return Unreadable(f"tensor {tensor.name!r}", got, "as many as its shape says")
         is_half = "float" in array.dtype.name and array.dtype.itemsize < 4
-        return array.astype(np.float32) if is_half else array
+        return Constant(array.astype(np.float32) if is_half else array)
 
     def _results(self, proto: Any) -> Sequence[Value]:
         """Return what is known of each output of a node."""
@@ -91,7 +96,7 @@ class Reader:
         if node.operator == "Constant":
             (value,) = node.attributes.values()
             is_tensor = isinstance(value, self._onnx.TensorProto)
-            return Constant(self._array(value) if is_tensor else np.asarray(value))
+            return self._tensor(value) if is_tensor else Constant(np.asarray(value))
         if proto.domain not in ("", "ai.onnx"):
             raise RefusedError(f"the domain {proto.domain!r}", "ai.onnx")
         if any(isinstance(value, (Signal, StateStack)) for value in given):
@@ -123,7 +128,7 @@ class Reader:
         """One number, or a few, spread over a shape: what is zero may be a state."""
         filling = node[0] if node.operator == "Expand" else node.attributes.get("value")
         if isinstance(filling, self._onnx.TensorProto):
-            filling = Constant(self._array(filling))
+            filling = self._tensor(filling)
         is_zero = filling is None or isinstance(filling, Zeros)
         if isinstance(filling, Constant):
             is_zero = not np.any(filling.array)

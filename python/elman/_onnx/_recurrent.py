@@ -117,8 +117,11 @@ def _directions(node: Node, n_directions: int, *, reset_after: bool) -> list[Dir
     B = None if node[3] is None else _array(node, 3, "B", 2)
     operator, n_units = node.operator, R.shape[2]
     n_rows = len(GATES[operator]) * n_units
-    wanted = {"W": (n_directions, n_rows, W.shape[2]), "R": (n_directions, n_rows, n_units)}
-    wanted["B"] = (n_directions, 2 * n_rows)
+    wanted: dict[str, tuple[int, ...]] = {
+        "W": (n_directions, n_rows, W.shape[2]),
+        "R": (n_directions, n_rows, n_units),
+        "B": (n_directions, 2 * n_rows),
+    }
     for name, array in {"W": W, "R": R, "B": B}.items():
         if array is not None and array.shape != wanted[name]:
             raise RefusedError(f"{name} of shape {array.shape}", f"{wanted[name]}")

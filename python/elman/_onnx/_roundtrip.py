@@ -83,7 +83,7 @@ def read_back(proto: Any, onnx: Any, caller: str) -> BaseRNN | None:
         }
         estimator = _imported(description, arrays).estimator(caller)
         opset = next(entry.version for entry in proto.opset_import if entry.domain == "")
-        again = to_onnx(estimator, states=states, opset=opset)
+        again: Any = to_onnx(estimator, states=states, opset=opset)
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError):
         return None
     return estimator if _bytes_of(again.graph) == _bytes_of(proto.graph) else None
@@ -95,7 +95,8 @@ def _bytes_of(graph: Any) -> bytes:
 
 def _imported(description: dict[str, Any], arrays: dict[str, Array]) -> Imported:
     parameters = description.pop("parameters")
-    weights = {name: arrays[name] for name in ("embedding", "head.W", "head.b") if name in arrays}
+    names = [name for name in ("embedding", "head.W", "head.b") if name in arrays]
+    weights: dict[str, Array] = {name: arrays[name] for name in names}
     for k, both in enumerate(parameters["bidirectional"]):
         for d, prefix in enumerate(["", "reverse."][: 2 if both else 1]):
             of_direction = _direction(parameters, arrays, k, d, f"layers.{k}.{prefix}")

@@ -50,7 +50,7 @@ def register_skl2onnx() -> None:
     Examples
     --------
     >>> import elman
-    >>> elman.register_skl2onnx()  # doctest: +SKIP
+    >>> elman.register_skl2onnx()
     """
     skl2onnx = _import_skl2onnx("elman.register_skl2onnx")
     of_classifiers = {
@@ -67,7 +67,7 @@ def _import_skl2onnx(caller: str) -> Any:
     try:
         import skl2onnx
     except ImportError as error:
-        message = f"{caller}: the package skl2onnx is not installed: pip install skl2onnx"
+        message = f"{caller}: the package skl2onnx is not installed: pip install 'elman[onnx]'"
         raise ImportError(message) from error
     return skl2onnx
 

@@ -176,7 +176,7 @@ class Stack:
             operator, x, arrays, attributes = self._minimal(k, names, x)
         else:
             operator, arrays, attributes = self._native(names)
-        arrays = [
+        weights = [
             graph.constant(f"{self._prefix}layers.{k}.{letter}", array)
             for letter, array in zip("WRB", arrays, strict=True)
         ]
@@ -185,7 +185,7 @@ class Stack:
         if initial is not None:
             given = [self._joined([initial[name + kind] for name in names]) for kind in kinds]
         lengths = "" if ends.lengths is None else graph.cast(ends.lengths, np.int32)
-        inputs = [x, *arrays, lengths, *given]
+        inputs = [x, *weights, lengths, *given]
         while not inputs[-1]:
             inputs.pop()
         outputs = graph.nodes_of(
