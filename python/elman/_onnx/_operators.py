@@ -255,7 +255,8 @@ def activation(node: Node) -> Value:
     """Softmax, LogSoftmax, Sigmoid, Exp: what stands behind the outputs."""
     signal = node.signal()
     names = {"Sigmoid": "logistic", "Exp": "exp"}
-    axis = node.attributes.get("axis", -1) % len(signal.axes)
+    default = -1 if node.version >= 13 else 1
+    axis = node.attributes.get("axis", default) % len(signal.axes)
     is_output = signal.layers and signal.is_whole and signal.out_activation == "identity"
     if not is_output or (node.operator not in names and signal.axes[axis] != "feature"):
         raise RefusedError(

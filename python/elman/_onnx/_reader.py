@@ -46,6 +46,8 @@ class Reader:
 
     def __init__(self, onnx: Any, proto: Any) -> None:
         self._onnx = onnx
+        versions = {entry.domain: entry.version for entry in proto.opset_import}
+        self._version = int(versions.get("", versions.get("ai.onnx", 1)))
         self.values: dict[str, Value | None] = {"": None}
         for value in proto.graph.input:
             self.values[value.name] = self._input(value)
@@ -91,7 +93,8 @@ class Reader:
         return [unreadable] * len(proto.output)
 
     def _computed(self, proto: Any, inputs: list[Value | None]) -> Value | list[Value]:
-        node = Node(proto.op_type, self._attributes(proto), inputs, len(proto.output))
+        attributes = self._attributes(proto)
+        node = Node(proto.op_type, self._version, attributes, inputs, len(proto.output))
         given = [value for value in inputs if value is not None]
         if node.operator == "Constant":
             (value,) = node.attributes.values()
@@ -138,15 +141,18 @@ class Reader:
         """Compute what is in the file."""
         if node.operator not in FOLDED:
             raise RefusedError(f"the operator {node.operator!r}, of constants", EXPECTED)
+        from onnx.reference import ReferenceEvaluator
+
         feeds = {
             name: value.array
             for name, value in zip(proto.input, node.inputs, strict=True)
             if isinstance(value, Constant)
         }
-        from onnx.reference import ReferenceEvaluator
-
-        results = ReferenceEvaluator(proto).run(None, feeds)
-        return [Constant(np.asarray(array)) for array in results]
+        try:
+            evaluator = ReferenceEvaluator(proto, opsets={"": self._version})
+        except RuntimeError:  # it has this operator in later versions only
+            evaluator = ReferenceEvaluator(proto)
+        return [Constant(np.asarray(array)) for array in evaluator.run(None, feeds)]
 
 
 def _count(node: Node) -> int | None:

@@ -165,6 +165,8 @@ class Node:
     ----------
     operator : str
         What it computes.
+    version : int
+        Of the operators.
     attributes : dict
         Its attributes.
     inputs : list of Value or None
@@ -174,6 +176,7 @@ class Node:
     """
 
     operator: str
+    version: int
     attributes: dict[str, Any]
     inputs: list[Value | None]
     n_outputs: int
