@@ -163,6 +163,7 @@ KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # for so little work a second one is only waited for
 
 
 def outputs(module, x, batch_first=True):

@@ -152,7 +152,7 @@ def _check_is_chain(model: Any) -> None:
     try:
         is_chain = len(model.inputs) == len(model.outputs) == 1
         value = model.inputs[0]
-        for layer in model.layers[1:]:
+        for layer in model.layers[1:] if is_chain else []:
             read, *masks = layer.input if isinstance(layer.input, list) else [layer.input]
             is_chain &= read is value and all(str(mask.dtype) == "bool" for mask in masks)
             value = layer.output
