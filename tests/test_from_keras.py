@@ -184,8 +184,7 @@ def functional(*layers):
     return keras.Model(first, value)
 
 
-@pytest.mark.parametrize("make", [sequential, functional])
-@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize(("make", "per_step"), [(sequential, True), (functional, False)])
 @pytest.mark.parametrize(("kind", "options"), CELLS)
 def test_recurrent_layers(kind, options, per_step, make):
     layers = [
@@ -203,9 +202,11 @@ def test_recurrent_layers(kind, options, per_step, make):
     assert_close(bare.predict(X), outputs(layers[0], X), 1e-6)
 
 
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", "ave", "mul"])
+@pytest.mark.parametrize(
+    ("kind", "merge_mode"),
+    [("SimpleRNN", "concat"), ("GRU", "concat"), ("LSTM", "sum"), ("GRU", "ave"), ("LSTM", "mul")],
+)
 @pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
 def test_both_directions(kind, per_step, merge_mode):
     network = sequential(
         L.Bidirectional(recurrent(kind, return_sequences=True), merge_mode=merge_mode),

@@ -134,7 +134,7 @@ def test_damaged_graphs_are_read_or_refused(cell):
     proto = elman.to_onnx(model.set_params(max_iter=1).fit(X, X[:, 0, 0]), states=True)
     rng = np.random.default_rng(0)
     for data in (proto.SerializeToString(), without_description(proto).SerializeToString()):
-        for _ in range(150):
+        for _ in range(60):
             damaged = bytearray(data)
             for place in rng.integers(0, len(data), rng.integers(1, 4)):
                 damaged[place] = rng.integers(256)

@@ -175,8 +175,7 @@ def outputs(module, x, batch_first=True):
     return (y if batch_first or y.ndim < 3 else y.transpose(0, 1)).numpy()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("bias", "dtype"), [(True, np.float32), (False, np.float64)])
 @pytest.mark.parametrize("n_layers", [1, 3])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(("kind", "options"), KINDS)
