@@ -556,12 +556,37 @@ def states(g, x, operator="GRU"):
             lambda g, x: g("Softmax", g("MatMul", g.recurrent("GRU", x, 3)[0], W(5, 2)), axis=0),
             r"\(MatMul\) got the axes .*'direction'.*, expected features last",
         ),
+        (
+            lambda g, x: g("Add", g("MatMul", states(g, x), W(5, 4)), W(4, 1)),
+            r"\(Add\) got a bias of shape \(4, 1\), expected \(4,\)",
+        ),
+        (
+            lambda g, x: g("Mul", states(g, x), np.full((1, 1), 0.5, np.float32)),
+            r"\(Mul\) got other factors, expected both directions",
+        ),
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_nodes_that_no_estimator_computes(write, message):
     with pytest.raises(ValueError, match=rf"^elman.from_onnx: .*{message}"):
         elman.from_onnx(graph_of(write))
+
+
+def test_the_last_step_of_sequences_that_may_have_ended_before():
+    g = Graph()
+    g.inputs.append(helper.make_tensor_value_info("lengths", TensorProto.INT32, ["n"]))
+    arrays = operator_weights("GRU", N_CHANNELS)
+    x = g("Transpose", "X", perm=[1, 0, 2])
+    options = {"n_outputs": 2, "hidden_size": N_UNITS}
+    Y = g("GRU", x, *arrays.values(), "lengths", **options)[0]
+    last = g("Gather", g("Squeeze", Y, INT([1])), INT(-1), axis=0)
+    with pytest.raises(ValueError, match=r"got time step -1 of a ragged layer, expected its final"):
+        elman.from_onnx(g.model(last))
+    whole = g("Gather", g("Shape", "X"), INT([1]))
+    lengths = g("Cast", g("Expand", whole, g("Gather", g("Shape", "X"), INT([0]))), to=6)
+    Y = g("GRU", x, *arrays.values(), lengths, **options)[0]
+    last = g("Gather", g("Squeeze", Y, INT([1])), INT(-1), axis=0)
+    assert elman.from_onnx(g.model(last)).predict(X).shape == (N_SEQUENCES, N_UNITS)
 
 
 def test_only_what_an_output_needs_has_to_be_read():

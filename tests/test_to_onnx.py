@@ -214,6 +214,14 @@ def test_labels_that_onnx_has_not():
         elman.to_onnx(model)
 
 
+def test_weights_beyond_float32():
+    model = regressor().fit(X.astype(np.float64), X[:, 0, 0])
+    weights = model.weights_
+    weights["head.b"][0] = 1e100
+    with pytest.raises(ValueError, match=r"model got head.b too large for float32"):
+        elman.to_onnx(model.set_weights(weights))
+
+
 def test_what_is_no_fitted_estimator():
     with pytest.raises(NotFittedError):
         elman.to_onnx(RNNRegressor())

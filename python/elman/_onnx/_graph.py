@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from elman._arrays import Array
+from elman._exceptions import problem
 
 IR_VERSION = 8
 """The file format: that of opset 17, which every runtime since 2022 reads."""
@@ -33,7 +34,7 @@ class GraphBuilder:
     """
 
     def __init__(self, caller: str) -> None:
-        self._onnx = import_onnx(caller)
+        self._onnx, self._caller = import_onnx(caller), caller
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self.inputs: list[Any] = []
@@ -44,7 +45,15 @@ class GraphBuilder:
     def constant(self, name: str, array: Array) -> str:
         """Add numbers that are in the file; reals as float32."""
         if array.dtype.kind == "f":
-            array = array.astype(np.float32)
+            with np.errstate(over="ignore"):
+                single = array.astype(np.float32)
+            if np.isfinite(array).all() and not np.isfinite(single).all():
+                got, expected = (
+                    f"{name} too large for float32",
+                    "weights within it: X may need scaling",
+                )
+                raise ValueError(problem(self._caller, "model", got, expected))
+            array = single
         return self.labels(name, array)
 
     def labels(self, name: str, array: Array) -> str:

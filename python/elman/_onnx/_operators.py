@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from elman._arrays import Array
 from elman._onnx._values import (
     Constant,
     Node,
@@ -145,6 +147,9 @@ def _last_step(signal: Signal, index: int) -> Signal:
         )
     if index != (0 if layer.is_reversed else -1):
         raise RefusedError(f"time step {index}", "the one that is read last")
+    if signal.is_ragged and not layer.is_reversed:
+        expected = "its final states Y_h: Y is zero there where sequence_lens end one earlier"
+        raise RefusedError(f"time step {index} of a ragged layer", expected)
     return signal
 
 
@@ -198,15 +203,20 @@ def add(node: Node) -> Value:
         return first.merged("sum")
     constant = first if isinstance(first, Constant) else second
     signal = second if isinstance(first, Constant) else first
-    if isinstance(signal, Signal) and isinstance(constant, Constant) and _takes_bias(signal):
-        W, b = signal.head or (constant.array, None)
-        bias = np.broadcast_to(constant.array.ravel(), W.shape[1:])
-        return replace(signal, head=(W, bias if b is None else b + bias))
+    if isinstance(signal, Signal) and isinstance(constant, Constant) and signal.head is not None:
+        W, b = signal.head
+        is_last = signal.axes[-1] == "feature" or W.shape[1] == 1
+        if is_last and signal.out_activation == "identity":
+            bias = _bias(constant.array, W.shape[1])
+            return replace(signal, head=(W, bias if b is None else b + bias))
     raise RefusedError("other terms", "both directions of a layer, or a head and its bias")
 
 
-def _takes_bias(signal: Signal) -> bool:
-    return signal.head is not None and signal.out_activation == "identity"
+def _bias(array: Array, n_outputs: int) -> Array:
+    """Return a bias with an entry for each output; refuse one that differs along other axes."""
+    if array.size not in (1, n_outputs) or array.size != math.prod(array.shape[-1:]):
+        raise RefusedError(f"a bias of shape {array.shape}", f"({n_outputs},)")
+    return np.broadcast_to(array.ravel(), n_outputs)
 
 
 def multiply(node: Node) -> Value:
@@ -218,7 +228,8 @@ def multiply(node: Node) -> Value:
     signal = second if isinstance(first, Constant) else first
     if isinstance(constant, Constant) and isinstance(signal, Signal):
         factor = constant.array if node.operator == "Mul" else 1 / constant.array
-        if signal.head is None and signal.modes[-1:] == ("sum",) and np.all(factor == 0.5):
+        is_half = factor.size == 1 and np.all(factor == 0.5)
+        if signal.head is None and signal.modes[-1:] == ("sum",) and is_half:
             return signal.merged("mean")
     raise RefusedError("other factors", "both directions of a layer, or their sum and a half")
 
@@ -246,8 +257,8 @@ def dense(node: Node) -> Value:
         raise RefusedError(f"a matrix of {len(W)} rows", f"{signal.n_features}")
     bias = None
     if b is not None:
-        bias = b.array * np.asarray(options.get("beta", 1.0), b.array.dtype)
-        bias = np.broadcast_to(bias.ravel() if bias.size == W.shape[1] else bias, W.shape[1:])
+        beta = np.asarray(options.get("beta", 1.0), b.array.dtype)
+        bias = _bias(b.array * beta, W.shape[1])
     return replace(signal, head=(W, bias))
 
 
@@ -277,7 +288,7 @@ def argmax(node: Node) -> Value:
 def where(node: Node) -> Value:
     """Read over NaN that marks what is after the end of a sequence."""
     signal, other = node.signal(1), node[2]
-    is_nan = isinstance(other, Constant) and other.array.dtype.kind == "f"
+    is_nan = isinstance(node[0], Sizes) and isinstance(other, Constant)
     if not is_nan or not np.isnan(other.array).all():  # type: ignore[union-attr]
         raise RefusedError("other values to choose from", "NaN after the end of a sequence")
     return signal

@@ -63,7 +63,7 @@ class Reader:
         is_integer = tensor.elem_type in (types.INT32, types.INT64)
         rank = len(tensor.shape.dim) if tensor.HasField("shape") else 2 if is_integer else 3
         if rank <= 1:
-            return Sizes(None if rank else 1)
+            return Sizes(None if rank else 1, is_given=True)
         return Signal(tuple(map(str, range(rank))), is_tokens=is_integer)
 
     def _tensor(self, tensor: Any) -> Value:
@@ -112,8 +112,9 @@ class Reader:
             return self._filled(node)
         if any(isinstance(value, Zeros) for value in given):
             return Zeros()
-        if any(isinstance(value, Sizes) for value in given):
-            return Sizes(_count(node))
+        sizes = [value for value in given if isinstance(value, Sizes)]
+        if sizes:
+            return Sizes(_count(node), any(value.is_given for value in sizes))
         return self._folded(proto, node)
 
     def _attributes(self, node: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from elman._arrays import Array
 from elman._exceptions import abbreviated
 from elman._imported import Direction, Layer, direction
 from elman._onnx._cells import CELLS, DEFAULT_ACTIVATIONS, GATES, from_operator
-from elman._onnx._values import Constant, Node, RefusedError, Signal, Value, Zeros
+from elman._onnx._values import Constant, Node, RefusedError, Signal, Sizes, Value, Zeros
 
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 ATTRIBUTES = (
@@ -42,7 +42,11 @@ def recurrent(node: Node) -> list[Value]:
         is_reversed=way == "reverse",
     )
     layers, modes = (*signal.layers, layer), (*signal.modes, None)
-    whole = replace(signal, layers=layers, modes=modes, part=None, kind="steps")
+    lengths = node[4]
+    is_ragged = signal.is_ragged or (isinstance(lengths, Sizes) and lengths.is_given)
+    whole = replace(
+        signal, layers=layers, modes=modes, part=None, kind="steps", is_ragged=is_ragged
+    )
     steps = ("sample", "time", "direction") if layout else ("time", "direction", "sample")
     last = ("sample", "direction") if layout else ("direction", "sample")
     outputs: list[Value] = [replace(whole, axes=(*steps, "feature"))]

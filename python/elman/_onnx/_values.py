@@ -36,9 +36,12 @@ class Sizes:
     ----------
     count : int or None
         How many numbers it has, if that is known.
+    is_given : bool
+        Whether lengths have a part in it, or whatever else is given in one dimension.
     """
 
     count: int | None = None
+    is_given: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class Signal:
         to come.
     part : int or None
         Which direction it is, where one of two has been picked.
+    is_ragged : bool
+        Whether sequences may end before the last step.
     kind : {"input", "steps", "last", "cell"}
         Whether it is states at each step, those at the end, or what an LSTM keeps in its cells.
     head : tuple or None
@@ -101,6 +106,7 @@ class Signal:
     layers: tuple[Layer, ...] = ()
     modes: tuple[str | None, ...] = ()
     part: int | None = None
+    is_ragged: bool = False
     kind: str = "input"
     head: tuple[Array, Array | None] | None = None
     out_activation: str = "identity"
