@@ -168,7 +168,11 @@ def problems(draw, losses=("squared",), max_width=70, max_steps=12):
         "merge_mode": merge_mode,
         "residual": residual,
         "layer_norm": draw(st.sampled_from([False, False, True])),
+        "input_layer": draw(st.sampled_from([0, 0, 1, 20])),
     }
+    if head:
+        options["head_layer"] = draw(st.sampled_from([0, 0, 1, 20]))
+        options["head_inputs"] = draw(st.sampled_from([False, False, True]))
     if not options["n_tokens"]:
         kinds = ["none", "mask"] if directions[0] else ["none", "mask", "decay"]
         options["missing"] = draw(st.sampled_from(kinds))

@@ -13,7 +13,7 @@ import elman
 import joblib
 import numpy as np
 import pytest
-from elman import DivergenceError, RNNClassifier, RNNRegressor
+from elman import DivergenceError, ModelCorruptError, RNNClassifier, RNNRegressor
 from elman._parameters import InvalidParameterError
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -544,12 +544,12 @@ def test_pickle_clone_and_weights():
     assert same_weights(model, copied)
 
 
-def test_a_pickle_with_weights_of_another_size_is_refused():
+def test_a_pickle_that_does_not_come_as_a_checked_file_is_refused():
     model = regressor().fit(X, Y)
-    state = vars(model._model).copy()
-    state["parameters"] = state["parameters"][:-1].copy()
-    with pytest.raises(ValueError, match="pickled parameters"):
-        object.__new__(type(model._model)).__setstate__(state)
+    with pytest.raises(ModelCorruptError, match="state got a dict, expected bytes"):
+        object.__new__(type(model._model)).__setstate__(vars(model._model))
+    with pytest.raises(ModelCorruptError, match=r"state got \['_model'\] that nothing has checked"):
+        regressor().__setstate__(vars(model))
 
 
 def test_set_weights_undoes_training():

@@ -1,5 +1,6 @@
 #include <pybind11/pybind11.h>
 
+#include "binding/mixture.hpp"
 #include "binding/predictor.hpp"
 #include "binding/seq2seq.hpp"
 #include "binding/trainer.hpp"
@@ -9,5 +10,6 @@ PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
     elman::binding::register_network(module);
     elman::binding::register_predictor(module);
     elman::binding::register_trainer(module);
+    elman::binding::register_mixture(module);
     elman::binding::register_seq2seq(module);
 }

@@ -1,5 +1,6 @@
 #include "binding/trainer.hpp"
 
+#include "binding/mixture.hpp"
 #include "binding/network.hpp"
 #include "binding/updates.hpp"
 
@@ -14,12 +15,25 @@ Examples<T> examples(const Trainer<T>& trainer, const py::object& values, const 
                      const py::array& targets, const py::object& weights, bool per_step) {
     const Sequences<T> batch = sequences(trainer.network(), values, offsets);
     const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
-    const Index n_outputs = trainer.network().options().n_outputs;
-    const Index n_targets = trainer.loss().n_targets(n_outputs);
+    const Index n_candidate_values = trainer.mixture() ? trainer.mixture()->n_values() : 0;
+    const Index n_targets = trainer.n_targets() + n_candidate_values;
     const T* const y = elements<T>(targets, "targets", {rows, n_targets});
-    if (trainer.loss().has_classes()) check_classes(y, rows, n_outputs);
+    if (trainer.loss().has_classes()) check_classes(y, rows, trainer.n_outputs());
+    if (trainer.mixture())
+        check_candidates(y + trainer.n_targets(), rows, n_targets, n_candidate_values);
     const T* const w = checked_weights<T>(weights, rows);
     return {batch, y, n_targets, w, per_step};
+}
+
+// A number, or levels of quantiles in an array of them.
+void set_loss_parameters(const py::object& loss_parameter, TrainerOptions& options) {
+    if (!py::isinstance<py::array>(loss_parameter)) {
+        options.loss_parameters = {loss_parameter.cast<double>()};
+        return;
+    }
+    const auto array = py::reinterpret_borrow<py::array>(loss_parameter);
+    const double* const from = elements<double>(array, "loss_parameter", {-1});
+    options.loss_parameters.assign(from, from + array.shape(0));
 }
 
 // One probability for every step, or an array of one for each token.
@@ -35,13 +49,14 @@ void set_token_dropout(const py::object& token_dropout, TrainerOptions& options)
     for (const double p : options.dropout_by_token) require_share(p, "token_dropout");
 }
 
-TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
+TrainerOptions trainer_options(const std::string& loss, const py::object& loss_parameter,
+                               Index n_candidates, Index n_groups, double sharpness,
                                const std::string& solver, double learning_rate,
                                const std::string& schedule, double power_t, Index warmup_steps,
                                Index total_steps, double alpha, std::optional<double> clip_norm,
                                double momentum, bool nesterovs_momentum, double beta_1,
-                               double beta_2, double epsilon, double dropout,
-                               double recurrent_dropout, double embedding_dropout,
+                               double beta_2, double epsilon, double parameter_average,
+                               double dropout, double recurrent_dropout, double embedding_dropout,
                                const py::object& token_dropout, Index bptt_steps, bool checkpoint,
                                std::uint64_t seed, Index n_threads) {
     TrainerOptions options;
@@ -49,7 +64,14 @@ TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
         update_options(solver, learning_rate, schedule, power_t, warmup_steps, total_steps, alpha,
                        clip_norm, momentum, nesterovs_momentum, beta_1, beta_2, epsilon);
     options.loss = loss;
-    options.loss_parameter = loss_parameter;
+    set_loss_parameters(loss_parameter, options);
+    require(n_candidates >= 0, "n_candidates must not be negative");
+    require(n_groups >= 1, "n_groups must be at least 1");
+    options.n_candidates = n_candidates;
+    options.n_groups = n_groups;
+    options.sharpness = sharpness;
+    require_share(parameter_average, "parameter_average");
+    options.parameter_average = parameter_average;
     require_share(dropout, "dropout");
     require_share(recurrent_dropout, "recurrent_dropout");
     require_share(embedding_dropout, "embedding_dropout");
@@ -63,6 +85,13 @@ TrainerOptions trainer_options(const std::string& loss, double loss_parameter,
     options.seed = seed;
     options.n_threads = n_threads;
     return options;
+}
+
+template <class T>
+py::array average(Trainer<T>& trainer) {
+    require(trainer.updates().has_average(),
+            "Trainer keeps no average, expected parameter_average above 0");
+    return copy_of(trainer.updates().average());
 }
 
 // Diverged(message, batch, learning_rate, gradient_norm), a ValueError.
@@ -92,29 +121,36 @@ void register_trainer(py::module_& module) {
     define_updates(trainer_class);
     trainer_class
         .def(py::init([](std::shared_ptr<AnyNetwork> network, const py::array& parameters,
-                         const std::string& loss, double loss_parameter, const std::string& solver,
-                         double learning_rate, const std::string& schedule, double power_t,
-                         Index warmup_steps, Index total_steps, double alpha,
-                         std::optional<double> clip_norm, double momentum, bool nesterovs_momentum,
-                         double beta_1, double beta_2, double epsilon, double dropout,
+                         const std::string& loss, const py::object& loss_parameter,
+                         Index n_candidates, Index n_groups, double sharpness,
+                         const std::string& solver, double learning_rate,
+                         const std::string& schedule, double power_t, Index warmup_steps,
+                         Index total_steps, double alpha, std::optional<double> clip_norm,
+                         double momentum, bool nesterovs_momentum, double beta_1, double beta_2,
+                         double epsilon, double parameter_average, double dropout,
                          double recurrent_dropout, double embedding_dropout,
                          const py::object& token_dropout, Index bptt_steps, bool checkpoint,
                          std::uint64_t seed, Index n_threads) {
                  return std::make_unique<AnyTrainer>(
                      std::move(network), parameters,
-                     trainer_options(loss, loss_parameter, solver, learning_rate, schedule, power_t,
-                                     warmup_steps, total_steps, alpha, clip_norm, momentum,
-                                     nesterovs_momentum, beta_1, beta_2, epsilon, dropout,
+                     trainer_options(loss, loss_parameter, n_candidates, n_groups, sharpness,
+                                     solver, learning_rate, schedule, power_t, warmup_steps,
+                                     total_steps, alpha, clip_norm, momentum, nesterovs_momentum,
+                                     beta_1, beta_2, epsilon, parameter_average, dropout,
                                      recurrent_dropout, embedding_dropout, token_dropout,
                                      bptt_steps, checkpoint, seed, n_threads));
              }),
              "network"_a, "parameters"_a, py::kw_only(), "loss"_a, "loss_parameter"_a = 1.0,
-             "solver"_a = "adam", "learning_rate"_a = 0.001, "schedule"_a = "constant",
-             "power_t"_a = 0.5, "warmup_steps"_a = 0, "total_steps"_a = 0, "alpha"_a = 0.0,
-             "clip_norm"_a = py::none(), "momentum"_a = 0.9, "nesterovs_momentum"_a = true,
-             "beta_1"_a = 0.9, "beta_2"_a = 0.999, "epsilon"_a = 1e-8, "dropout"_a = 0.0,
+             "n_candidates"_a = 0, "n_groups"_a = 1, "sharpness"_a = 1.0, "solver"_a = "adam",
+             "learning_rate"_a = 0.001, "schedule"_a = "constant", "power_t"_a = 0.5,
+             "warmup_steps"_a = 0, "total_steps"_a = 0, "alpha"_a = 0.0, "clip_norm"_a = py::none(),
+             "momentum"_a = 0.9, "nesterovs_momentum"_a = true, "beta_1"_a = 0.9,
+             "beta_2"_a = 0.999, "epsilon"_a = 1e-8, "parameter_average"_a = 0.0, "dropout"_a = 0.0,
              "recurrent_dropout"_a = 0.0, "embedding_dropout"_a = 0.0, "token_dropout"_a = 0.0,
              "bptt_steps"_a = 0, "checkpoint"_a = false, "seed"_a = 0, "n_threads"_a = 1)
+        .def_property_readonly(
+            "average",
+            [](const AnyTrainer& any) { return any.visit([](auto& t) { return average(t); }); })
         .def(
             "epoch",
             [](AnyTrainer& any, const py::object& values, const py::array& offsets,

@@ -131,11 +131,25 @@ py::tuple loss_and_gradient(const AnyTrainer& any, Trainer& trainer, const Examp
 }
 
 template <class T>
+py::array copy_of(const Array<T>& from) {
+    return py::array_t<T>(Index(from.size()), from.data());
+}
+
+// The average's elements in a state, or null where none is kept.
+template <class T>
+const T* average_of(const Updates<T>& updates, const py::dict& state, Index n_parameters) {
+    if (!updates.has_average()) return nullptr;
+    require(state.contains("average"), "solver_state has no average, expected one");
+    return elements<T>(state["average"].cast<py::array>(), "average", {n_parameters});
+}
+
+template <class T>
 py::dict solver_state(Updates<T>& updates) {
     py::dict state;
     state["n_updates"] = updates.n_updates();
     state["moments"] = py::array_t<T>({updates.n_moments(), Index(updates.parameters().size())},
                                       updates.moments().data());
+    if (updates.has_average()) state["average"] = copy_of(updates.average());
     return state;
 }
 
@@ -146,7 +160,10 @@ void set_solver_state(Updates<T>& updates, const py::dict& state) {
     const py::array moments = state["moments"].cast<py::array>();
     const T* const from =
         elements<T>(moments, "moments", {updates.n_moments(), Index(updates.parameters().size())});
+    const T* const average = average_of(updates, state, Index(updates.parameters().size()));
     std::copy_n(from, updates.moments().size(), updates.moments().begin());
+    if (average != nullptr)
+        std::copy_n(average, updates.average().size(), updates.average().begin());
     updates.set_n_updates(n_updates);
 }
 
@@ -173,11 +190,8 @@ void define_updates(Class& trainer_class) {
         .def_property(
             "parameters",
             [](const Any& any) {
-                return any.visit([](auto& trainer) -> py::array {
-                    const auto& from = trainer.updates().parameters();
-                    using T = typename std::decay_t<decltype(from)>::value_type;
-                    return py::array_t<T>(Index(from.size()), from.data());
-                });
+                return any.visit(
+                    [](auto& trainer) { return copy_of(trainer.updates().parameters()); });
             },
             [](Any& any, const py::array& value) {
                 any.visit([&](auto& trainer) { set_parameters(trainer.updates(), value); });

@@ -1,7 +1,9 @@
-// A dense layer: y = h W + b, without a non-linearity; b may be missing. The head is one, on the
-// last layer's states.
+// A dense layer: y = h W + b; b may be missing.
 //
 //     dh = dy W^T,   dW = sum h^T dy,   db = sum dy
+//
+// Where a non-linearity follows it is relu(y) = max(y, 0), in the place of y, with dL/dy = 0 where
+// it is not above zero.
 #pragma once
 
 #include "elman/layer.hpp"
@@ -11,8 +13,25 @@ namespace elman {
 template <class T>
 struct PackedDense {
     Array<T> panels, bias;
-    std::array<Array<T>, 2> transposed;
+    std::array<Array<T>, 3> transposed;
 };
+
+// y <- relu(y) in some rows, which have room for whole registers.
+template <class T>
+void rectify(Index first_row, Index n_rows, const Rows<T>& y) {
+    for (Index row = first_row; row < first_row + n_rows; ++row)
+        for (Index j = 0; j < y.width; j += Vec<T>::width)
+            max(Vec<T>::load(y.row(row) + j), Vec<T>::zero()).store(y.row(row) + j);
+}
+
+// From dL/d(relu(y)) to dL/dy, in its place.
+template <class T>
+void rectify_gradient(Index first_row, Index n_rows, const Rows<T>& y, const Rows<T>& dy) {
+    for (Index row = first_row; row < first_row + n_rows; ++row)
+        for (Index j = 0; j < y.width; j += Vec<T>::width)
+            where_positive(Vec<T>::load(y.row(row) + j), Vec<T>::load(dy.row(row) + j))
+                .store(dy.row(row) + j);
+}
 
 template <class T>
 class Dense {
@@ -49,7 +68,7 @@ public:
 
     void forward(Index first_row, Index n_rows, const Features<const T>& h,
                  const PackedDense<T>& weights, const Rows<T>& y) const {
-        std::array<Term<T>, 2> terms;
+        std::array<Term<T>, 3> terms;
         for (Index part = 0; part < h.n_parts; ++part)
             terms[std::size_t(part)] = {h[part].data, h[part].stride, 1, h[part].width};
         multiply_all<T>({terms.data(), h.n_parts, first_row}, n_rows, n_outputs_,

@@ -2,9 +2,10 @@
 // steps are tokens, an embedding.
 //
 //     (tokens -> embedding -> dropout ->) x
-//     x -> layer 0 -> junction -> layer 1 -> junction -> ... -> head -> outputs
+//     x (-> input layer) -> layer 0 -> junction -> layer 1 -> junction -> ... -> head -> outputs
 //
-// where a junction is what stands behind a layer: directions merged, a residual, dropout.
+// where a junction is what stands behind a layer: directions merged, a residual, dropout. The
+// input layer is relu(x W + b) of each step; the head may read x beside the last junction.
 //
 // Outputs are per step, or per sequence: then the head reads the forward state after the last
 // step beside the reverse state after the first. The network holds shapes; parameters are one
@@ -16,9 +17,9 @@
 
 #include "elman/cells.hpp"
 #include "elman/decay.hpp"
-#include "elman/dense.hpp"
 #include "elman/dropout.hpp"
 #include "elman/embedding.hpp"
+#include "elman/head.hpp"
 #include "elman/initialize.hpp"
 #include "elman/junction.hpp"
 
@@ -37,7 +38,10 @@ struct NetworkOptions {
     // What NaN is: "none" an error of the caller, "mask" a step that every layer skips, "decay" a
     // value that fades (decay.hpp).
     std::string missing = "none";
-    bool layer_norm = false;  // of each gate's sums
+    bool layer_norm = false;   // of each gate's sums
+    Index input_layer = 0;     // units of a dense layer before the first one, or 0 for none
+    Index head_layer = 0;      // units of the head's hidden layer, or 0 for none
+    bool head_inputs = false;  // whether the head reads the inputs of the step beside the states
 };
 
 struct Parameter {
@@ -62,7 +66,8 @@ template <class T>
 struct NetworkWeights {
     const T* parameters = nullptr;  // as they came, for an embedding or a decay
     std::vector<std::array<PackedWeights<T>, 2>> layers;
-    PackedDense<T> head;
+    PackedDense<T> input;
+    PackedHead<T> head;
 };
 
 // The memory of one pass over a mini-batch, used again for the next.
@@ -80,6 +85,7 @@ struct Workspace {
     TokenRows<T> tokens;
     Matrix<T> x;
     Matrix<T> dx;                           // where an embedding or a decay stands before
+    Matrix<T> inputs, dinputs;              // of the first layer, where an input layer does
     Matrix<T> x_mask;                       // of dropout behind an embedding
     std::vector<unsigned char> is_missing;  // by row, where steps may be skipped
     DecayRows<T> decay;
@@ -88,6 +94,10 @@ struct Workspace {
     // By layer and part: what its junction makes, where that is not the states themselves, at each
     // step or of the last one; its gradient; the masks of dropout.
     ByDirection<Matrix<T>> joined, djoined, masks;
+    // Of the head, by row of the outputs: its hidden layer, the inputs of the last steps where
+    // only these count, and dL/d(inputs).
+    HeadRows<T> head;
+    Matrix<T> last_x, dhead_x;
     Matrix<T> outputs, doutputs;
     const T* dfinal_states = nullptr;  // what flows into the last states from elsewhere, by place
     bool states_by_place = false;  // rows of states are in the order of the batch, not the caller's
@@ -104,7 +114,12 @@ public:
                 options_.n_tokens, options_.n_channels,
                 add_parameter("embedding", {options_.n_tokens, options_.n_channels}));
         if (options_.missing == "decay") decay_ = add_decay();
-        std::vector<Index> widths{n_inputs()};
+        if (options_.input_layer > 0) {
+            const Index W = add_parameter("input.W", {n_inputs(), options_.input_layer});
+            const Index b = add_parameter("input.b", {options_.input_layer});
+            input_.emplace(std::vector<Index>{n_inputs()}, options_.input_layer, W, b);
+        }
+        std::vector<Index> widths{input_ ? options_.input_layer : n_inputs()};
         for (Index l = 0; l < n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];
             layers_.emplace_back();
@@ -121,14 +136,15 @@ public:
                                             std::to_string(junctions_.back().width()) + " outputs");
             widths.assign(std::size_t(junctions_.back().n_parts()), units);
         }
-        const Index features = total(widths);
-        if (options_.head) {
-            const Index W = add_parameter("head.W", {features, options_.n_outputs});
-            const Index b = add_parameter("head.b", {options_.n_outputs});
-            head_.emplace(widths, options_.n_outputs, W, b);
-        } else {
-            options_.n_outputs = features;
+        if (!options_.head) {
+            options_.n_outputs = total(widths);
+            return;
         }
+        if (options_.head_inputs) widths.push_back(n_inputs());
+        head_.emplace(widths, options_.head_layer, options_.n_outputs,
+                      [this](std::string name, std::vector<Index> shape) {
+                          return add_parameter(std::move(name), std::move(shape));
+                      });
     }
 
     const NetworkOptions& options() const { return options_; }
@@ -148,7 +164,7 @@ public:
     }
     // Numbers that enter and leave the layers at one step of one sequence.
     Index n_features() const {
-        Index sum = options_.n_channels;
+        Index sum = options_.n_channels + options_.input_layer + options_.head_layer;
         for (Index l = 0; l < n_layers(); ++l)
             sum += n_directions(l) * options_.hidden_layer_sizes[std::size_t(l)];
         return sum;
@@ -157,6 +173,7 @@ public:
     // Of one step of one sequence, forwards.
     Index multiply_adds() const {
         Index sum = head_ ? head_->multiply_adds() : 0;
+        if (input_) sum += input_->multiply_adds();
         for (const auto& directions : layers_)
             for (const auto& direction : directions) sum += direction->multiply_adds();
         return sum;
@@ -182,7 +199,7 @@ public:
                 std::fill_n(to, parameter.size(), T(1));
             } else if (parameter.name == "decay.w_x") {
                 std::fill_n(to, parameter.size(), T(0.1));
-            } else if (parameter.name == "head.W" || parameter.name == "decay.W_h") {
+            } else if (ends_with(".W") || parameter.name == "decay.W_h") {
                 initialize_glorot(key, parameter.shape[0], parameter.shape[1], parameter.size(),
                                   to);
             } else if (ends_with("W_hh")) {
@@ -205,6 +222,7 @@ public:
         for (Index l = 0; l < n_layers(); ++l)
             for (Index d = 0; d < n_directions(l); ++d)
                 direction(l, d).pack(weights, training, at(packed.layers, l, d));
+        if (input_) input_->pack(weights, training, packed.input);
         if (head_) head_->pack(weights, training, packed.head);
     }
 
@@ -217,6 +235,9 @@ public:
         workspace.x.resize(batch.n_rows(), n_inputs(), n_inputs());
         if (decay_) decay_->resize(batch.n_rows(), workspace.training, workspace.decay);
         if (decay_ && workspace.training) workspace.dx.resize(batch.n_rows(), n_inputs());
+        if (input_) workspace.inputs.resize(batch.n_rows(), options_.input_layer);
+        if (input_ && workspace.training)
+            workspace.dinputs.resize(batch.n_rows(), options_.input_layer);
         if (embedding_) prepare_tokens(sequences, workspace);
         if (skips_missing()) workspace.is_missing.assign(std::size_t(batch.n_rows()), 0);
         for (auto* matrices :
@@ -249,6 +270,7 @@ public:
         }
         const Index n_outputs_rows = workspace.per_step ? batch.n_rows() : batch.n_sequences();
         workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
+        if (head_) prepare_head(n_outputs_rows, workspace);
         if (workspace.training) {
             workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
             for (const bool reverse : {false, true})
@@ -270,6 +292,7 @@ public:
             for (Index s = shard.begin; s < shard.end; ++s)
                 decay_->forward(weights.parameters, sequences, workspace.batch, s, workspace.decay,
                                 workspace.x.rows());
+        if (input_) enter(weights, shard, workspace);
         for (Index l = 0; l < n_layers(); ++l) {
             const Features<const T> inputs = layer_inputs(workspace, l);
             for (Index d = 0; d < n_directions(l); ++d)
@@ -277,10 +300,12 @@ public:
                                         at(workspace.tapes, l, d), control);
             join(workspace, l, inputs, shard);
         }
-        const Features<const T> features = outputs_of(workspace, n_layers() - 1);
+        if (options_.head_inputs && !workspace.per_step) gather_last(shard, workspace);
+        const Features<const T> features = features_of(workspace);
         for_each_output(workspace, shard, [&](Index row, Index n_rows) {
             if (head_)
-                head_->forward(row, n_rows, features, weights.head, workspace.outputs.rows());
+                head_->forward(row, n_rows, features, weights.head, workspace.head,
+                               workspace.outputs.rows());
             else
                 copy_outputs(row, n_rows, features, workspace.outputs.rows());
         });
@@ -289,10 +314,11 @@ public:
     // From workspace.doutputs to every dz on the tapes.
     void backward(const NetworkWeights<T>& weights, Range shard, Index bptt_steps,
                   Workspace<T>& workspace, Control& control) const {
-        const Features<T> dfeatures = output_gradients(workspace, n_layers() - 1);
+        const Features<T> dfeatures = feature_gradients(workspace);
         for_each_output(workspace, shard, [&](Index row, Index n_rows) {
             if (head_)
-                head_->backward(row, n_rows, workspace.doutputs.rows(), weights.head, dfeatures);
+                head_->backward(row, n_rows, workspace.doutputs.rows(), weights.head,
+                                workspace.head, dfeatures);
             else
                 copy_gradients(row, n_rows, workspace.doutputs.rows(), dfeatures);
         });
@@ -302,7 +328,10 @@ public:
             if (workspace.dfinal_states != nullptr) add_final_gradients(workspace, l, shard);
             Features<T> dx;
             if (l > 0) dx = output_gradients(workspace, l - 1);
-            if (l == 0 && (embedding_ || decay_)) dx.add(workspace.dx.rows());
+            if (l == 0 && input_)
+                dx.add(workspace.dinputs.rows());
+            else if (l == 0 && learns_inputs())
+                dx.add(workspace.dx.rows());
             for (Index d = 0; d < n_directions(l); ++d) {
                 const Rows<const T> dy = has_every_step(workspace, l)
                                              ? Rows<const T>(at(workspace.dh, l, d).rows())
@@ -313,6 +342,8 @@ public:
             }
             if (junction(l).is_residual()) add_residual(workspace, l, shard, dx);
         }
+        if (input_) leave(weights, shard, workspace);
+        if (options_.head_inputs && learns_inputs()) add_head_gradients(shard, workspace);
         if (embedding_ && workspace.dropout.embedding > 0.0)
             mask_inputs(workspace, shard, workspace.dx.rows());
     }
@@ -335,10 +366,11 @@ public:
     }
 
     // The gradient of the weights in independent pieces: each direction's blocks of units in
-    // n_parts ranges, the embedding's tokens likewise, and the head's. An embedding's is added to
-    // what is there, and only to the rows of the tokens that occur.
+    // n_parts ranges, the embedding's tokens and the input layer's units likewise, and the head's.
+    // An embedding's is added to what is there, and only to the rows of the tokens that occur.
     Index n_gradient_tasks(Index n_parts) const {
-        Index n = (head_ ? 1 : 0) + (embedding_ || decay_ ? n_parts : 0);
+        Index n = (head_ ? head_->n_gradient_tasks(n_parts) : 0) + (learns_inputs() ? n_parts : 0) +
+                  (input_ ? n_parts : 0);
         for (Index l = 0; l < n_layers(); ++l) n += n_directions(l) * n_parts;
         return n;
     }
@@ -355,25 +387,26 @@ public:
                 return;
             }
         }
-        if (embedding_ && task < n_parts) {
-            const Index n = workspace.tokens.n_tokens();
-            embedding_->gradient({n * task / n_parts, n * (task + 1) / n_parts}, workspace.tokens,
-                                 workspace.dx.rows(), gradient);
-            return;
-        }
         const Batch& batch = workspace.batch;
-        if (decay_ && task < n_parts) {
-            const Index n = options_.hidden_layer_sizes.front();
-            decay_->gradient({n * task / n_parts, n * (task + 1) / n_parts}, batch.n_rows(), pass,
-                             weights.parameters, workspace.decay, workspace.x.rows(),
-                             workspace.dx.rows(), gradient);
-            return;
+        if (learns_inputs()) {
+            if (task < n_parts) {
+                input_gradient(task, n_parts, pass, weights, workspace, gradient);
+                return;
+            }
+            task -= n_parts;
+        }
+        if (input_) {
+            if (task < n_parts) {
+                input_->gradient(0, batch.n_rows(), true, pass, steps_of(workspace),
+                                 workspace.dinputs.rows(), gradient, control, task, n_parts);
+                return;
+            }
+            task -= n_parts;
         }
         const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
                                               : Range{batch.n_continuing, batch.n_sequences()};
-        head_->gradient(rows.begin, rows.size(), workspace.per_step, pass,
-                        outputs_of(workspace, n_layers() - 1), workspace.doutputs.rows(), gradient,
-                        control);
+        head_->gradient(task, n_parts, rows, workspace.per_step, pass, features_of(workspace),
+                        workspace.head, workspace.doutputs.rows(), gradient, control);
     }
 
     // States after the last step in the order of processing, for the sequences of the batch.
@@ -422,6 +455,12 @@ private:
         require(options_.n_tokens >= 0 && options_.n_tokens <= std::numeric_limits<int>::max(),
                 "n_tokens must be in [0, 2^31)");
         require(!options_.head || options_.n_outputs >= 1, "n_outputs must be at least 1");
+        require(options_.input_layer >= 0 && options_.input_layer <= 1 << 24,
+                "input_layer must be in [0, 2^24]");
+        require(options_.head_layer >= 0 && options_.head_layer <= 1 << 24,
+                "head_layer must be in [0, 2^24]");
+        require(options_.head || (options_.head_layer == 0 && !options_.head_inputs),
+                "head_layer and head_inputs need a head");
     }
 
     Index add_parameter(std::string name, std::vector<Index> shape) {
@@ -463,7 +502,9 @@ private:
         return Decay<T>(channels, units, offsets);
     }
     bool skips_missing() const { return options_.missing == "mask"; }
-    // What the first layer reads of a step.
+    // Whether parameters stand before x.
+    bool learns_inputs() const { return embedding_ || decay_; }
+    // What the first layer reads of a step, or the input layer before it, and the head.
     Index n_inputs() const { return options_.n_channels * (decay_ ? 2 : 1); }
 
     void add_state(std::string name, Index layer, Index width, bool is_cell_state) {
@@ -515,6 +556,62 @@ private:
         if (!workspace.training) return;
         embedding_->sort(workspace.tokens);
         workspace.dx.resize(n_rows, embedding_->width());
+    }
+
+    void prepare_head(Index n_rows, Workspace<T>& workspace) const {
+        head_->resize(n_rows, workspace.training, workspace.head);
+        if (!options_.head_inputs) return;
+        if (!workspace.per_step) workspace.last_x.resize(n_rows, n_inputs());
+        if (workspace.training && learns_inputs()) workspace.dhead_x.resize(n_rows, n_inputs());
+    }
+
+    // Through the input layer.
+    void enter(const NetworkWeights<T>& weights, Range shard, Workspace<T>& workspace) const {
+        const Features<const T> x = steps_of(workspace);
+        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
+            input_->forward(rows.row, rows.size, x, weights.input, workspace.inputs.rows());
+            rectify(rows.row, rows.size, workspace.inputs.rows());
+        });
+    }
+
+    // And back.
+    void leave(const NetworkWeights<T>& weights, Range shard, Workspace<T>& workspace) const {
+        Features<T> dx;
+        if (learns_inputs()) dx.add(workspace.dx.rows());
+        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
+            rectify_gradient(rows.row, rows.size, workspace.inputs.rows(),
+                             workspace.dinputs.rows());
+            input_->backward(rows.row, rows.size, workspace.dinputs.rows(), weights.input, dx);
+        });
+    }
+
+    void gather_last(Range shard, Workspace<T>& workspace) const {
+        const Batch& batch = workspace.batch;
+        for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
+            std::copy_n(workspace.x.row(batch.last_row(s)), n_inputs(), workspace.last_x.row(s));
+    }
+
+    // What the head sends to x directly.
+    void add_head_gradients(Range shard, Workspace<T>& workspace) const {
+        const Batch& batch = workspace.batch;
+        for_each_output(workspace, shard, [&](Index first, Index n_rows) {
+            for (Index row = first; row < first + n_rows; ++row)
+                add_rows(workspace.dhead_x.row(row), n_inputs(),
+                         workspace.dx.row(workspace.per_step ? row : batch.last_row(row)));
+        });
+    }
+
+    // Of what stands before x: some tokens of an embedding, some units of a decay.
+    void input_gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
+                        Workspace<T>& workspace, T* gradient) const {
+        const Index n =
+            embedding_ ? workspace.tokens.n_tokens() : options_.hidden_layer_sizes.front();
+        const Range range{n * task / n_parts, n * (task + 1) / n_parts};
+        if (embedding_)
+            embedding_->gradient(range, workspace.tokens, workspace.dx.rows(), gradient);
+        else
+            decay_->gradient(range, workspace.batch.n_rows(), pass, weights.parameters,
+                             workspace.decay, workspace.x.rows(), workspace.dx.rows(), gradient);
     }
 
     void embed(const T* E, Range shard, Workspace<T>& workspace) const {
@@ -584,9 +681,27 @@ private:
 
     Features<const T> layer_inputs(const Workspace<T>& workspace, Index l) const {
         if (l > 0) return outputs_of(workspace, l - 1);
+        if (!input_) return steps_of(workspace);
         Features<const T> inputs;
-        inputs.add(workspace.x.rows());
+        inputs.add(workspace.inputs.rows());
         return inputs;
+    }
+    static Features<const T> steps_of(const Workspace<T>& workspace) {
+        Features<const T> x;
+        x.add(workspace.x.rows());
+        return x;
+    }
+    // What the head reads.
+    Features<const T> features_of(const Workspace<T>& workspace) const {
+        Features<const T> features = outputs_of(workspace, n_layers() - 1);
+        if (options_.head_inputs)
+            features.add(workspace.per_step ? workspace.x.rows() : workspace.last_x.rows());
+        return features;
+    }
+    Features<T> feature_gradients(const Workspace<T>& workspace) const {
+        Features<T> gradients = output_gradients(workspace, n_layers() - 1);
+        if (options_.head_inputs && learns_inputs()) gradients.add(workspace.dhead_x.rows());
+        return gradients;
     }
     Features<const T> outputs_of(const Workspace<T>& workspace, Index l) const {
         Features<const T> outputs;
@@ -741,9 +856,10 @@ private:
     Index state_size_ = 0;
     std::optional<Embedding<T>> embedding_;
     std::optional<Decay<T>> decay_;
+    std::optional<Dense<T>> input_;
     std::vector<std::vector<std::unique_ptr<Recurrence<T>>>> layers_;
     std::vector<Junction<T>> junctions_;
-    std::optional<Dense<T>> head_;
+    std::optional<Head<T>> head_;
 };
 
 }  // namespace elman

@@ -35,8 +35,8 @@ public:
     Seq2SeqTrainer(const Seq2Seq<T>& model, const T* parameters, Seq2SeqTrainerOptions options)
         : model_(model),
           options_(std::move(options)),
-          loss_(options_.loss, 1.0),
-          stop_loss_("binary", 1.0),
+          loss_(options_.loss),
+          stop_loss_("binary"),
           updates_(model.parameters(), model.embeddings(), parameters, options_) {
         if (has_tokens() != (model.decoder().options().n_tokens > 0))
             throw std::invalid_argument("elman: loss '" + options_.loss +

@@ -12,10 +12,11 @@
 
 namespace elman {
 
-// What a layer reads or writes at each step: the forward states, beside them the reverse ones.
+// What a layer reads or writes at each step: the forward states, beside them the reverse ones; of
+// a head the step's inputs beside these.
 template <class T>
 struct Features {
-    std::array<Rows<T>, 2> parts;
+    std::array<Rows<T>, 3> parts;
     Index n_parts = 0;
 
     void add(const Rows<T>& part) { parts[std::size_t(n_parts++)] = part; }

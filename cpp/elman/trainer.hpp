@@ -14,10 +14,14 @@
 // between segments of the steps, then each segment, from the last to the first, runs forwards again
 // and backwards. Gradients are summed from the last row to the first either way: same bits.
 //
+// With candidates a row of targets goes on with theirs, and what the loss reads is the network's
+// outputs and a mixture of them (mixture.hpp).
+//
 // And since no sum is ever split over threads, their number does not change a bit.
 #pragma once
 
 #include "elman/loss.hpp"
+#include "elman/mixture.hpp"
 #include "elman/predict.hpp"
 #include "elman/updates.hpp"
 
@@ -25,7 +29,10 @@ namespace elman {
 
 struct TrainerOptions : UpdateOptions {
     std::string loss;
-    double loss_parameter = 1.0;
+    std::vector<double> loss_parameters = {1.0};
+    Index n_candidates = 0;  // of a mixture, or none
+    Index n_groups = 1;
+    double sharpness = 1.0;
     double dropout = 0.0;
     double recurrent_dropout = 0.0;
     double embedding_dropout = 0.0;
@@ -37,7 +44,8 @@ struct TrainerOptions : UpdateOptions {
     Index n_threads = 1;
 };
 
-// Sequences with their targets: a row each, of n_targets; weights one a row, or null for ones.
+// Sequences with their targets: a row each, of n_targets (candidates included); weights one a row,
+// or null for ones.
 template <class T>
 struct Examples {
     Sequences<T> sequences;
@@ -58,7 +66,7 @@ public:
     Trainer(const Network<T>& network, const T* parameters, TrainerOptions options)
         : network_(network),
           options_(std::move(options)),
-          loss_(options_.loss, options_.loss_parameter),
+          loss_(options_.loss, options_.loss_parameters),
           updates_(network.parameters(), embeddings_of(network), parameters, options_) {
         const std::vector<bool>& bidirectional = network.options().bidirectional;
         if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
@@ -69,13 +77,21 @@ public:
             throw std::invalid_argument("elman: token_dropout has " +
                                         std::to_string(options_.dropout_by_token.size()) +
                                         " entries, expected one for each of n_tokens");
-        if (loss_.n_targets(network.options().n_outputs) == 0)
+        n_outputs_ = network.options().n_outputs -
+                     checked_multiply(options_.n_groups, options_.n_candidates);
+        n_targets_ = loss_.n_targets(std::max(n_outputs_, Index(0)));
+        if (n_targets_ == 0)
             throw std::invalid_argument("elman: loss '" + options_.loss + "' cannot have " +
-                                        std::to_string(network.options().n_outputs) + " outputs");
+                                        std::to_string(n_outputs_) + " outputs");
+        if (options_.n_candidates > 0) mixture_.emplace(mixture_shape());
     }
 
     const Network<T>& network() const { return network_; }
     const Loss<T>& loss() const { return loss_; }
+    const std::optional<Mixture<T>>& mixture() const { return mixture_; }
+    // Outputs that the loss reads, and targets that belong to them.
+    Index n_outputs() const { return n_outputs_; }
+    Index n_targets() const { return n_targets_; }
     Updates<T>& updates() { return updates_; }
     // Whether the last call was granted fewer threads than it asked for.
     bool was_short_of_threads() const { return was_short_of_threads_; }
@@ -111,6 +127,14 @@ private:
         std::vector<Embedding<T>> embeddings;
         if (network.embedding()) embeddings.push_back(*network.embedding());
         return embeddings;
+    }
+
+    MixtureShape mixture_shape() const {
+        if (!loss_.is_regression())
+            throw std::invalid_argument("elman: loss '" + options_.loss +
+                                        "' cannot have candidates");
+        return {n_targets_,        loss_.n_locations(), n_outputs_, options_.n_candidates,
+                options_.n_groups, options_.sharpness};
     }
 
     Index threads_for(Index steps) const {
@@ -239,27 +263,30 @@ private:
 
     // A row of weight zero is left out altogether, whatever its target is.
     void differentiate_loss(const Examples<T>& examples, Range shard) {
-        const Index n_outputs = network_.options().n_outputs;
         for_each_target(examples, workspace_.batch, shard,
                         [&](Index row, Index target, Index whole) {
                             const T weight = examples.weight(target);
                             T* const da = workspace_.doutputs.row(row);
                             losses_[std::size_t(whole)] = 0.0;
                             if (!(weight > T(0))) {
-                                std::fill_n(da, n_outputs, T(0));
+                                std::fill_n(da, network_.options().n_outputs, T(0));
                                 return;
                             }
+                            T* const a = workspace_.outputs.row(row);
                             const T* const y = examples.targets + target * examples.n_targets;
                             const T share = T(double(weight) / total_weight_);
+                            if (mixture_) mixture_->forward(a, y + n_targets_);
                             losses_[std::size_t(whole)] =
-                                double(weight) *
-                                loss_.row(workspace_.outputs.row(row), y, n_outputs, share, da);
+                                double(weight) * loss_.row(a, y, n_outputs_, share, da);
+                            if (mixture_) mixture_->backward(a, y + n_targets_, da);
                         });
     }
 
     const Network<T>& network_;
     TrainerOptions options_;
     Loss<T> loss_;
+    std::optional<Mixture<T>> mixture_;
+    Index n_outputs_ = 0, n_targets_ = 0;
     Updates<T> updates_;
     NetworkWeights<T> weights_;
     Batch batch_;

@@ -4,6 +4,11 @@
 //     g <- g min(1, clip_norm / ||g||)
 //     w <- solver(w, g)
 //
+// and where an average is kept (Polyak & Juditsky, 1992, fading as in Adam's moments), at update
+// k = 0, 1, ...
+//
+//     average <- d average + (1 - d) w,   d = min(parameter_average, (k + 1) / (k + 10))
+//
 // The vector is cut into pieces, each updated by one thread. Of an embedding only the rows whose
 // tokens are in the mini-batch have a gradient, count in the penalty and are updated, so that an
 // update costs what its tokens cost. What the updates without them would have done is made up for
@@ -26,6 +31,7 @@ struct UpdateOptions {
     Schedule schedule;
     double alpha = 0.0;
     double clip_norm = std::numeric_limits<double>::infinity();
+    double parameter_average = 0.0;  // how much of the average stays, or 0 for none
 };
 
 // The first loss, gradient or weight that is not finite.
@@ -57,6 +63,10 @@ public:
           moments_(parameters_.size() * std::size_t(n_moments_)),
           deferred_(options_.solver, options_.alpha) {
         options_.schedule.check();
+        if (has_average() && !embeddings.empty())
+            throw std::invalid_argument(
+                "elman: parameter_average is not for tokens: most rows of an embedding wait");
+        if (has_average()) average_ = parameters_;
         for (const Embedding<T>& embedding : embeddings) embeddings_.emplace_back(embedding);
         cut_pieces(layout);
     }
@@ -65,6 +75,8 @@ public:
     Array<T>& gradient() { return gradient_; }
     Array<T>& moments() { return moments_; }
     Index n_moments() const { return n_moments_; }
+    bool has_average() const { return options_.parameter_average > 0.0; }
+    Array<T>& average() { return average_; }
     double learning_rate() const { return options_.learning_rate; }
     void set_learning_rate(double rate) { options_.learning_rate = rate; }
     Index n_updates() const { return n_updates_; }
@@ -272,14 +284,26 @@ private:
                 update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
                        T(piece.is_matrix ? 1.0 - decay : 1.0), parameters_.data() + piece.begin,
                        {first, n_moments_ > 1 ? first + n : first});
+                if (has_average()) add_to_average(piece);
             });
         });
+    }
+
+    // After update number n_updates_, counted from 1.
+    void add_to_average(const Piece& piece) {
+        const double k = double(n_updates_ - 1);
+        const T stays = T(std::min(options_.parameter_average, (k + 1.0) / (k + 10.0)));
+        const T* const w = parameters_.data() + piece.begin;
+        T* const average = average_.data() + piece.begin;
+        for (Index i = 0; i < piece.size; ++i)
+            average[i] = stays * average[i] + (T(1) - stays) * w[i];
     }
 
     UpdateOptions options_;
     Array<T> parameters_, gradient_;
     Index n_moments_;
     Array<T> moments_;
+    Array<T> average_;
     Index n_updates_ = 0;
     std::vector<EmbeddingRows> embeddings_;
     std::vector<Piece> pieces_;

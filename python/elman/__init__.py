@@ -7,15 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from elman import _interpreter  # noqa: F401  (first: it may refuse to go on)
 from elman._classifier import RNNClassifier
-from elman._exceptions import DivergenceError
+from elman._exceptions import (
+    DivergenceError,
+    ModelCorruptError,
+    ModelFileError,
+    ModelLimitError,
+    ModelVersionError,
+)
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
-    from elman import datasets
+    from elman import datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
+    from elman._files import load, save
+    from elman._forecast_display import ForecastDisplay
+    from elman._forecaster import RNNForecaster
     from elman._from_keras import from_keras
     from elman._from_torch import from_torch
+    from elman._imputation_display import ImputationDisplay
+    from elman._imputer import RNNImputer
+    from elman._linear import LinearForecaster
+    from elman._loss_curve_display import LossCurveDisplay
+    from elman._naive import NaiveForecaster
     from elman._onnx._export import to_onnx
     from elman._onnx._import import from_onnx
     from elman._onnx._skl2onnx import register_skl2onnx
@@ -31,7 +45,18 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "ForecastDisplay",
+    "ImputationDisplay",
+    "LinearForecaster",
+    "LossCurveDisplay",
+    "ModelCorruptError",
+    "ModelFileError",
+    "ModelLimitError",
+    "ModelVersionError",
+    "NaiveForecaster",
     "RNNClassifier",
+    "RNNForecaster",
+    "RNNImputer",
     "RNNRegressor",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
@@ -43,7 +68,10 @@ __all__ = [
     "from_keras",
     "from_onnx",
     "from_torch",
+    "load",
+    "metrics",
     "register_skl2onnx",
+    "save",
     "show_versions",
     "to_onnx",
 ]
@@ -51,6 +79,13 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "ForecastDisplay": "elman._forecast_display",
+    "LinearForecaster": "elman._linear",
+    "LossCurveDisplay": "elman._loss_curve_display",
+    "NaiveForecaster": "elman._naive",
+    "RNNForecaster": "elman._forecaster",
+    "ImputationDisplay": "elman._imputation_display",
+    "RNNImputer": "elman._imputer",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",
@@ -60,15 +95,17 @@ _LATER = {
     "from_keras": "elman._from_keras",
     "from_onnx": "elman._onnx._import",
     "from_torch": "elman._from_torch",
+    "load": "elman._files",
     "register_skl2onnx": "elman._onnx._skl2onnx",
+    "save": "elman._files",
     "show_versions": "elman._show_versions",
     "to_onnx": "elman._onnx._export",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "datasets":
-        return importlib.import_module("elman.datasets")
+    if name in ("datasets", "metrics"):
+        return importlib.import_module(f"elman.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'elman' has no attribute {name!r}")

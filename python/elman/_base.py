@@ -87,6 +87,9 @@ class BaseRNN(BaseNetworkEstimator):
             data = reader.read(X, y, sample_weight)
             data = replace(data, targets=self._target_form(data.targets, caller))
             rng = generator(settings["random_state"], before, is_partial)
+            checkpoint = self._checkpoint(settings, caller, before, data, groups=groups)
+            if checkpoint is not None:
+                rng = checkpoint.begin(rng)
             training, held_out = self._hold_out(data, reader, validation, groups, settings, rng)
             task = (
                 self._continue_task(before.task, caller, classes)
@@ -95,6 +98,8 @@ class BaseRNN(BaseNetworkEstimator):
             )
             model = _start(data, training, task, settings, caller, before, rng, is_partial)
             run = self._training(data, training, held_out, model, settings, caller, is_partial)
+            if checkpoint is not None:
+                checkpoint.attach(run, held_out)
             metadata = {"sample_weight": sample_weight}
             observer = FitObserver(self, settings["max_iter"], X, y, metadata)
             model = self._run(run, model, settings, observer)
@@ -313,7 +318,7 @@ def _start(
     )
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
-        training = replace(before.training, random_state=rng)
+        training = replace(before.continued(), random_state=rng)
         if not is_partial:
             training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
         return replace(before, training=training)

@@ -48,7 +48,9 @@ def exclusively(estimator: Any, caller: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress(verbose: Any, n_epochs: int, name: str) -> Iterator[Callable[[TrainingState], None]]:
+def progress(
+    verbose: Any, n_epochs: int, name: str, n_done: int = 0, unit: str = "epoch"
+) -> Iterator[Callable[[TrainingState], None]]:
     """Yield a function that shows the state after an epoch: a bar, or lines without tqdm."""
     if not verbose:
         yield lambda state: None
@@ -56,9 +58,9 @@ def progress(verbose: Any, n_epochs: int, name: str) -> Iterator[Callable[[Train
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda state: print(f"{name}: epoch {state.n_iter}/{n_epochs}, {_report(state)}")
+        yield lambda state: print(f"{name}: {unit} {state.n_iter}/{n_epochs}, {_report(state)}")
         return
-    with tqdm(total=n_epochs, desc=name, unit="epoch") as bar:
+    with tqdm(total=n_epochs, initial=n_done, desc=name, unit=unit) as bar:
 
         def show(state: TrainingState) -> None:
             bar.set_postfix_str(_report(state), refresh=False)

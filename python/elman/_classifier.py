@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -158,6 +159,16 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         worker. Results do not depend on it.
     verbose : bool or int, default=False
         Whether to show progress: a bar if tqdm is installed, otherwise a line for each epoch.
+    checkpoint : str, os.PathLike or None, default=None
+        File in which `fit` writes how far it has come. If its process is killed, a `fit` with the
+        same parameters and data goes on from there, and ends with the same bits as one that nobody
+        killed. In a folder each fit has a file of its own, which suits a search over parameters.
+        A file of another fit is an error unless that one is finished; then it is replaced. If the
+        file cannot be written, `fit` ends with that error, and the file is as it was before. Not
+        for "lbfgs", nor for `partial_fit`.
+    checkpoint_every : int, default=10
+        Epochs between two writings. The last epoch is written too, and the file stays: the same
+        `fit` again ends at once, unless `random_state` is None; then it begins anew.
 
     Attributes
     ----------
@@ -285,6 +296,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         loss_steps: int | None = None,
         n_jobs: int | None = None,
         verbose: bool | int = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
     ) -> None:
         self.cell = cell
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -335,6 +348,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         self.loss_steps = loss_steps
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @with_callbacks
     def fit(

@@ -13,5 +13,6 @@ Predictor = _module.Predictor
 Seq2Seq = _module.Seq2Seq
 Seq2SeqTrainer = _module.Seq2SeqTrainer
 Trainer = _module.Trainer
+mix = _module.mix
 
-__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Trainer", "isa"]
+__all__ = ["Diverged", "Network", "Predictor", "Seq2Seq", "Seq2SeqTrainer", "Trainer", "isa", "mix"]

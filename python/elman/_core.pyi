@@ -48,6 +48,9 @@ class Network:
         residual: bool = False,  # each layer but the first adds its input to its output
         missing: str = "none",  # "mask": steps with NaN hand on the states; "decay": GRU-D
         layer_norm: bool = False,  # of each gate's sums, over the units of its layer
+        input_layer: int = 0,  # units of relu(x W + b) of a step before the first layer
+        head_layer: int = 0,  # units of relu(v W + b) before the head's outputs
+        head_inputs: bool = False,  # the head reads the step's inputs beside the states
     ) -> None: ...
     @property
     def dtype(self) -> str: ...
@@ -72,6 +75,12 @@ class Network:
         reset-after GRU "layers.0.b_hn" (n_units,), with layer_norm "layers.0.g_h" and "g_hn" of
         the same shapes as the biases, for a bidirectional layer the same
         under "layers.0.reverse."; "head.W" (n_features, n_outputs), "head.b".
+
+        With input_layer "input.W" (n_inputs, input_layer) and "input.b" stand before the layers,
+        whose inputs are as many. With head_inputs n_features are more by n_inputs, what the
+        input layer or else the first one reads (of a sequence: of its last step), and with
+        head_layer it is "head.0.W" (n_features, head_layer) and "head.0.b" before "head.W"
+        (head_layer, n_outputs).
         """
     @property
     def states(self) -> list[tuple[str, int, int]]:
@@ -83,7 +92,7 @@ class Network:
     def state_size(self) -> int:
         """Width of a row of states: the sum over `states`."""
     def initialize(self, seed: int) -> Real:
-        """Glorot-uniform W_xh and head, orthogonal W_hh, zero biases, LSTM b_f = 1.
+        """Glorot-uniform W_xh, head and input layer, orthogonal W_hh, zero biases, LSTM b_f = 1.
 
         The embedding is normal with a standard deviation of 0.1.
         """
@@ -283,6 +292,20 @@ class Seq2SeqTrainer:
     ) -> tuple[float, Real]:
         """As of `Trainer`."""
 
+def mix(
+    outputs: Real,  # (n_rows, n_loss_outputs + n_groups * n_candidates)
+    candidates: Real,  # (n_rows, n_candidates * n_targets), finite
+    *,
+    n_targets: int,
+    n_levels: int = 1,  # of quantiles; 1 of every other loss
+    n_groups: int = 1,
+    sharpness: float = 1.0,
+) -> Real:
+    """(n_rows, n_loss_outputs): what a `Trainer` with candidates gives its loss to read.
+
+    The first n_levels blocks of n_targets outputs, with the mixture of the candidates added.
+    """
+
 class Trainer:
     """Parameters, solver state and options of one fit; an epoch is one call.
 
@@ -296,13 +319,28 @@ class Trainer:
     "squared"    (y - a)^2 / 2, mean over outputs
     "absolute"   |y - a|, mean over outputs
     "huber"      (y-a)^2 / 2 where |y-a| <= d, else d (|y-a| - d / 2); d = loss_parameter
-    "quantile"   pinball of level q = loss_parameter, mean over outputs
+    "quantile"   pinball of level q = loss_parameter, mean over outputs; of several levels
+                 outputs are a block of n for each, for n targets
     "poisson"    exp(a) - y a, mean over outputs
     "gaussian"   outputs are k means, then k log standard deviations s, for k targets:
                  s + (y - mean)^2 exp(-2 s) / 2 + log(2 pi) / 2, mean over targets
+    "student_t"  outputs are k locations, k log scales, k outputs d of 2 + log(1 + exp(d))
+                 degrees of freedom: -log p(y), mean over targets
+    "negative_binomial"  outputs are k log means mu, then k log dispersions alpha, for k counts
+                 y >= 0 of variance mu + alpha mu^2: -log p(y), mean over targets
     "binary"     targets 0 or 1, one output a: log(1 + exp(a)) - y a
     "multilabel" the same for each output, summed
     "multiclass" targets (n, 1) of class numbers: logsumexp(a) - a[y]
+
+    A NaN in the targets of another loss than the last three is not known: it adds nothing,
+    and the mean is over the others (zero where there are none).
+
+    With n_candidates the network's outputs are the loss's own, then n_groups * n_candidates
+    scores, group by group; a row of targets is its n targets, then n numbers of each candidate,
+    which must be finite. Target j is of group j * n_groups // n; the candidates' mean, weighted
+    by softmax(sharpness * scores of the group), is added to the locations that the loss reads:
+    to the first n outputs, of quantiles to each level's (where outputs are logarithms, so are
+    candidates). `mix` does so for predictions.
 
     Solvers: "adam", "adamw", "nadam", "rmsprop", "sgd".
     """
@@ -313,7 +351,10 @@ class Trainer:
         parameters: Real,
         *,
         loss: str,
-        loss_parameter: float = 1.0,
+        loss_parameter: float | NDArray[np.float64] = 1.0,  # an array of levels of quantiles
+        n_candidates: int = 0,
+        n_groups: int = 1,
+        sharpness: float = 1.0,
         solver: str = "adam",
         learning_rate: float = 0.001,
         schedule: str = "constant",  # "constant", "invscaling", "cosine"
@@ -327,6 +368,7 @@ class Trainer:
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
+        parameter_average: float = 0.0,  # decay of `average` in (0, 1); 0 is none
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
@@ -343,10 +385,21 @@ class Trainer:
     @parameters.setter
     def parameters(self, value: Real) -> None: ...
     @property
+    def average(self) -> Real:
+        """A copy of the fading average of the parameters over the updates.
+
+        After update k = 0, 1, ...: average <- d average + (1 - d) parameters, with
+        d = min(parameter_average, (k + 1) / (k + 10)). Raises ValueError where none is kept; an
+        embedding cannot have one.
+        """
+    @property
     def n_updates(self) -> int: ...
     @property
     def solver_state(self) -> dict[str, Any]:
-        """{"n_updates": int, "moments": (k, n_parameters)}; assign to go on from it."""
+        """{"n_updates": int, "moments": (k, n_parameters)}; assign to go on from it.
+
+        With an average also {"average": (n_parameters,)}.
+        """
     @solver_state.setter
     def solver_state(self, value: dict[str, Any]) -> None: ...
     def epoch(

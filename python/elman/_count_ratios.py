@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 
 from elman._exceptions import abbreviated, not_fitted, problem
 from elman._parameters import BOOLEAN, COUNT, RULES, Rule, check_parameters, number, or_none
+from elman._pickles import CheckedPickleMixin
 from elman._sequences import Sequences
 from elman._tokens import TokenReader, TokenSequences
 
@@ -28,7 +29,9 @@ _RULES: dict[str, Rule] = {
 }
 
 
-class CountRatioEncoder(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class CountRatioEncoder(
+    TransformerMixin, CheckedPickleMixin, BaseEstimator, auto_wrap_output_keys=None
+):  # type: ignore[call-arg]
     """Add to each token how much more often one class has it than the others.
 
     For an item (a token, or a pair of neighbours) that is in p sequences of a class and in q of

@@ -53,6 +53,14 @@ class Data:
         is_single = not self.targets.per_step and self.targets.n_outputs == 1
         return self.rows[:, 0] if is_single else None
 
+    def contents(self) -> dict[str, Any]:
+        """Everything in it, by the names of what it was read from."""
+        return {
+            "X": (self.sequences.values, self.sequences.offsets, self.inputs),
+            "y": (self.rows, self.targets),
+            "sample_weight": self.weights,
+        }
+
     def take(self, samples: NDArray[np.int64]) -> Data:
         """Only these samples."""
         rows = self.rows_of(samples)

@@ -16,16 +16,20 @@ from sklearn.utils import check_random_state
 
 from elman._arrays import Array
 from elman._callbacks import CallbackSupportMixin, FitObserver, progress
+from elman._checkpoint import Checkpoint
+from elman._data import Data
 from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
 from elman._model import Model
 from elman._network import flat_parameters, summary
+from elman._pairs import Pairs
+from elman._pickles import CheckedPickleMixin
 from elman._training import Training, TrainingState
 
 LARGEST_SEED = 2**31 - 1
 _commit_lock = threading.Lock()
 
 
-class BaseNetworkEstimator(CallbackSupportMixin, BaseEstimator):
+class BaseNetworkEstimator(CallbackSupportMixin, CheckedPickleMixin, BaseEstimator):
     """An estimator whose fit leaves a `Model` behind."""
 
     _doc_link_module = "elman"
@@ -74,11 +78,28 @@ class BaseNetworkEstimator(CallbackSupportMixin, BaseEstimator):
             holder.feature_names_in_ = model.inputs.feature_names
         return holder
 
+    def _checkpoint(
+        self,
+        settings: dict[str, Any],
+        caller: str,
+        before: Model | None,
+        data: Data | Pairs,
+        groups: Any,
+        **more: Any,
+    ) -> Checkpoint | None:
+        """Return the file in which a fit keeps how far it has come, if there shall be one."""
+        if settings["checkpoint"] is None or caller.endswith(".partial_fit"):
+            return None
+        groups = None if groups is None else np.asarray(groups)
+        given = {**data.contents(), "groups": groups, **more, "model before": before}
+        return Checkpoint(self, settings, caller, given)
+
     def _run(
         self, training: Training, model: Model, settings: dict[str, Any], observer: FitObserver
     ) -> Model:
         n_epochs = 1 if training.is_partial else settings["max_iter"]
-        with progress(settings["verbose"], n_epochs, type(self).__name__) as show:
+        name, n_done = type(self).__name__, training.n_done
+        with progress(settings["verbose"], n_epochs, name, n_done) as show:
 
             def after_epoch(state: TrainingState) -> bool:
                 show(state)

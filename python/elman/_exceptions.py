@@ -53,6 +53,33 @@ class DivergenceError(ValueError):
         )
 
 
+class ModelFileError(ValueError):
+    """A file, or a pickle, from which no model can be read.
+
+    See Also
+    --------
+    elman.load : Raises it.
+
+    Examples
+    --------
+    >>> from elman import ModelCorruptError, ModelFileError
+    >>> issubclass(ModelCorruptError, ModelFileError)
+    True
+    """
+
+
+class ModelCorruptError(ModelFileError):
+    """The bytes are damaged, forged, or those of another format."""
+
+
+class ModelVersionError(ModelFileError):
+    """A newer version wrote it, with something in it that this one does not know."""
+
+
+class ModelLimitError(ModelFileError):
+    """Something in it is larger than is ever written."""
+
+
 def problem(caller: str, argument: str, got: object, expected: str) -> str:
     """Say which argument of which method was wrong, what came and what was wanted."""
     return f"{caller}: {argument} got {got}, expected {expected}"

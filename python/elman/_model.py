@@ -10,6 +10,7 @@ import numpy as np
 from elman import _core
 from elman._arrays import Array
 from elman._network import named_parameters, named_states, state_rows
+from elman._safetensors import Source
 from elman._sequences import InputForm, Sequences
 from elman._targets import TargetForm
 from elman._training import TrainingState
@@ -90,15 +91,31 @@ class Model:
             return outputs[0], final_states[0]
         return np.concatenate(outputs), np.concatenate(final_states)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        network = self._network_of(state["architecture"])
-        for parameters in (state["parameters"], state["training"].parameters):
-            if parameters.shape != (network.n_parameters,) or parameters.dtype != network.dtype:
-                raise ValueError(
-                    f"elman: pickled parameters got {parameters.dtype} {parameters.shape}, "
-                    f"expected {network.dtype} ({network.n_parameters},)"
-                )
-            if not np.isfinite(parameters).all():
-                raise ValueError("elman: pickled parameters got NaN or infinity, expected numbers")
-        state["parameters"].flags.writeable = False
-        self.__dict__.update(state)
+    def continued(self) -> TrainingState:
+        """Where training goes on from; a file may have left its parameters to be told."""
+        if self.training.parameters.size:
+            return self.training
+        parameters = self.task.unfold(self.network(), self.parameters)
+        return replace(self.training, parameters=parameters)
+
+    def compact_training(self) -> TrainingState:
+        """Return the state of training, without parameters where `continued` would find them."""
+        training = self.training
+        unfolded = self.task.unfold(self.network(), self.parameters)
+        if training.parameters.tobytes() != unfolded.tobytes():
+            return training
+        return replace(training, parameters=unfolded[:0].copy())
+
+    def __getstate__(self) -> bytes:
+        from elman._files import to_bytes
+
+        return to_bytes(self, Source(f"{type(self).__name__}.__getstate__", "model"))
+
+    def __setstate__(self, state: Any) -> None:
+        from elman._files import from_bytes
+
+        source = Source(f"{type(self).__name__}.__setstate__", "state")
+        model = from_bytes(state, source)
+        if type(model) is not type(self):
+            raise source.corrupt(f"a {type(model).__name__}", f"a {type(self).__name__}")
+        self.__dict__.update(vars(model))

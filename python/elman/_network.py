@@ -107,14 +107,15 @@ def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:
 
 
 def _check_memory(n_bytes: int, sizes: tuple[int, ...], caller: str) -> None:
-    available = _physical_memory()
+    available = physical_memory()
     if n_bytes > available:
         got = f"{abbreviated(sizes)}, which takes {n_bytes} bytes to train"
         expected = f"at most the {available} bytes of this machine"
         raise MemoryError(problem(caller, "hidden_layer_sizes", got, expected))
 
 
-def _physical_memory() -> int:
+def physical_memory() -> int:
+    """Bytes of memory of this machine."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

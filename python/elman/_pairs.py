@@ -84,6 +84,14 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.sources)
 
+    def contents(self) -> dict[str, Any]:
+        """Everything in it, by the names of what it was read from."""
+        return {
+            "X": (self.sources.values, self.sources.offsets, self.inputs),
+            "y": (self.outputs.rows, self.outputs.offsets, self.outputs.form),
+            "sample_weight": self.weights,
+        }
+
     def take(self, samples: NDArray[np.int64]) -> Pairs:
         """Only these samples."""
         weights = None if self.weights is None else self.weights[samples]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -27,6 +28,12 @@ class Rule(NamedTuple):
 
     passes: Callable[[Any], bool]
     expected: str
+
+
+class Options(Rule):
+    """A rule that only some names pass; later versions may know more of them."""
+
+    __slots__ = ()
 
 
 def _is_integer(value: Any) -> bool:
@@ -64,7 +71,7 @@ def _is_random_state(value: Any) -> bool:
 
 def one_of(*options: str) -> Rule:
     """One of some strings."""
-    return Rule(
+    return Options(
         lambda value: isinstance(value, str) and value in options,
         f"one of {', '.join(map(repr, options))}",
     )
@@ -84,7 +91,7 @@ def number(low: float, high: float = math.inf, brackets: str = "[)") -> Rule:
 
 def or_none(rule: Rule) -> Rule:
     """None, or what passes the rule."""
-    return Rule(lambda value: value is None or rule.passes(value), f"None or {rule.expected}")
+    return type(rule)(lambda value: value is None or rule.passes(value), f"None or {rule.expected}")
 
 
 COUNT = Rule(_is_size, "an integer of at least 1")
@@ -181,6 +188,10 @@ RULES: dict[str, Rule] = {
         lambda value: _is_boolean(value) or (_is_integer(value) and value >= 0),
         "True, False or an integer of at least 0",
     ),
+    "checkpoint": or_none(
+        Rule(lambda value: isinstance(value, (str, os.PathLike)), "a path of a file or folder")
+    ),
+    "checkpoint_every": COUNT,
 }
 
 CLASSIFIER_LOSS = one_of("log_loss")
@@ -242,6 +253,10 @@ def check_network_parameters(parameters: Mapping[str, Any], caller: str) -> None
         got = abbreviated(parameters["recurrent_dropout"])
         expected = f"0 with cell={parameters['cell']!r}, which has no recurrent weights"
         raise InvalidParameterError(problem(caller, "recurrent_dropout", got, expected))
+    if parameters.get("checkpoint") is not None and parameters["solver"] == "lbfgs":
+        got = abbreviated(parameters["checkpoint"])
+        expected = "None with solver='lbfgs', of which nothing can be kept between iterations"
+        raise InvalidParameterError(problem(caller, "checkpoint", got, expected))
     if parameters["missing"] is not None and parameters["input"] != "sequence":
         got = repr(parameters["missing"])
         expected = f"None with input={parameters['input']!r}"

@@ -11,12 +11,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from elman._arrays import Array
 from elman._exceptions import not_fitted, problem
 from elman._parameters import COUNT, Rule, check_parameters, one_of
+from elman._pickles import CheckedPickleMixin
 from elman._sequences import InputForm, Sequences, read_sequences
 
 Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, CheckedPickleMixin, BaseEstimator):
     """Scale sequences, of one length or of several.
 
     With ``by="channel"`` every value of a channel is scaled alike, by statistics over all steps of

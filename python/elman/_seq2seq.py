@@ -76,6 +76,8 @@ _SHARED = [
     "recurrent_dropout",
     "n_jobs",
     "verbose",
+    "checkpoint",
+    "checkpoint_every",
 ]
 
 
@@ -218,6 +220,11 @@ class BaseSeq2Seq(BaseNetworkEstimator):
             pairs = weighted(pairs, sample_weight, caller, "sample_weight")
             _check_max_length(pairs, settings["max_length"], caller)
             rng = generator(settings["random_state"], before, False)
+            checkpoint = self._checkpoint(
+                settings, caller, before, pairs, groups=groups, vocabularies=vocabularies
+            )
+            if checkpoint is not None:
+                rng = checkpoint.begin(rng)
             training, held_out = self._hold_out(
                 pairs, validation, groups, settings, rng, vocabularies, caller
             )
@@ -228,6 +235,8 @@ class BaseSeq2Seq(BaseNetworkEstimator):
             )
             model = _start(pairs, task, settings, caller, before, rng)
             run = self._training(pairs, training, held_out, model, settings, caller)
+            if checkpoint is not None:
+                checkpoint.attach(run, held_out)
             observer = FitObserver(
                 self, settings["max_iter"], X, y, {"sample_weight": sample_weight}
             )
@@ -433,7 +442,7 @@ def _start(
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
         training = replace(
-            before.training,
+            before.continued(),
             random_state=rng,
             n_no_change=0,
             solver_state=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -211,6 +212,15 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         worker. Results do not depend on it.
     verbose : bool or int, default=False
         Whether to show progress: a bar if tqdm is installed, otherwise a line for each epoch.
+    checkpoint : str, os.PathLike or None, default=None
+        File in which `fit` writes how far it has come. If its process is killed, a `fit` with the
+        same parameters and data goes on from there, and ends with the same bits as one that nobody
+        killed. In a folder each fit has a file of its own, which suits a search over parameters.
+        A file of another fit is an error unless that one is finished; then it is replaced. If the
+        file cannot be written, `fit` ends with that error, and the file is as it was before.
+    checkpoint_every : int, default=10
+        Epochs between two writings. The last epoch is written too, and the file stays: the same
+        `fit` again ends at once, unless `random_state` is None; then it begins anew.
 
     Attributes
     ----------
@@ -333,6 +343,8 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         recurrent_dropout: float = 0.0,
         n_jobs: int | None = None,
         verbose: bool | int = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 10,
     ) -> None:
         self.cell = cell
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -381,6 +393,8 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         self.recurrent_dropout = recurrent_dropout
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.checkpoint = checkpoint
+        self.checkpoint_every = checkpoint_every
 
     @with_callbacks
     def fit(

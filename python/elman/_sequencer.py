@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from elman._exceptions import abbreviated, not_fitted, problem
 from elman._parameters import BOOLEAN, COUNT, Rule, check_parameters, number, one_of, or_none
+from elman._pickles import CheckedPickleMixin
 
 LONGEST_PREFIX = 3
 LONGEST_SUFFIX = 4
@@ -105,7 +106,9 @@ RULES: dict[str, Rule] = {
 }
 
 
-class TokenSequencer(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class TokenSequencer(
+    TransformerMixin, CheckedPickleMixin, BaseEstimator, auto_wrap_output_keys=None
+):  # type: ignore[call-arg]
     r"""Turn texts into sequences of tokens, for estimators with ``input="tokens"``.
 
     The conventions are those of scikit-learn's

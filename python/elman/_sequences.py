@@ -188,6 +188,7 @@ def read_sequences(
     vectors: bool = False,
     argument: str = "X",
     may_miss: bool = False,
+    ends_in_nan: bool = True,
 ) -> tuple[Sequences, InputForm]:
     """Read X in any of its forms.
 
@@ -210,6 +211,9 @@ def read_sequences(
         What X is called, for messages.
     may_miss : bool
         Whether NaN stands for missing values instead of an error.
+    ends_in_nan : bool
+        Whether in three dimensions a tail of NaN in all channels ends a sequence; otherwise it
+        is NaN like any other.
 
     Returns
     -------
@@ -225,7 +229,7 @@ def read_sequences(
     array = as_array(X, caller, argument) if items is None else np.stack(items)
     _check_rank(array, caller, argument)
     if array.ndim == 3:
-        return _read_regular(array, caller, form, argument, may_miss)
+        return _read_regular(array, caller, form, argument, may_miss, ends_in_nan)
     return _read_table(X, array, caller, estimator, form, n_channels, vectors, argument, may_miss)
 
 
@@ -345,7 +349,12 @@ def _read_table(
 
 
 def _read_regular(
-    array: Array, caller: str, form: InputForm | None, argument: str, may_miss: bool
+    array: Array,
+    caller: str,
+    form: InputForm | None,
+    argument: str,
+    may_miss: bool,
+    ends_in_nan: bool,
 ) -> tuple[Sequences, InputForm]:
     _check_layout(form, "sequences", str(array.shape), caller, argument)
     n_channels = array.shape[2]
@@ -353,7 +362,8 @@ def _read_regular(
     form = form or InputForm(
         "sequences", n_channels, n_channels, float_dtype(array), str(array.shape)
     )
-    if is_finite(array):
+    if is_finite(array) or not ends_in_nan:
+        check_finite(array, caller, argument, AXES, may_miss=may_miss)
         return _regular(array, form, caller, argument), form
     lengths = valid_lengths(array)
     check_lengths(lengths, caller, argument)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,14 @@ class Training:
         Whether this is one epoch of several calls.
     token_dropout : float or ndarray of shape (n_tokens,)
         Probability with which any step's tokens, or each token, are dropped.
+    n_done : int
+        Epochs that an earlier process has made; `state` stands behind them.
+    is_over : bool
+        Whether it found that no more are needed.
+    best_parameters : ndarray or None
+        With early stopping, the parameters with the best score so far.
+    checkpoint : Checkpoint or None
+        What is written between epochs.
     """
 
     network: Any
@@ -129,7 +137,10 @@ class Training:
     validate: Callable[[Array], float] | None = None
     is_partial: bool = False
     token_dropout: float | NDArray[np.float64] = 0.0
-    _best_parameters: Array | None = field(default=None, init=False)
+    n_done: int = 0
+    is_over: bool = False
+    best_parameters: Array | None = None
+    checkpoint: Any = None
 
     def run(self, before_epoch: Callable[[], None], after_epoch: AfterEpoch) -> TrainingState:
         """Train until the loss or the validation score has stopped improving.
@@ -145,27 +156,28 @@ class Training:
             The end; with early stopping, the parameters with the best score.
         """
         trainer = self._trainer()
-        state = self.state
-        if self.validate is not None and state.validation_scores:
-            self._best_parameters = state.parameters
+        state, epoch, is_over = self.state, self.n_done, self.is_over
+        if self.validate is not None and state.validation_scores and epoch == 0:
+            self.best_parameters = state.parameters
         n_epochs = 1 if self.is_partial else self.settings["max_iter"]
-        for epoch in range(1, n_epochs + 1):
+        while epoch < n_epochs and not is_over:
+            epoch += 1
             before_epoch()
             state = self._epoch(trainer, state, epoch)
-            if after_epoch(state):
-                break
-            if state.n_no_change > self._patience:
-                if not self._adapt(trainer):
-                    break
-                state = replace(state, n_no_change=0)
-        else:
-            if not self.is_partial:
-                self._warn_unfinished(n_epochs)
-        if self._best_parameters is not None:
-            state = replace(state, parameters=self._best_parameters)
-        return replace(
-            state, solver_state=trainer.solver_state, learning_rate=trainer.learning_rate
-        )
+            is_over = after_epoch(state)
+            if not is_over and state.n_no_change > self._patience:
+                is_over = not self._adapt(trainer)
+                state = replace(state, n_no_change=state.n_no_change if is_over else 0)
+            self._keep(trainer, state, is_over, is_last=is_over or epoch == n_epochs)
+        if not is_over and not self.is_partial:
+            self._warn_unfinished(n_epochs)
+        if self.best_parameters is not None:
+            state = replace(state, parameters=self.best_parameters)
+        return _with_solver(state, trainer)
+
+    def _keep(self, trainer: Any, state: TrainingState, is_over: bool, is_last: bool) -> None:
+        if self.checkpoint is not None and (is_last or self.checkpoint.is_due(state.n_iter)):
+            self.checkpoint.write(_with_solver(state, trainer), self.best_parameters, is_over)
 
     def _trainer(self) -> Any:
         options = self.settings
@@ -267,7 +279,7 @@ class Training:
         score = self.validate(state.parameters)
         is_stale = score < state.best_score + tol
         if score > state.best_score:
-            self._best_parameters = state.parameters
+            self.best_parameters = state.parameters
         return replace(
             state,
             validation_scores=(*state.validation_scores, score),
@@ -376,3 +388,7 @@ class Training:
             best_loss=min(loss, state.best_loss),
             loss_curve=state.loss_curve or (loss,),
         )
+
+
+def _with_solver(state: TrainingState, trainer: Any) -> TrainingState:
+    return replace(state, solver_state=trainer.solver_state, learning_rate=trainer.learning_rate)

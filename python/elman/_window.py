@@ -10,9 +10,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from elman._arrays import Array, as_array, check_finite, float_dtype
 from elman._exceptions import not_fitted, problem
 from elman._parameters import COUNT, Rule, check_parameters
+from elman._pickles import CheckedPickleMixin
 
 
-class SlidingWindow(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SlidingWindow(
+    TransformerMixin, CheckedPickleMixin, BaseEstimator, auto_wrap_output_keys=None
+):  # type: ignore[call-arg]
     """Turn a long series into a sequence for each of its times: what came last until then.
 
     There are as many samples as before, so that a `~sklearn.pipeline.Pipeline` can forecast: the

@@ -42,6 +42,64 @@ void test_functions() {
     CHECK(std::isnan(sigmoid(Vec<T>(nan)).first()));
 }
 
+// L(x, a) and its slope against sums of logarithms, and L(1, a) against log Gamma.
+void test_gamma_ratio() {
+    double worst = 0, worst_slope = 0;
+    for (const int a : {0, 1, 2, 7, 40, 1000}) {
+        for (double x = 1e-12; x < 1e20; x *= 1.7) {
+            long double log = 0, slope = 0;
+            for (int i = 1; i < a; ++i) {
+                log += std::log1p((long double)(i) / x);
+                slope -= i / (x * ((long double)(x) + i));
+            }
+            // A factor x of Gamma's own stands against x^a.
+            const GammaRatio got = gamma_ratio(x, double(a));
+            worst = std::max(worst, double(std::abs(got.log - log) / (1 + a + std::abs(log))));
+            worst_slope = std::max(worst_slope, double(std::abs(got.slope - slope) * x / (1 + a)));
+        }
+    }
+    for (double a = 1e-3; a < 1e6; a *= 1.3) {
+        const long double log = std::lgamma(1.0L + a);
+        worst = std::max(worst,
+                         double(std::abs(gamma_ratio(1.0, a).log - log) / (1 + a + std::abs(log))));
+    }
+    CHECK(worst <= 3e-15);
+    CHECK(worst_slope <= 3e-15);
+}
+
+// A mixture's gradient against central differences; targets that are not known add nothing to it.
+void test_mixture() {
+    constexpr Index n_targets = 5, n_candidates = 11, n_groups = 3, n_rows = 4;
+    const Mixture<double> mixture({n_targets, 2, 2 * n_targets, n_candidates, n_groups, 1.3});
+    const Loss<double> loss("quantile", {0.2, 0.7});
+    const Index width = mixture.n_outputs() + mixture.n_scores();
+    for (std::uint64_t row = 0; row < n_rows; ++row) {
+        Array<double> a(static_cast<std::size_t>(width)), gradient(a.size());
+        std::vector<double> y(n_targets + std::size_t(mixture.n_values()));
+        for (std::size_t i = 0; i < a.size(); ++i) a[i] = random_normal(10 + row, i);
+        for (std::size_t i = 0; i < y.size(); ++i) y[i] = random_normal(20 + row, i);
+        for (std::size_t j = 0; j < n_targets; ++j)
+            if (j < row || row + 1 == n_rows) y[j] = std::numeric_limits<double>::quiet_NaN();
+        const auto value = [&](Array<double> at, double* da) {
+            mixture.forward(at.data(), y.data() + n_targets);
+            const double l = loss.row(at.data(), y.data(), mixture.n_outputs(), 1.0, da);
+            mixture.backward(at.data(), y.data() + n_targets, da);
+            return l;
+        };
+        value(a, gradient.data());
+        Array<double> unused(a.size());
+        for (std::size_t i = 0; i < a.size(); ++i) {
+            constexpr double step = 1e-6;
+            Array<double> up = a, down = a;
+            up[i] += step;
+            down[i] -= step;
+            const double slope =
+                (value(up, unused.data()) - value(down, unused.data())) / (2 * step);
+            CHECK(std::abs(slope - gradient[i]) < 1e-8);
+        }
+    }
+}
+
 // C = start + A B for every number of rows, depths beyond a slice, and all remainders of columns.
 template <class T>
 void test_products() {
@@ -223,12 +281,19 @@ struct Variant {
     const char* missing;
     bool bidirectional;
     bool layer_norm = false;
+    Index input_layer = 0, head_layer = 0;
+    bool head_inputs = false;
 };
-const std::vector<Variant> variants = {
-    {50, 0, "concat", false, "none", true},      {50, 3, "sum", true, "none", true},
-    {0, 0, "mul", true, "mask", true},           {0, 0, "concat", true, "mask", false},
-    {0, 0, "concat", true, "decay", false},      {50, 0, "concat", true, "none", false},
-    {0, 0, "concat", false, "mask", false, true}};
+const std::vector<Variant> variants = {{50, 0, "concat", false, "none", true},
+                                       {50, 3, "sum", true, "none", true},
+                                       {0, 0, "mul", true, "mask", true},
+                                       {0, 0, "concat", true, "mask", false},
+                                       {0, 0, "concat", true, "decay", false},
+                                       {50, 0, "concat", true, "none", false},
+                                       {0, 0, "concat", false, "mask", false, true},
+                                       {0, 0, "concat", false, "decay", false, false, 7, 0, true},
+                                       {0, 0, "concat", false, "mask", false, false, 9, 18, true},
+                                       {50, 0, "concat", false, "none", true, false, 7, 18, true}};
 
 // The bits of training do not depend on threads or checkpoints; nothing is read that is not there.
 void test_variant(const CellOptions& cell, const Variant& variant) {
@@ -240,6 +305,9 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
     shape.residual = variant.residual;
     shape.missing = variant.missing;
     shape.layer_norm = variant.layer_norm;
+    shape.input_layer = variant.input_layer;
+    shape.head_layer = variant.head_layer;
+    shape.head_inputs = variant.head_inputs;
     const Network<double> network(shape);
     std::vector<Index> lengths;
     for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
@@ -337,6 +405,8 @@ void test_divergence() {
 int main() {
     test_functions<float>();
     test_functions<double>();
+    test_gamma_ratio();
+    test_mixture();
     test_products<float>();
     test_products<double>();
     for (const CellOptions& cell : cells) {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference import decay, embedding, initialize, junction, layer
+from reference import decay, embedding, head, initialize, junction, layer
 from reference.cell import cell_of
 from reference.dropout import Dropout
 from reference.initialize import glorot, orthogonal
@@ -26,6 +26,9 @@ class Network:
     residual: bool = False
     missing: str = "none"
     layer_norm: bool = False
+    input_layer: int = 0
+    head_layer: int = 0
+    head_inputs: bool = False
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -37,15 +40,16 @@ class Network:
         if self.missing == "decay":
             self.parameters += decay.shapes(self.n_channels, self.hidden_layer_sizes[0])
             n_inputs = 2 * self.n_channels
+        n_read = n_inputs
+        if self.input_layer:
+            self._add_dense("input.", n_inputs, self.input_layer)
+            n_inputs = self.input_layer
         for k, n_units in enumerate(self.hidden_layer_sizes):
             for prefix in self.prefixes(k):
                 self._add_direction(prefix, n_inputs, n_units)
             n_inputs = n_units * self.n_parts(k)
         if self.head:
-            self.parameters += [
-                ("head.W", (n_inputs, self.n_outputs)),
-                ("head.b", (self.n_outputs,)),
-            ]
+            self._add_head(n_inputs + n_read * self.head_inputs)
         else:
             self.n_outputs = n_inputs
         self.n_parameters = sum(int(np.prod(shape)) for _, shape in self.parameters)
@@ -74,6 +78,15 @@ class Network:
         self.states.append((prefix + "h", n_units))
         if self.the_cell.has_cell_state:
             self.states.append((prefix + "c", n_units))
+
+    def _add_dense(self, prefix, n_inputs, n_outputs):
+        self.parameters.append((prefix + "W", (n_inputs, n_outputs)))
+        self.parameters.append((prefix + "b", (n_outputs,)))
+
+    def _add_head(self, n_inputs):
+        if self.head_layer:
+            self._add_dense("head.0.", n_inputs, self.head_layer)
+        self._add_dense("head.", self.head_layer or n_inputs, self.n_outputs)
 
     def named(self, flat):
         """Views of a flat array of parameters, by name."""
@@ -105,7 +118,7 @@ class Network:
                 array[...] = glorot(
                     key, len(array), array.shape[1] // self.the_cell.n_columns, array.shape
                 )
-            elif name == "head.W":
+            elif name.endswith(".W"):
                 array[...] = glorot(key, *array.shape, array.shape)
             elif name.endswith("W_hh"):
                 gates = [
@@ -140,6 +153,11 @@ class Network:
         if self.missing == "mask":
             is_missing = np.isnan(x).any(axis=1)
             x = np.where(is_missing[:, None], 0.0, x)
+        read = x if per_step else x[-1:]
+        if self.input_layer:
+            entered = head.dense_relu(x, arrays["input.W"], arrays["input.b"])
+            tape.append((x, entered))
+            x = entered
         for k, n_units in enumerate(self.hidden_layer_sizes):
             width = n_units * len(self.prefixes(k))
             recurrent_mask = dropout.recurrent_mask(k, sequence, width)
@@ -174,9 +192,10 @@ class Network:
             fading = np.ones((len(x), 1))
             x, of_junction = self._join(k, outputs, x, masks, every_step)
             tape.append(of_junction)
-        tape.append(x)
-        y = x @ arrays["head.W"] + arrays["head.b"] if self.head else x
-        return y, np.concatenate(final), tape
+        if self.head:
+            x, of_head = head.forward(arrays, np.hstack([x, read]) if self.head_inputs else x)
+            tape.append(of_head)
+        return x, np.concatenate(final), tape
 
     def _join(self, k, outputs, x, masks, every_step):
         n_parts = self.n_parts(k)
@@ -197,11 +216,9 @@ class Network:
         dstates = self.named_states(np.zeros(self.state_size) if dfinal is None else dfinal)
         dinitial = np.zeros(self.state_size)
         tape = list(tape)
-        features = tape.pop()
         if self.head:
-            gradients["head.W"] += features.T @ dy
-            gradients["head.b"] += dy.sum(axis=0)
-            dy = dy @ arrays["head.W"].T
+            dy = head.backward(arrays, tape.pop(), dy, gradients)
+        dy, dread = self._cut_off_inputs(dy)
         for k in reversed(range(self.n_layers)):
             states, mask, n_steps, every_step = tape.pop()
             dy = dy * mask
@@ -221,12 +238,21 @@ class Network:
                     ]
                 )
             dy = dx
+        if self.input_layer:
+            x, y = tape.pop()
+            dy = head.dense_relu_gradient(x, y, dy, arrays["input.W"], gradients, "input.")
+        dy[len(dy) - len(dread) :, : dread.shape[1]] += dread
         if self.missing == "decay":
             decay.backward(decay.of(arrays), tape.pop(), dy, dfading, decay.of(gradients))
         if self.n_tokens:
             steps, masks = tape.pop()
             embedding.backward(steps, dy * masks, gradients["embedding"])
         return dinitial
+
+    def _cut_off_inputs(self, dfeatures):
+        """Of the last layer's outputs, and of the inputs that the head reads beside them."""
+        width = self.hidden_layer_sizes[-1] * self.n_parts(self.n_layers - 1)
+        return dfeatures[:, :width], dfeatures[:, width:]
 
     def named_states(self, row):
         """Views of a row of states, by name."""

@@ -8,6 +8,7 @@ from reference import embedding
 from reference.batch import sorted_members
 from reference.dropout import Dropout
 from reference.loss import LOSSES
+from reference.mixture import Mixture
 from reference.random import bits
 from reference.schedule import learning_rate
 from reference.solver import SOLVERS
@@ -18,7 +19,10 @@ class Trainer:
     network: object
     parameters: np.ndarray
     loss: str
-    loss_parameter: float = 1.0
+    loss_parameter: object = 1.0  # a number, or levels of quantiles
+    n_candidates: int = 0
+    n_groups: int = 1
+    sharpness: float = 1.0
     solver: str = "adam"
     solver_options: dict = field(default_factory=dict)
     learning_rate: float = 0.001
@@ -26,6 +30,7 @@ class Trainer:
     schedule_options: dict = field(default_factory=dict)
     alpha: float = 0.0
     clip_norm: float = np.inf
+    parameter_average: float = 0.0
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     embedding_dropout: float = 0.0
@@ -37,6 +42,7 @@ class Trainer:
         self.the_solver = SOLVERS[self.solver](**self.solver_options)
         self.moments = np.zeros((self.the_solver.n_moments, len(self.parameters)))
         self.n_updates = 0
+        self.average = self.parameters
         self.is_matrix = np.concatenate(
             [np.full(int(np.prod(shape)), len(shape) == 2) for _, shape in self.network.parameters]
         )
@@ -66,7 +72,7 @@ class Trainer:
             )
             da = np.empty_like(a)
             for row, target in enumerate(rows[s]):
-                value, derivative = LOSSES[self.loss](a[row], targets[target], self.loss_parameter)
+                value, derivative = self.row_loss(a[row], targets[target])
                 loss += weights[target] * value / total
                 da[row] = weights[target] * derivative / total
             self.network.backward(self.parameters, tape, da, per_step, self.bptt_steps, gradient)
@@ -79,6 +85,18 @@ class Trainer:
             loss += self.alpha / 2 * np.sum(matrices**2) / total
             gradient += self.alpha * matrices / total
         return loss, gradient, total
+
+    def row_loss(self, a, row):
+        """Of the targets at the beginning of a row, and dl/da."""
+        if not self.n_candidates:
+            return LOSSES[self.loss](a, row, self.loss_parameter)
+        n_levels = np.size(self.loss_parameter) if self.loss == "quantile" else 1
+        n_targets = len(row) // (1 + self.n_candidates)
+        mixture = Mixture(n_targets, self.n_candidates, n_levels, self.n_groups, self.sharpness)
+        y, candidates = row[:n_targets], row[n_targets:]
+        mixed, shares = mixture.forward(a, candidates)
+        value, dmixed = LOSSES[self.loss](mixed, y, self.loss_parameter)
+        return value, np.concatenate([dmixed, mixture.backward(shares, candidates, dmixed)])
 
     def epoch(self, values, offsets, targets, weights, order, batch_size, per_step):
         """One pass over order in mini-batches: the weighted mean of their losses."""
@@ -107,3 +125,6 @@ class Trainer:
         if self.solver == "adamw":
             self.parameters = self.parameters * (1 - eta * self.alpha * self.is_matrix)
         self.parameters = self.parameters + change
+        k = self.n_updates - 1
+        stays = min(self.parameter_average, (k + 1) / (k + 10))
+        self.average = stays * self.average + (1 - stays) * self.parameters

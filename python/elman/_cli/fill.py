@@ -1,0 +1,105 @@
+"""Missing cells of a table, filled; the others stay as they are, to the character."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+import elman
+from elman._calendar import OFF_GRID, Integers, check_order, read_times, tell_frequency
+from elman._cli.errors import DATA, CommandError, shown
+from elman._cli.roles import Roles
+from elman._cli.table import Table
+
+
+def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbose: bool) -> Any:
+    """Return the cells of a table, the missing ones of its targets filled.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    roles : Roles
+        What its columns are.
+    options : Namespace
+        Season, seed and threads.
+    verbose : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    frame : DataFrame
+        The table. Absent times are taken into account, and not added.
+    """
+    values = np.column_stack([table.numbers(name) for name in roles.targets])
+    is_missing = np.isnan(values)
+    empty = np.flatnonzero(is_missing.all(axis=0))
+    if len(empty):
+        name = roles.targets[int(empty[0])]
+        raise CommandError(f"{shown(table.path)}: no value in column {name!r}", DATA)
+    frame = table.frame.copy()
+    if not is_missing.any():
+        return frame
+    parts = _rows_of_series(table, roles)
+    positions, season = _positions(table, roles, parts)
+    if options.season is not None:
+        season = options.season[0] if options.season[0] > 1 else None
+    grids = []
+    for rows, places in zip(parts, positions, strict=True):
+        grid = np.full((places[-1] + 1, values.shape[1]), np.nan)
+        grid[places] = values[rows]
+        grids.append(grid)
+    imputer = elman.RNNImputer(
+        layout="series" if len(grids) == 1 else "sequences",
+        season_length=season,
+        random_state=options.seed,
+        n_jobs=options.jobs,
+        verbose=verbose,
+    )
+    filled = imputer.fit_transform(grids[0] if len(grids) == 1 else grids)
+    for rows, places, grid in zip(
+        parts, positions, [filled] if len(grids) == 1 else filled, strict=True
+    ):
+        values[rows] = np.where(is_missing[rows], grid[places], values[rows])
+    for i, name in enumerate(roles.targets):
+        column, numbers = frame[name], values[:, i]
+        if table.lines is None:
+            frame[name] = numbers.astype(column.dtype if column.dtype.kind == "f" else np.float64)
+        else:
+            cells = column.to_numpy(dtype=object).copy()
+            cells[is_missing[:, i]] = [repr(float(x)) for x in numbers[is_missing[:, i]]]
+            frame[name] = cells
+    return frame
+
+
+def _rows_of_series(table: Table, roles: Roles) -> list[Integers]:
+    """Rows of each series, in the order of the file."""
+    if roles.id is None:
+        return [np.arange(len(table.frame))]
+    import pandas as pd
+
+    codes, _ = pd.factorize(table.frame[roles.id].astype(object))
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _positions(table: Table, roles: Roles, parts: list[Integers]) -> tuple[list[Integers], Any]:
+    """Place of each row on the grid of times of its series, and the season that they tell."""
+    if roles.time is None:
+        return [np.arange(len(rows)) for rows in parts], "auto"
+    caller = shown(table.path)
+    times = read_times(table.times(roles.time), caller, roles.time)
+    positions = []
+    frequency = tell_frequency(times[max(parts, key=len)], caller, roles.time)
+    for rows in parts:
+        own = times[rows]
+        check_order(own, np.array([0, len(rows)]), (), caller, roles.time)
+        places = frequency.positions(own, own[np.zeros(len(rows), dtype=np.int64)])
+        if (places == OFF_GRID).any():
+            row = int(rows[np.argmax(places == OFF_GRID)])
+            table.fail(row, roles.time, f"off the grid of {frequency}")
+        positions.append(places)
+    seasons = frequency.season_lengths()
+    return positions, "auto" if seasons == (1,) else seasons[0]

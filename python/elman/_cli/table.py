@@ -1,0 +1,243 @@
+"""Tables in files: CSV, whose cells are remembered with their places, and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman._calendar import import_pandas
+from elman._cli.errors import DATA, USAGE, CommandError, shown
+
+MISSING = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])
+MOST_COLUMNS = 10_000
+MOST_CHARACTERS = 2**20  # of a cell
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table and where its cells are.
+
+    Parameters
+    ----------
+    path : str
+        The file's name, "-" for stdin.
+    frame : DataFrame
+        The cells: text as it stands in CSV, values of Parquet.
+    lines : ndarray of shape (n_rows,) or None
+        The line of CSV that each row begins in.
+    """
+
+    path: str
+    frame: Any
+    lines: NDArray[np.int64] | None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns."""
+        return [str(name) for name in self.frame.columns]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column as floats, NaN where it is missing; CommandError at a bad cell."""
+        import pandas as pd
+
+        column = self.frame[name]
+        is_missing = self._is_missing(name)
+        if self.lines is not None:
+            column = column.str.strip().where(~is_missing)
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+        bad = np.flatnonzero(~np.isfinite(numbers) & ~is_missing)
+        if len(bad):
+            self.fail(int(bad[0]), name, "not a number")
+        return np.asarray(numbers)
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of a column is a number or missing."""
+        try:
+            self.numbers(name)
+        except CommandError:
+            return False
+        return True
+
+    def times(self, name: str) -> Any:
+        """Return a column as integers or dates; CommandError at a bad cell."""
+        import pandas as pd
+
+        column, missing = self.frame[name], np.flatnonzero(self._is_missing(name))
+        if len(missing):
+            self.fail(int(missing[0]), name, "not a time")
+        if column.dtype.kind in "iuM" or self.lines is None:
+            return column
+        column = column.str.strip()
+        if column.str.fullmatch(r"[+-]?\d{1,15}").all():
+            return column.astype(np.int64)
+        try:
+            return pd.to_datetime(column)
+        except (ValueError, TypeError) as error:
+            bad = np.flatnonzero(pd.to_datetime(column, errors="coerce", utc=True).isna())
+            if len(bad):
+                self.fail(int(bad[0]), name, "not a time like those before it")
+            raise CommandError(f"{shown(self.path)}: column {name!r}: {error}", DATA) from error
+
+    def texts(self, name: str) -> Any:
+        """Return a column as text, None where it is missing; of numbers as floats."""
+        if self.is_numeric(name):
+            return self.numbers(name)
+        column = self.frame[name].astype(object)
+        return column.where(~self._is_missing(name), None)
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which cells of a column are missing."""
+        return np.asarray(self._is_missing(name))
+
+    def _is_missing(self, name: str) -> Any:
+        column = self.frame[name]
+        if self.lines is None:
+            return column.isna().to_numpy()
+        return column.str.strip().isin(MISSING).to_numpy()
+
+    def fail(self, row: int, name: str, what: str) -> None:
+        """Raise CommandError about a cell."""
+        line = row + 1 if self.lines is None else int(self.lines[row])
+        column = self.names.index(name) + 1
+        cell = str(self.frame[name].iloc[row])
+        cell = cell if len(cell) <= 40 else f"{cell[:39]}…"
+        place = f"{shown(self.path)}:{line}:{column}"
+        raise CommandError(f"{place}: {cell!r} in column {name!r} is {what}", DATA)
+
+    def check_names(self, names: list[str], option: str) -> None:
+        """Raise CommandError for a name that no column has."""
+        for name in names:
+            if name not in self.names:
+                listed = ", ".join(self.names[:10]) + (", …" if len(self.names) > 10 else "")
+                message = f"{option}: no column {name!r} in {shown(self.path)}, which has {listed}"
+                raise CommandError(message, USAGE)
+
+
+def read_table(path: str) -> Table:
+    """Read a file of CSV or Parquet.
+
+    Parameters
+    ----------
+    path : str
+        Name of the file; "-" is stdin.
+
+    Returns
+    -------
+    table : Table
+        The table.
+
+    Raises
+    ------
+    CommandError
+        If there is no such file, or it is not such a table: with the line and the column where
+        that is seen.
+    """
+    contents = _contents(path)
+    if contents.startswith(b"PAR1"):
+        return _read_parquet(path, contents)
+    pd = import_pandas("python -m elman")
+    header, rows, lines = _read_csv(path, _decoded(path, contents))
+    frame = pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object)
+    return Table(path, frame, np.array(lines, dtype=np.int64))
+
+
+def _contents(path: str) -> bytes:
+    try:
+        if path == "-":
+            if sys.stdin is None or sys.stdin.closed:
+                raise CommandError("<stdin>:1:1: closed", DATA)
+            return sys.stdin.buffer.read()
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        code = DATA if path == "-" else USAGE
+        raise CommandError(f"{shown(path)}: {error.strerror or error}", code) from error
+
+
+def _decoded(path: str, contents: bytes) -> str:
+    try:
+        text = contents.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = contents[: error.start]
+        _fail_at(path, before, b"\n", b",", f"byte 0x{contents[error.start]:02x} is not UTF-8")
+    if "\0" in text:
+        _fail_at(path, text[: text.index("\0")], "\n", ",", "a NUL character")
+    return text
+
+
+def _fail_at(path: str, before: Any, newline: Any, comma: Any, what: str) -> None:
+    """Raise CommandError at the end of a text."""
+    line = before.count(newline) + 1
+    column = before[before.rfind(newline) + 1 :].count(comma) + 1
+    raise CommandError(f"{shown(path)}:{line}:{column}: {what}", DATA)
+
+
+def _read_csv(path: str, text: str) -> tuple[list[str], list[list[str]], list[int]]:
+    """Return header, rows, and the line that each row begins in."""
+    csv.field_size_limit(MOST_CHARACTERS)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] = []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    end = 0
+    try:
+        for cells in reader:
+            line, end = end + 1, reader.line_num
+            if not cells and len(header) != 1:
+                continue
+            if not header:
+                header = _checked_header(path, line, cells)
+                continue
+            cells = cells or [""]
+            if len(cells) != len(header):
+                column = min(len(cells), len(header)) + 1
+                what = f"{len(cells)} cells, expected {len(header)} as in the header"
+                raise CommandError(f"{shown(path)}:{line}:{column}: {what}", DATA)
+            rows.append(cells)
+            lines.append(line)
+    except csv.Error as error:
+        raise CommandError(f"{shown(path)}:{end + 1}:1: {error}", DATA) from error
+    if not rows:
+        what = "no rows after the header" if header else "empty"
+        raise CommandError(f"{shown(path)}:{end + 1}:1: {what}", DATA)
+    return header, rows, lines
+
+
+def _checked_header(path: str, line: int, cells: list[str]) -> list[str]:
+    if len(cells) > MOST_COLUMNS:
+        what = f"{len(cells)} columns, expected at most {MOST_COLUMNS}"
+        raise CommandError(f"{shown(path)}:{line}:{MOST_COLUMNS + 1}: {what}", DATA)
+    names = [cell.strip() for cell in cells]
+    seen: set[str] = set()
+    for column, name in enumerate(names, 1):
+        if name in seen:
+            what = f"the column {name!r} a second time"
+            raise CommandError(f"{shown(path)}:{line}:{column}: {what}", DATA)
+        seen.add(name)
+    if all(re.fullmatch(r"[-+.\deE]+", name) for name in names):
+        what = f"{names[0]!r} looks like a number, expected a header"
+        raise CommandError(f"{shown(path)}:{line}:1: {what}", DATA)
+    return names
+
+
+def _read_parquet(path: str, contents: bytes) -> Table:
+    pd = import_pandas("python -m elman")
+    try:
+        frame = pd.read_parquet(io.BytesIO(contents))
+    except ImportError as error:
+        message = f"{shown(path)}: Parquet needs pyarrow: pip install pyarrow"
+        raise CommandError(message, USAGE) from error
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{shown(path)}: not Parquet: {error}", DATA) from error
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    if not len(frame):
+        raise CommandError(f"{shown(path)}: no rows", DATA)
+    return Table(path, frame.set_axis([str(name) for name in frame.columns], axis=1), None)

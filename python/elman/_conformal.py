@@ -1,0 +1,148 @@
+"""Split conformal prediction: how far forecasts may be off, told by how far they were off."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.base import clone
+
+from elman._backtest import actual_values, forecasts_of, origins
+from elman._baselines import naive_scale
+from elman._calendar import Integers
+from elman._exceptions import problem
+from elman._panel import Panel
+from elman._panel_rows import Floats
+
+if TYPE_CHECKING:
+    from elman._forecasting import BaseForecaster
+
+SHARE = 0.3  # of a series, its last part, on which errors are measured
+FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Errors of forecasts, for each step of the horizon, in units of their series.
+
+    Parameters
+    ----------
+    errors : list of ndarray
+        For each step, how far forecasts had been off, ascending.
+    season_length : int
+        Season of the differences that are a series' unit.
+    """
+
+    errors: list[Floats]
+    season_length: int
+
+    def quantiles(
+        self,
+        panel: Panel,
+        series: Integers,
+        stops: Integers,
+        point: Floats,
+        levels: Floats,
+        caller: str,
+    ) -> Floats:
+        """Put as much of the errors on either side of forecasts as levels ask for.
+
+        With n errors that are exchangeable with the one to come, that one is at most the
+        ceil((n + 1) c)-th smallest with a probability of at least c: it bounds the interval with
+        the coverage c on both sides, and an interval always holds its forecast.
+
+        Parameters
+        ----------
+        panel : Panel
+            The series.
+        series, stops : ndarray of shape (n_points,)
+            Which series are forecast, and how many of their values are known.
+        point : ndarray of shape (n_points, horizon)
+            The forecasts.
+        levels : ndarray of shape (n_quantiles,)
+            Levels, ascending.
+        caller : str
+            Class and method, for messages.
+
+        Returns
+        -------
+        quantiles : ndarray of shape (n_points, horizon, n_quantiles)
+            Quantiles, ascending.
+        """
+        coverage = np.abs(2 * levels - 1)
+        n_fewest, rarest = min(len(errors) for errors in self.errors), 1 - coverage.max()
+        if rarest * (n_fewest + 1) < 1 - 1e-9:
+            n_wanted = math.ceil(1 / rarest - 1e-9) - 1
+            got = f"levels that need {n_wanted} errors on the training data"
+            expected = f"levels that {n_fewest} errors tell: the largest one stands in"
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=5)
+        sides = np.sign(levels - 0.5)
+        offsets = np.array([sides * _bounds(errors, coverage) for errors in self.errors])
+        units = _units(panel, series, stops, self.season_length)
+        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+
+
+def _bounds(errors: Floats, coverage: Floats) -> Floats:
+    """Quantiles of ascending errors, with the correction for their finite number."""
+    n = len(errors)
+    ranks = np.ceil((n + 1) * coverage - 1e-9)
+    return np.asarray(errors[np.clip(ranks, 1, n).astype(np.int64) - 1])
+
+
+def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
+    """Return the unit of errors: how much a series has changed from season to season."""
+    units = naive_scale(panel, series, stops, season_length)
+    steps = naive_scale(panel, series, stops)
+    units = np.where(np.isnan(units) | (units == 0), steps, units)
+    return np.where(np.isnan(units) | (units == 0), 1.0, units)
+
+
+def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str) -> Calibration:
+    """Measure the errors of a forecaster on the last part of series that it has not seen.
+
+    Parameters
+    ----------
+    forecaster : BaseForecaster
+        The forecaster; a clone of it is fitted to what comes before the first origin.
+    panel : Panel
+        The training data.
+    horizon : int
+        Number of steps.
+    caller : str
+        Class and method, for messages.
+
+    Returns
+    -------
+    calibration : Calibration
+        The errors.
+
+    Raises
+    ------
+    ValueError
+        If the series are too short to hold anything back.
+    """
+    season_length = forecaster._season_lengths(panel.form)[0]
+    spare = panel.lengths - horizon - forecaster._least_training(panel)
+    span = np.minimum(np.maximum((panel.lengths * SHARE).astype(np.int64), FEWEST), spare + 1)
+    if span.max() < 1:
+        longest = int(panel.lengths.max())
+        got = f"{longest} values in the longest series"
+        expected = f"at least {longest - spare.max()}, of which intervals can be told"
+        raise ValueError(problem(caller, "y", got, expected))
+    held = np.flatnonzero(span > 0)
+    last, span = panel.lengths[held] - horizon, span[held]
+    fitted = clone(forecaster)._fit(panel.cut(held, last - span + 1), caller)
+    step = -(-span // min(MOST, max(FEWEST, MOST_OF_ALL // len(held))))
+    series, stops = origins(last, -(-span // step), step)
+    series = held[series]
+    point = forecasts_of(fitted, panel, series, stops, horizon)
+    units = _units(panel, series, stops, season_length)
+    errors = np.abs(actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    by_step = [np.sort(column[~np.isnan(column)]) for column in errors.T]
+    if not all(len(column) for column in by_step):
+        got = "no known value in the last part of the series"
+        raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
+    return Calibration(by_step, season_length)

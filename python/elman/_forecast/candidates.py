@@ -1,0 +1,116 @@
+"""Simple forecasts, of which a network learns to mix those that fit a series.
+
+Every one is computed from a window u of L values and m the length of a season; t = 0, 1, … counts
+the times that are forecast, and s(t) = t mod m.
+
+    last             u[L - 1]
+    mean             mean of u over the last season, or over the window without one
+    drift            u[L - 1] + (t + 1) (u[L - 1] - u[0]) / (L - 1)
+    seasonal         u[L - m + s(t)]
+    seasonal_mean    mean of u[L - k m + s(t)] over the k = 1, 2, … 7 seasons that the window holds
+    seasonal_pair    the same over k = 1, 2
+    seasonal_last    seasonal + (u[L - 1] - u[L - 1 - m])
+    seasonal_level   seasonal + (mean of the last short season - mean of the one m before)
+    seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - of the one before)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from elman._forecast.history import Floats, Integers
+
+MOST_SEASONS_IN_A_MEAN = 7
+
+
+def season(u: Floats, m: int, t: Integers, back: int = 1) -> Floats:
+    """Values at the same place of the season, ``back`` seasons ago."""
+    return np.asarray(u[:, u.shape[1] - back * m + t % m])
+
+
+def _level(u: Floats, length: int, before: int = 0) -> Floats:
+    """Mean of a season that ended ``before`` values ago, (n, 1)."""
+    end = u.shape[1] - before
+    return np.asarray(np.mean(u[:, end - length : end], axis=1, keepdims=True))
+
+
+def _seasonal_mean(u: Floats, m: int, t: Integers, most: int) -> Floats:
+    n = min(most, u.shape[1] // m)
+    return np.asarray(np.mean([season(u, m, t, back) for back in range(1, n + 1)], axis=0))
+
+
+_Candidate = Callable[[Floats, int, int, Integers], Floats]
+
+_UNSEASONAL: dict[str, _Candidate] = {
+    "last": lambda u, m, short, t: np.repeat(u[:, -1:], len(t), axis=1),
+    "mean": lambda u, m, short, t: np.repeat(_level(u, m if m > 1 else u.shape[1]), len(t), axis=1),
+    "drift": lambda u, m, short, t: (
+        u[:, -1:] + (t + 1) * (u[:, -1:] - u[:, :1]) / max(1, u.shape[1] - 1)
+    ),
+}
+_SEASONAL: dict[str, _Candidate] = {
+    "seasonal": lambda u, m, short, t: season(u, m, t),
+    "seasonal_mean": lambda u, m, short, t: _seasonal_mean(u, m, t, MOST_SEASONS_IN_A_MEAN),
+    "seasonal_pair": lambda u, m, short, t: _seasonal_mean(u, m, t, 2),
+    "seasonal_last": lambda u, m, short, t: season(u, m, t) + (u[:, -1:] - u[:, -1 - m, None]),
+    "seasonal_level": lambda u, m, short, t: (
+        season(u, m, t) + (_level(u, short) - _level(u, short, m))
+    ),
+    "seasonal_trend": lambda u, m, short, t: (
+        season(u, m, t) + (1 + t // m) * (_level(u, m) - _level(u, m, m))
+    ),
+}
+_CANDIDATES = {**_UNSEASONAL, **_SEASONAL}
+_VALUES_NEEDED = {"seasonal_last": (1, 1), "seasonal_level": (1, 1), "seasonal_trend": (2, 0)}
+CANDIDATES = tuple(_CANDIDATES)
+
+# What a window of one season, and of one of several, is mixed of unless the user says otherwise.
+OF_SHORTEST = ("seasonal", "seasonal_mean", "seasonal_last", "seasonal_trend")
+OF_LONGER = ("seasonal", "seasonal_level", "seasonal_pair", "seasonal_last")
+
+
+def defaults(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int], ...]:
+    """Candidates and their seasons for a window; none where it holds no season."""
+    chosen = []
+    for i, m in enumerate(season_lengths):
+        for name in OF_SHORTEST if i == 0 else OF_LONGER:
+            if fits(name, m, season_lengths[0], window):
+                chosen.append((name, m))
+    return tuple(chosen)
+
+
+def fits(name: str, m: int, short: int, window: int) -> bool:
+    """Whether a window holds the values that a candidate is computed from."""
+    if name in _UNSEASONAL:
+        return True
+    seasons, more = _VALUES_NEEDED.get(name, (1, 0))
+    extra = short if name == "seasonal_level" else more
+    return m > 1 and seasons * m + extra <= window
+
+
+def candidates(
+    u: Floats, chosen: Sequence[tuple[str, int]], season_lengths: Sequence[int], horizon: int
+) -> Floats:
+    """Compute the chosen simple forecasts.
+
+    Parameters
+    ----------
+    u : ndarray of shape (n, window)
+        Windows.
+    chosen : sequence of (name, season length)
+        Which.
+    season_lengths : sequence of int
+        Of the series, the shortest first.
+    horizon : int
+        Times to forecast.
+
+    Returns
+    -------
+    forecasts : ndarray of shape (n, n_candidates, horizon)
+        In the units of ``u``.
+    """
+    t = np.arange(horizon)
+    short = season_lengths[0] if season_lengths else 1
+    return np.stack([_CANDIDATES[name](u, m, short, t) for name, m in chosen], axis=1)

@@ -1,0 +1,267 @@
+"""From the parameters of a forecaster and a panel of series to trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from elman._estimator import LARGEST_SEED
+from elman._exceptions import abbreviated, problem
+from elman._forecast import settle
+from elman._forecast.candidates import defaults, fits
+from elman._forecast.distributions import COUNTS
+from elman._forecast.history import Floats, History, Integers, transformed
+from elman._forecast.model import ForecastModel
+from elman._forecast.network import Course, Report, train_all
+from elman._forecast.origins import Origins, held_out_origins, origins_within
+from elman._forecast.plan import Plan
+from elman._forecast.series import Series
+from elman._network import build, layer_sizes
+from elman._regression import LOSSES as REGRESSION_LOSSES
+
+LOSSES = {
+    **REGRESSION_LOSSES,
+    "student_t_nll": "student_t",
+    "negative_binomial_nll": "negative_binomial",
+}
+SHARPNESS = 3.0
+MOST_HELD_OUT = 3000
+
+
+def fit_model(
+    series: Series,
+    settings: Mapping[str, Any],
+    caller: str,
+    random_state: np.random.RandomState,
+    n_threads: int,
+    report: Report,
+) -> ForecastModel:
+    """Settle a plan and train its networks.
+
+    Parameters
+    ----------
+    series : Series
+        What is trained on.
+    settings : dict
+        The estimator's parameters, each of which passes its own rule.
+    caller : str
+        Class and method, for messages.
+    random_state : RandomState
+        Draws the seeds of the networks.
+    n_threads : int
+        Never changes a bit.
+    report : callable
+        Told the number of updates of a network and their loss.
+
+    Returns
+    -------
+    model : ForecastModel
+        The plan and the networks.
+    """
+    plan = settle_plan(series, settings, caller)
+    history = series.history(plan.transform)
+    origins, held_out = _origins(history, plan, series, settings, caller)
+    architecture = {
+        "dtype": "float32",
+        "cell": settings["cell"],
+        "activation": settings["activation"],
+        "reset_after": True,
+        "hidden_layer_sizes": list(layer_sizes(settings["hidden_layer_sizes"])),
+        "bidirectional": [False] * len(layer_sizes(settings["hidden_layer_sizes"])),
+        "n_channels": plan.n_channels,
+        "n_outputs": plan.n_outputs,
+        "head": True,
+        "residual": False,
+    }
+    build(architecture, caller)
+    n_updates = settings["n_updates"]
+    if n_updates == "auto":
+        n_updates = settle.updates_for(len(origins.all()[0]))
+    options = {
+        "loss": plan.loss,
+        "loss_parameter": np.array(plan.levels) if plan.levels else settings["huber_delta"],
+        "solver": settings["solver"],
+        "learning_rate": settings["learning_rate_init"],
+        "schedule": "cosine",
+        "warmup_steps": int(settings["warmup"] * n_updates),
+        "alpha": settings["alpha"],
+        "clip_norm": settings["clip_norm"],
+        "dropout": settings["dropout"],
+    }
+    course = Course(
+        plan,
+        architecture,
+        options,
+        n_updates,
+        settings["batch_size"],
+        history,
+        origins,
+        held_out,
+        caller,
+    )
+    seeds = [
+        int(seed) for seed in random_state.randint(LARGEST_SEED, size=settings["n_estimators"])
+    ]
+    return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
+
+
+def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Plan:
+    """Turn parameters into a plan, and "auto" into what the series suggest."""
+    lengths, horizon = series.lengths, settings["horizon"]
+    loss = LOSSES[settings["loss"]]
+    transform = _transform(series, settings["transform"], loss, caller)
+    seasons = settle.seasons_in(lengths, settings["season_lengths"])
+    z = transformed(series.values, transform)
+    strong = tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
+    window, segment = _window_and_segment(lengths, seasons, settings, caller)
+    chosen = settings["candidates"]
+    if isinstance(chosen, str) and chosen == "auto":
+        chosen = defaults(strong, window)
+    else:
+        chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
+    # Logarithms differ by shares: of a few short series they need no other unit.
+    has_unit = transform is not None and bool(strong)
+    has_unit = has_unit and settle.phase_of(lengths, horizon, window, strong) == 1
+    centre, scale = settings["centre"], settings["scale"]
+    if centre == "auto":
+        centre = "mean" if any(m > 1 for _, m in chosen) and not has_unit else "last"
+    if scale == "auto":
+        scale = None if has_unit else "standard"
+    if loss in COUNTS:
+        centre, scale = None, "mean_absolute"
+        chosen = chosen or (("mean", 1),)
+    strategy = settings["strategy"]
+    is_decoding = strategy == "seq2seq"
+    covariates, past, static = map(_units, (series.covariates, series.past, series.static))
+    return Plan(
+        horizon=min(segment, horizon) if strategy == "recursive" else horizon,
+        window=window,
+        segment_length=segment,
+        season_lengths=strong or seasons,
+        transform=transform,
+        centre=centre,
+        scale=scale,
+        candidates=tuple(chosen),
+        n_groups=1 if is_decoding or horizon == 1 else 2,
+        sharpness=SHARPNESS,
+        is_decoding=is_decoding,
+        reads_holes=bool(np.isnan(series.values).any() or (lengths < window + horizon).any()),
+        n_identities=len(lengths) if settings["series_identity"] else 0,
+        loss=loss,
+        levels=tuple(settings["quantiles"]) if loss == "quantile" else (),
+        covariate_mean=covariates[0],
+        covariate_scale=covariates[1],
+        past_mean=past[0],
+        past_scale=past[1],
+        static_mean=static[0],
+        static_scale=static[1],
+    )
+
+
+def _transform(series: Series, transform: str | None, loss: str, caller: str) -> str | None:
+    if transform == "auto":
+        is_count = loss in COUNTS
+        transform = None if is_count else settle.transform_of(series.values, series.offsets)
+    if loss in COUNTS and transform is not None:
+        raise ValueError(problem(caller, "transform", repr(transform), "None for a loss of counts"))
+    check_values(series.values, transform, loss, caller)
+    return transform
+
+
+def _window_and_segment(
+    lengths: Integers, seasons: tuple[int, ...], settings: Mapping[str, Any], caller: str
+) -> tuple[int, int]:
+    """Values in a window, and in each of the segments that it is cut into."""
+    window, segment = settings["window"], settings["segment_length"]
+    is_free = segment == "auto"
+    if is_free:
+        segment = settle.segment_of(seasons)
+    if window == "auto":
+        window = settle.window_of(lengths, settings["horizon"], seasons, segment)
+        if is_free and not seasons:
+            segment = max(1, window // settle.SEGMENTS_WITHOUT_SEASON)
+        return window // segment * segment, segment
+    if window % segment and not is_free:
+        expected = f"a multiple of segment_length={segment}"
+        raise ValueError(problem(caller, "window", f"{window}", expected))
+    return window, int(np.gcd(window, segment))
+
+
+def _units(columns: Floats) -> tuple[Floats, Floats]:
+    """Mean and deviation of each column; a constant one is divided by 1."""
+    if columns.shape[1] == 0:
+        return np.zeros(0), np.ones(0)
+    scale = np.nanstd(columns, axis=0)
+    return np.nanmean(columns, axis=0), np.where(scale > 0.0, scale, 1.0)
+
+
+def check_values(values: Floats, transform: str | None, loss: str, caller: str) -> None:
+    """Raise ValueError for values that the transform or the loss cannot take."""
+    if np.isnan(values).all():
+        return
+    least = np.nanmin(values)
+    if transform == "log" and not least > 0.0:
+        expected = "positive values with transform='log'"
+    elif transform == "log1p" and not least > -1.0:
+        expected = "values above -1 with transform='log1p'"
+    elif loss in COUNTS and least < 0.0:
+        expected = "values of at least 0 with a loss of counts"
+    else:
+        return
+    raise ValueError(problem(caller, "y", f"the value {least:g}", expected))
+
+
+def _named_candidates(
+    names: Any, season_lengths: tuple[int, ...], window: int, caller: str
+) -> tuple[tuple[str, int], ...]:
+    """Pairs of the names and every season; a pair that the user gave is taken as it is."""
+    pairs: list[tuple[str, int]] = []
+    for item in [names] if isinstance(names, str) else names:
+        if not isinstance(item, str):
+            pairs.append((str(item[0]), int(item[1])))
+        elif item.startswith("seasonal"):
+            pairs += [(item, m) for m in season_lengths]
+        else:
+            pairs.append((item, season_lengths[0]))
+    for name, m in pairs:
+        if not fits(name, m, season_lengths[0], window):
+            got = f"{abbreviated((name, m))} in a window of {window}"
+            expected = "simple forecasts of seasons that the window holds"
+            raise ValueError(problem(caller, "candidates", got, expected))
+    return tuple(pairs)
+
+
+def _origins(
+    history: History, plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
+) -> tuple[Origins, Origins | None]:
+    """Origins to train from, and those whose forecasts tell which updates were the best."""
+    lengths = series.lengths
+    held_out = np.zeros_like(lengths)
+    if settings["early_stopping"]:
+        share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
+        held_out = np.maximum(share, plan.horizon)
+    left = lengths - held_out
+    step = settings["origin_step"]
+    if step == "auto":
+        step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
+    weights = settings["series_weights"]
+    origins = origins_within(
+        history,
+        horizon=plan.horizon,
+        least_past=settle.least_past(left, plan.window, plan.horizon),
+        step=step,
+        is_uniform=settle.is_uniform(left) if weights == "auto" else weights == "uniform",
+        held_out=held_out,
+    )
+    if len(origins.series) == 0:
+        got = f"{len(lengths)} series of at most {lengths.max()} times"
+        expected = f"at least one of {plan.horizon + 1 + int(held_out.min())} times"
+        raise ValueError(problem(caller, "y", got, expected))
+    if not settings["early_stopping"]:
+        return origins, None
+    validation = held_out_origins(
+        history, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
+    )
+    return origins, validation

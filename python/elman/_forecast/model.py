@@ -1,0 +1,96 @@
+"""A fitted forecaster: a plan, and networks that agree on a forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from elman import _core
+from elman._forecast.history import Floats, History, restored
+from elman._forecast.network import Member, forward
+from elman._forecast.plan import Plan
+from elman._forecast.series import Series
+
+
+@dataclass(frozen=True)
+class ForecastModel:
+    """What a fit leaves behind; it never changes.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the networks read and put out.
+    architecture : dict
+        Arguments of `_core.Network`.
+    members : tuple of Member
+        Networks, of which a forecast is the median.
+    """
+
+    plan: Plan
+    architecture: dict[str, Any]
+    members: tuple[Member, ...]
+
+    def forecast(
+        self, series: Series, horizon: int, levels: Floats | None, n_threads: int
+    ) -> Floats:
+        """Forecast the last ``horizon`` times of each series, whose values nobody knows yet.
+
+        A horizon that is longer than that of the networks goes on from their own forecasts.
+
+        Parameters
+        ----------
+        series : Series
+            Series that end in the times to forecast, with their covariates.
+        horizon : int
+            How many these are.
+        levels : ndarray or None
+            Quantiles instead of forecasts.
+        n_threads : int
+            Never changes a bit.
+
+        Returns
+        -------
+        forecasts : ndarray of shape (n_series, horizon) or (n_series, horizon, n_levels)
+            In the units of y; the median over the networks.
+        """
+        history = series.history(self.plan.transform)
+        network = _core.Network(**self.architecture)
+        return np.asarray(
+            np.median(
+                [
+                    self._of(member, network, history.writable(), horizon, levels, n_threads)
+                    for member in self.members
+                ],
+                axis=0,
+            )
+        )
+
+    def _of(
+        self,
+        member: Member,
+        network: Any,
+        history: History,
+        horizon: int,
+        levels: Floats | None,
+        n_threads: int,
+    ) -> Floats:
+        """Forecasts of one network, which are written into the history where it reads on."""
+        plan, told = self.plan, self.plan.distribution
+        series = np.arange(history.n_series)
+        forecasts = []
+        for done in range(0, horizon, plan.horizon):
+            origins = history.ends - horizon + done
+            n = min(plan.horizon, horizon - done)
+            window = plan.cut(history, series, origins)
+            outputs = forward(network, member.parameters, plan, history, window, n_threads)
+            outputs = outputs[:, :, :n]
+            point = plan.in_units(window, told.point(outputs))
+            history.write(origins, point)
+            wanted = point
+            if levels is not None:
+                quantiles = [told.quantile(outputs, level) for level in levels]
+                wanted = plan.in_units(window, np.stack(quantiles, axis=2))
+            forecasts.append(restored(wanted, plan.transform))
+        return np.concatenate(forecasts, axis=1)

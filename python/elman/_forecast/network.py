@@ -1,0 +1,245 @@
+"""Networks trained on windows that are drawn anew for every update."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import _core
+from elman._estimator import LARGEST_SEED
+from elman._exceptions import DivergenceError, problem
+from elman._forecast.history import History
+from elman._forecast.origins import Origins
+from elman._forecast.plan import Plan
+from elman._forecast.window import Window
+from elman._network import named_parameters
+
+UPDATES_A_REPORT = 20
+"""Updates for which windows are cut at once: memory for some megabytes, and a pause to report."""
+START_OF_HEAD = 0.1
+"""What the start of the head is multiplied with: a first forecast is the mean of the candidates."""
+ROWS_A_PASS = 4096
+
+Parameters = NDArray[Any]
+Report = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A trained network of an ensemble.
+
+    Parameters
+    ----------
+    parameters : ndarray of float32
+        Its weights.
+    loss_curve, validation_curve : tuple of float
+        A value for each report.
+    """
+
+    parameters: Parameters
+    loss_curve: tuple[float, ...]
+    validation_curve: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """One training: what is trained on what, and how.
+
+    Parameters
+    ----------
+    plan : Plan
+        What the network reads and puts out.
+    architecture : dict
+        Arguments of `_core.Network`.
+    options : dict
+        Arguments of `_core.Trainer`.
+    n_updates, batch_size : int
+        Mini-batches, and windows in each.
+    history : History
+        The series.
+    origins : Origins
+        From where windows are drawn.
+    held_out : Origins or None
+        Origins whose forecasts tell which of the reports was the best; None keeps the last.
+    caller : str
+        Class and method, for messages.
+    """
+
+    plan: Plan
+    architecture: Mapping[str, Any]
+    options: Mapping[str, Any]
+    n_updates: int
+    batch_size: int
+    history: History
+    origins: Origins
+    held_out: Origins | None
+    caller: str
+
+    def run(self, seed: int, n_threads: int, report: Report) -> Member:
+        """Train a network from its own seed."""
+        random_state = np.random.RandomState(seed)
+        network = _core.Network(**self.architecture)
+        trainer = _core.Trainer(
+            network,
+            start(network, int(random_state.randint(LARGEST_SEED))),
+            **self.options,
+            **self.plan.mixture,
+            seed=int(random_state.randint(LARGEST_SEED)),
+            total_steps=self.n_updates,
+            n_threads=n_threads,
+        )
+        validate = self._validation(network, n_threads)
+        best, best_parameters = np.inf, None
+        losses: list[float] = []
+        validations: list[float] = []
+        for done in range(0, self.n_updates, UPDATES_A_REPORT):
+            n = min(UPDATES_A_REPORT, self.n_updates - done)
+            losses.append(self._train(trainer, n, random_state, len(losses) + 1))
+            if validate is not None:
+                validations.append(validate(trainer.parameters))
+                if validations[-1] < best:
+                    best, best_parameters = validations[-1], trainer.parameters
+            report(n, losses[-1])
+        parameters = trainer.parameters if best_parameters is None else best_parameters
+        parameters.flags.writeable = False
+        return Member(parameters, tuple(losses), tuple(validations))
+
+    def _train(
+        self, trainer: Any, n_updates: int, random_state: np.random.RandomState, number: int
+    ) -> float:
+        """Make some updates on windows drawn for them; the mean of their losses."""
+        n = n_updates * self.batch_size
+        window = self.plan.cut(self.history, *self.origins.draw(n, random_state))
+        x = self.plan.inputs(self.history, window)
+        targets, weights = self.plan.targets(self.history, window)
+        try:
+            return float(
+                trainer.epoch(
+                    x.reshape(-1, x.shape[2]),
+                    np.arange(n + 1, dtype=np.int64) * self.plan.n_steps,
+                    targets,
+                    weights,
+                    np.arange(n, dtype=np.int64),
+                    batch_size=self.batch_size,
+                    per_step=self.plan.is_decoding,
+                )
+            )
+        except _core.Diverged as error:
+            _, batch, rate, norm = error.args
+            got = (
+                f"a loss or gradient that is not finite near update {number * UPDATES_A_REPORT} "
+                f"at learning rate {rate:g} (gradient norm {norm:g})"
+            )
+            expected = "finite values: lower learning_rate_init or set clip_norm"
+            message = problem(self.caller, "learning_rate_init", got, expected)
+            raise DivergenceError(message, number, batch, rate, norm) from error
+
+    def _validation(self, network: Any, n_threads: int) -> Callable[[Parameters], float] | None:
+        if self.held_out is None:
+            return None
+        window = self.plan.cut(self.history, *self.held_out.all())
+        times = window.rows[:, self.plan.window : self.plan.window + self.plan.horizon]
+        truth = window.standardised(self.history.values[times])
+        spread = window.scale / np.median(window.scale)
+
+        def validate(parameters: Parameters) -> float:
+            outputs = forward(network, parameters, self.plan, self.history, window, n_threads)
+            points = self.plan.distribution.point(outputs)
+            errors = np.abs(points - truth) * spread[:, None]
+            return float(np.nanmean(errors))
+
+        return validate
+
+
+def start(network: Any, seed: int) -> Parameters:
+    """Return the parameters with which training begins."""
+    parameters: Parameters = network.initialize(seed)
+    named_parameters(network, parameters)["head.W"] *= START_OF_HEAD
+    return parameters
+
+
+def train_all(
+    course: Course, seeds: list[int], n_threads: int, report: Report
+) -> tuple[Member, ...]:
+    """Train the members of an ensemble, side by side where there are threads for it.
+
+    Where one fails, or somebody interrupts, the others end at their next report.
+    """
+    n_at_once = min(n_threads, len(seeds))
+    if n_at_once == 1:
+        return tuple(course.run(seed, n_threads, report) for seed in seeds)
+    is_over = threading.Event()
+
+    def report_while_wanted(n_updates: int, loss: float) -> None:
+        if is_over.is_set():
+            raise CancelledError
+        report(n_updates, loss)
+
+    with ThreadPoolExecutor(n_at_once) as pool:
+        runs = [
+            pool.submit(course.run, seed, n_threads // n_at_once, report_while_wanted)
+            for seed in seeds
+        ]
+        try:
+            return tuple(run.result() for run in runs)
+        except BaseException:
+            is_over.set()
+            raise
+
+
+def forward(
+    network: Any,
+    parameters: Parameters,
+    plan: Plan,
+    history: History,
+    window: Window,
+    n_threads: int,
+) -> NDArray[Any]:
+    """Return what is said of the horizon, (n, n_blocks, horizon) in units of the window."""
+    outputs = [
+        _forward(
+            network, parameters, plan, history, window.take(slice(i, i + ROWS_A_PASS)), n_threads
+        )
+        for i in range(0, len(window.u), ROWS_A_PASS)
+    ]
+    return np.concatenate(outputs)
+
+
+def _forward(
+    network: Any,
+    parameters: Parameters,
+    plan: Plan,
+    history: History,
+    window: Window,
+    n_threads: int,
+) -> NDArray[Any]:
+    x = plan.inputs(history, window)
+    n = len(x)
+    outputs, _ = network.forward(
+        parameters,
+        x.reshape(-1, x.shape[2]),
+        np.arange(n + 1, dtype=np.int64) * plan.n_steps,
+        per_step=plan.is_decoding,
+        n_threads=n_threads,
+    )
+    if plan.is_decoding:
+        outputs = outputs.reshape(n, plan.n_steps, -1)[:, plan.n_read :]
+        outputs = np.ascontiguousarray(outputs.reshape(n * plan.n_written, -1))
+    base = plan.base(window)
+    if base is not None:
+        outputs = _core.mix(
+            outputs,
+            base,
+            n_targets=plan.n_values,
+            n_levels=max(1, len(plan.levels)),
+            n_groups=plan.n_groups,
+            sharpness=plan.sharpness,
+        )
+    blocks = outputs.reshape(n, -1, plan.n_blocks, plan.n_values).swapaxes(1, 2)
+    return np.asarray(blocks.reshape(n, plan.n_blocks, -1)[:, :, : plan.horizon])

@@ -1,0 +1,92 @@
+"""From where forecasts are made in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from elman._forecast.history import History, Integers
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Origins to draw from: of each series first, first + step, … last.
+
+    Parameters
+    ----------
+    series : ndarray of int64 of shape (n,)
+        Series that have one.
+    first, counts : ndarray of int64 of shape (n,)
+        Their first origin, and how many there are.
+    step : int
+        Between neighbours.
+    is_uniform : bool
+        Whether every series is drawn alike, or else every origin.
+    """
+
+    series: Integers
+    first: Integers
+    counts: Integers
+    step: int
+    is_uniform: bool
+
+    def draw(self, n: int, random_state: np.random.RandomState) -> tuple[Integers, Integers]:
+        """Draw the series and the first forecast times of n windows, with replacement."""
+        if self.is_uniform:
+            which = random_state.randint(len(self.series), size=n)
+            place = (random_state.random_sample(n) * self.counts[which]).astype(np.int64)
+        else:
+            ends = np.cumsum(self.counts)
+            number = random_state.randint(ends[-1], size=n)
+            which = np.searchsorted(ends, number, side="right")
+            place = number - (ends - self.counts)[which]
+        return self.series[which], self.first[which] + self.step * place
+
+    def all(self) -> tuple[Integers, Integers]:
+        """Return every origin once."""
+        which = np.repeat(np.arange(len(self.series)), self.counts)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        return self.series[which], self.first[which] + self.step * place
+
+
+def origins_within(
+    history: History,
+    *,
+    horizon: int,
+    least_past: int,
+    step: int,
+    is_uniform: bool,
+    held_out: Integers,
+) -> Origins:
+    """Origins whose future is known and not held out, a whole number of steps before the last one.
+
+    Parameters
+    ----------
+    history : History
+        Series, none of whose times lies in the future.
+    horizon : int
+        Times that are forecast.
+    least_past : int
+        Times that a series must have before an origin.
+    step : int
+        1 for every origin; the length of a season for those in phase with the end of the series.
+    is_uniform : bool
+        As of `Origins`.
+    held_out : ndarray of int64 of shape (n_series,)
+        Times at the end of each series that are not looked at.
+    """
+    last = history.ends - held_out - horizon
+    span = last - (history.starts + least_past)
+    series = np.flatnonzero(span >= 0)
+    counts = span[series] // step + 1
+    return Origins(series, last[series] - step * (counts - 1), counts, step, is_uniform)
+
+
+def held_out_origins(history: History, *, horizon: int, held_out: Integers, most: int) -> Origins:
+    """Evenly spaced origins whose whole future is held out, about ``most`` of them in all."""
+    span = held_out - horizon
+    step = max(1, int(np.sum(span + 1)) // most)
+    counts = span // step + 1
+    first = history.ends - horizon - step * (counts - 1)
+    return Origins(np.arange(history.n_series), first, counts, step, True)

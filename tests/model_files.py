@@ -1,0 +1,249 @@
+"""Estimators of each kind that a model file can hold, and files taken apart and put together."""
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from elman import (
+    CountRatioEncoder,
+    RNNClassifier,
+    RNNRegressor,
+    Seq2SeqRegressor,
+    Seq2SeqTranslator,
+    SequenceScaler,
+    SlidingWindow,
+    TokenSequencer,
+)
+from elman._files import from_bytes, to_bytes
+from elman._safetensors import Source
+from sklearn.exceptions import ConvergenceWarning
+
+SOURCE = Source("elman.load", "path")
+RNG = np.random.RandomState(0)
+X = RNG.normal(size=(24, 5, 2)).round(3)
+Y = X[:, :, 0].sum(axis=1)
+NAMES = np.array(["a0", "b0", "a1", "b1"], dtype=object)
+TOKENS = [RNG.randint(0, 9, size=3 + i % 4).tolist() for i in range(24)]
+WORDS = ["stop", "live", "part", "tuba", "pals", "evil"]
+RAGGED = [x[: 1 + i % 4, 0] for i, x in enumerate(X)]
+TEXTS = ["a moving film", "far too long", "fine, and moving", "λόγος"]
+
+
+def table():
+    """A data frame, so that there are feature names."""
+    import pandas as pd
+
+    return pd.DataFrame(X[:, :2].reshape(24, 4), columns=NAMES)
+
+
+def fit(cls, *arguments, **options):
+    if "max_iter" in cls._get_param_names():
+        options = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return cls(**options).fit(*arguments)
+
+
+MODELS = {
+    "regressor": lambda: fit(RNNRegressor, X.astype("f4"), Y),
+    "regressor of a table": lambda: fit(RNNRegressor, table(), Y, n_channels=2, cell="lstm"),
+    "regressor of steps": lambda: fit(
+        RNNRegressor,
+        X,
+        X.cumsum(axis=1),
+        hidden_layer_sizes=[3, 3],
+        residual=True,
+        layer_norm=True,
+        missing="decay",
+        n_iter_no_change=np.inf,
+    ),
+    "regressor of counts": lambda: fit(
+        RNNRegressor, X, np.abs(Y).round(), loss="poisson", solver="sgd", learning_rate="adaptive"
+    ),
+    "regressor by L-BFGS": lambda: fit(
+        RNNRegressor, X, Y, solver="lbfgs", loss="gaussian_nll", alpha=np.float32(0.5)
+    ),
+    "regressor of vectors": lambda: fit(RNNRegressor, X[:, 0], X[:, :, 0], input="vector"),
+    "classifier of strings": lambda: fit(
+        RNNClassifier, list(X), np.where(Y > 0, "up", "down"), bidirectional=True
+    ),
+    "classifier of integers": lambda: fit(
+        RNNClassifier,
+        X,
+        np.digitize(Y, [-1, 1]),
+        random_state=np.random.RandomState(5),
+        class_weight={0: 1.0, np.int64(1): 2.0, 2: 0.5},
+        early_stopping=True,
+    ),
+    "classifier of floats": lambda: fit(RNNClassifier, X, np.where(Y > 0, 1.0, 0.0), cell="simple"),
+    "classifier of objects": lambda: fit(
+        RNNClassifier, X, np.where(Y > 0, "up", "down").astype(object)
+    ),
+    "classifier of labels": lambda: fit(RNNClassifier, X, (X[:, 0] > 0).astype(int)),
+    "classifier of tokens": lambda: fit(
+        RNNClassifier,
+        TOKENS,
+        Y > 0,
+        input="tokens",
+        embedding=np.full((9, 3), 0.1),
+        token_dropout=[0.1] * 9,
+        n_tokens=9,
+    ),
+    "encoder-decoder": lambda: fit(Seq2SeqRegressor, X, X[:, :3, 0], teacher_forcing=(1.0, 0.5)),
+    "encoder-decoder, ragged": lambda: fit(Seq2SeqRegressor, X, RAGGED, cell="lstm"),
+    "translator": lambda: fit(Seq2SeqTranslator, WORDS, [w[::-1] for w in WORDS], embedding_dim=3),
+    "translator of numbers": lambda: fit(
+        Seq2SeqTranslator, X[:6], [[1, 5], [5], [], [2], [1], [7]], input="sequence", attention=None
+    ),
+    "translator of vectors": lambda: fit(
+        Seq2SeqTranslator, X[:6, 0], WORDS, input="vector", attention=None, max_length=5
+    ),
+    "tokens": lambda: fit(TokenSequencer, TEXTS, end_token="</s>"),
+    "tokens with features": lambda: fit(TokenSequencer, TEXTS, subwords=(3, 4), features=["case"]),
+    "tokens of a set": lambda: fit(TokenSequencer, TEXTS, vocabulary={"a", "film", "long"}),
+    "scaler": lambda: fit(SequenceScaler, X),
+    "scaler of a table": lambda: fit(SequenceScaler, table(), n_channels=2),
+    "scaler by sequence": lambda: fit(SequenceScaler, X, by="sequence"),
+    "window": lambda: fit(SlidingWindow, X[0], window=3),
+    "count ratios": lambda: fit(CountRatioEncoder, TOKENS, np.digitize(Y, [-1, 1]), cv=3),
+}
+
+
+def inputs_of(name):
+    """What the method of a model is called with."""
+    if "table" in name:
+        return table()
+    if "tokens" in name and "classifier" not in name:
+        return TEXTS
+    if "tokens" in name or name == "count ratios":
+        return TOKENS
+    if "vectors" in name:
+        return X[:6, 0]
+    return {"translator": [*WORDS, "xyz"], "window": X[0]}.get(name, X)
+
+
+def outcome(model, name):
+    """What a model says, as arrays with their dtypes."""
+    method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
+    result = (method or model.transform)(inputs_of(name))
+    return [
+        part.toarray() if hasattr(part, "toarray") else np.asarray(part) for part in list(result)
+    ]
+
+
+def same(a, b):
+    """Whether two outcomes are equal to the bit."""
+    return len(a) == len(b) and all(
+        x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def file_of(model):
+    """The bytes that a file of a model has."""
+    return to_bytes(model, SOURCE)
+
+
+def read(data):
+    """Load a model from bytes, as from a file."""
+    return from_bytes(bytes(data), SOURCE)
+
+
+def header_and_data(data):
+    """Header and the rest of a file, without its checksum."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    return data[8:end], data[end:-32]
+
+
+def sealed(header, data):
+    """A file with a right checksum."""
+    body = len(header).to_bytes(8, "little") + header + data
+    return body + hashlib.sha256(body).digest()
+
+
+def canonical(value):
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass
+class Parts:
+    """A file taken apart: what an edit may change before it is put together again."""
+
+    metadata: dict
+    content: object
+    tensors: dict  # of (dtype, shape, bytes)
+    table: dict = field(default_factory=dict)  # entries that replace what would be right
+
+    @classmethod
+    def of(cls, data):
+        raw, data = header_and_data(data)
+        header = json.loads(raw)
+        metadata = header.pop("__metadata__")
+        header.pop("sha256")
+        tensors = {
+            name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()
+        }
+        return cls(metadata, json.loads(metadata.pop("content")), tensors)
+
+    def header(self):
+        header = {"__metadata__": {**self.metadata, "content": canonical(self.content)}}
+        end = 0
+        for name, (dtype, shape, raw) in [
+            *self.tensors.items(),
+            ("sha256", ("U8", [32], bytes(32))),
+        ]:
+            offsets = [end, end + len(raw)]
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+            end = offsets[1]
+        for name, entry in self.table.items():
+            header[name] = {**header.get(name, {}), **entry}
+        return header
+
+    def join(self):
+        header = canonical(self.header()).encode("utf-8", "surrogatepass")
+        header += b" " * (-len(header) % 8)
+        return sealed(header, b"".join(raw for _, _, raw in self.tensors.values()))
+
+
+def places(content, found=None, path=()):
+    """Paths to everything within JSON."""
+    found = [] if found is None else found
+    found.append(path)
+    items = content.items() if isinstance(content, dict) else enumerate(content)
+    if isinstance(content, (dict, list)):
+        for key, value in items:
+            places(value, found, (*path, key)) if isinstance(value, (dict, list)) else found.append(
+                (*path, key)
+            )
+    return found
+
+
+def at(content, path):
+    for key in path:
+        content = content[key]
+    return content
+
+
+def put(content, path, value):
+    at(content, path[:-1])[path[-1]] = value
+
+
+def find(content, key):
+    """The path to the value of a key within JSON, or of a pair in a dict; "a.b" is b within a."""
+    start = ()
+    for name in key.split("."):
+        start += _find(at(content, start), name)
+    return start
+
+
+def _find(content, key):
+    for path in sorted(places(content), key=len):
+        if path and path[-1] == key:
+            return path
+        part = at(content, path)
+        if isinstance(part, list) and len(part) == 2 and part[0] == key:
+            return (*path, 1)
+    raise KeyError(key)

@@ -1,0 +1,515 @@
+"""``python -m elman``, with a file in and a file out."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import elman
+import numpy as np
+import pandas as pd
+import pytest
+from elman import LinearForecaster, NaiveForecaster
+from elman._cli import main
+from elman.datasets import load_air_passengers
+from elman.metrics import backtest_report
+
+DAYS = pd.date_range("2020-01-01", periods=60)
+STEPS = np.arange(60)
+SALES = 20 + np.sin(STEPS / 3) + STEPS % 7
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(frame, name="sales.csv"):
+    frame.to_csv(name, index=False)
+    return name
+
+
+def one_shop():
+    return pd.DataFrame({"day": DAYS.strftime("%Y-%m-%d"), "sold": SALES})
+
+
+def two_shops():
+    return pd.concat(
+        [
+            pd.DataFrame({"unique_id": name, "ds": DAYS, "y": level * SALES})
+            for name, level in (("north", 1), ("south", 3))
+        ],
+        ignore_index=True,
+    )
+
+
+@pytest.fixture
+def run(folder, capsys):
+    """Run a command; return its exit code, its output and its complaints."""
+
+    def run_command(*arguments):
+        code = main([str(argument) for argument in arguments])
+        return code, *capsys.readouterr()
+
+    return run_command
+
+
+@pytest.fixture
+def table_of(run):
+    """Run a command that succeeds in silence, and read the table that it wrote to stdout."""
+
+    def read_output(*arguments):
+        code, out, err = run(*arguments)
+        assert (code, err) == (0, "")
+        return pd.read_csv(io.StringIO(out))
+
+    return read_output
+
+
+# Forecasts.
+
+
+def test_forecasts_are_those_of_the_library(table_of):
+    table = table_of("forecast", write(one_shop()), "--horizon", 5, "--model", "linear")
+    assert table.columns.tolist() == ["unique_id", "day", "y_pred", "lower", "upper"]
+    assert table["day"].tolist() == [f"2020-03-0{day}" for day in range(1, 6)]
+    model = LinearForecaster(5).fit(pd.Series(SALES, DAYS))
+    np.testing.assert_allclose(table["y_pred"], model.predict())
+    interval = model.predict_interval(0.9)
+    np.testing.assert_allclose(table["upper"], interval["upper"])
+
+
+def test_every_series_of_a_long_table_is_forecast(table_of):
+    name = write(two_shops())
+    table = table_of("forecast", name, "--horizon", 3, "--model", "naive", "--quantiles", "0.1,0.9")
+    assert table.columns.tolist() == ["unique_id", "ds", "y_pred", "0.1", "0.9"]
+    assert table["unique_id"].tolist() == ["north"] * 3 + ["south"] * 3
+    np.testing.assert_allclose(table["y_pred"], np.concatenate([SALES[53:56], 3 * SALES[53:56]]))
+
+
+def test_names_of_columns_are_options(table_of):
+    frame = two_shops().set_axis(["shop", "day", "sold"], axis=1).assign(price=3)
+    options = ("--id", "shop", "--time", "day", "--target", "sold", "--model", "naive")
+    table = table_of("forecast", write(frame), "--horizon", 2, *options)
+    assert table.columns.tolist() == ["shop", "day", "y_pred", "lower", "upper"]
+
+
+def test_several_columns_are_several_series(table_of):
+    frame = one_shop().assign(returned=SALES / 10)
+    table = table_of("forecast", write(frame), "--horizon", 2, "--model", "naive")
+    assert table["unique_id"].tolist() == ["sold", "sold", "returned", "returned"]
+
+
+def test_without_times_rows_are_steps(table_of):
+    name = write(one_shop()[["sold"]])
+    table = table_of("forecast", name, "--horizon", 2, "--model", "naive", "--season", 7)
+    assert table["step"].tolist() == [60, 61]
+    np.testing.assert_allclose(table["y_pred"], SALES[53:55])
+
+
+def test_rows_after_the_last_target_hold_covariates_to_come(table_of):
+    price = np.random.default_rng(0).normal(size=60)
+    frame = one_shop().assign(price=price, sky=np.where(price > 0, "blue", "grey"))
+    frame["sold"] = SALES + 5 * price
+    frame.loc[55:, "sold"] = np.nan
+    options = ("--covariates", "price,sky", "--model", "linear", "--coverage", "0.5")
+    table = table_of("forecast", write(frame), "--horizon", 5, *options)
+    assert table["day"].iloc[0] == "2020-02-25"
+    X = frame.set_index(DAYS)[["price", "sky"]]
+    model = LinearForecaster(5).fit(pd.Series(frame["sold"].to_numpy(), DAYS)[:55], X[:55])
+    np.testing.assert_allclose(table["y_pred"], model.predict(X=X[55:]))
+
+
+def test_parquet_in_and_out(run):
+    two_shops().to_parquet("sales.parquet")
+    assert run("forecast", "sales.parquet", "--horizon", 2, "--model", "naive", "--out",
+               "ahead.parquet") == (0, "", "")  # fmt: skip
+    out = pd.read_parquet("ahead.parquet")
+    assert out["ds"].dt.day.tolist() == [1, 2, 1, 2]
+
+
+def test_a_series_too_short_for_intervals_has_none(run):
+    name = write(one_shop()[:8])
+    options = ("forecast", name, "--horizon", 5, "--model", "naive")
+    code, out, err = run(*options)
+    assert code == 0
+    assert out.startswith("unique_id,day,y_pred\n")
+    assert err.startswith("elman: warning: no intervals: ")
+    code, out, err = run(*options, "--coverage", "0.8")
+    assert (code, out) == (3, "")
+
+
+def test_the_network_is_the_model_unless_another_is_asked_for(table_of, monkeypatch):
+    asked = {}
+
+    def network(horizon, **options):
+        asked.update(options)
+        return NaiveForecaster(horizon)
+
+    monkeypatch.setattr(elman, "RNNForecaster", network, raising=False)
+    options = ("--seed", 5, "--jobs", 2, "--season", "7,28", "--coverage", "0.5")
+    table_of("forecast", write(one_shop()), "--horizon", 2, *options)
+    assert asked == {
+        "season_length": (7, 28),
+        "past_covariates": None,
+        "random_state": 5,
+        "n_jobs": 2,
+        "verbose": False,
+    }
+
+
+def test_a_saved_model_forecasts_without_a_fit(table_of, monkeypatch):
+    model = LinearForecaster(3).fit(two_shops()[lambda frame: frame["ds"] < DAYS[50]])
+    monkeypatch.setattr(elman, "load", {"shops.safetensors": model}.__getitem__, raising=False)
+    name = write(two_shops())
+    table = table_of("forecast", name, "--horizon", 3, "--model", "shops.safetensors")
+    np.testing.assert_allclose(table["y_pred"], model.predict(y=two_shops())["y_pred"])
+
+
+def test_a_picture_is_drawn_of_what_was_forecast(run, monkeypatch):
+    drawn = {}
+
+    class Display:
+        @classmethod
+        def from_estimator(cls, model, **options):
+            from matplotlib.figure import Figure
+
+            drawn.update(options, model=model)
+            display = cls()
+            display.figure_ = Figure()
+            return display
+
+    monkeypatch.setattr(elman, "ForecastDisplay", Display, raising=False)
+    options = ("--horizon", 2, "--model", "naive", "--plot", "ahead.png")
+    code, _, err = run("forecast", write(one_shop()), *options)
+    assert (code, err) == (0, "")
+    assert drawn["horizon"] == 2
+    with open("ahead.png", "rb") as file:
+        assert file.read(4) == b"\x89PNG"
+
+
+# Backtests.
+
+
+def test_evaluate_prints_the_naive_beside_the_model(run):
+    y = load_air_passengers().data
+    months = pd.period_range("1949-01", periods=144, freq="M").astype(str)
+    name = write(pd.DataFrame({"month": months, "passengers": y}))
+    code, out, err = run("evaluate", name, "--horizon", 12, "--model", "linear", "--windows", 3,
+                         "--out", "rows.csv")  # fmt: skip
+    assert (code, err) == (0, "")
+    index = pd.date_range("1949-01-01", periods=144, freq="MS")
+    rows = LinearForecaster(12).backtest(pd.Series(y, index), n_windows=3, coverage=0.9)
+    assert out == backtest_report(rows) + "\n"
+    written = pd.read_csv("rows.csv")
+    np.testing.assert_allclose(written["y_pred"], rows["y_pred"])
+    assert "month" in written
+
+
+# Gaps.
+
+
+class FakeImputer:
+    """Fills in 100 plus the number of the column."""
+
+    def __init__(self, **options):
+        FakeImputer.options = options
+
+    def fit_transform(self, X):
+        FakeImputer.seen = X
+        if isinstance(X, list):
+            return [self.fill(item) for item in X]
+        return self.fill(X)
+
+    @staticmethod
+    def fill(X):
+        return np.where(np.isnan(X), 100.0 + np.arange(X.shape[1]), X)
+
+
+@pytest.fixture
+def imputer(monkeypatch):
+    monkeypatch.setattr(elman, "RNNImputer", FakeImputer, raising=False)
+    return FakeImputer
+
+
+def test_only_missing_cells_change(run, imputer):
+    lines = ["day,note,a,b", "2020-01-01,x,1.50,2", "2020-01-02,,,2e0", '2020-01-03,"q,r",3,NA']
+    with open("gaps.csv", "w") as file:
+        file.write("\n".join(lines) + "\n")
+    code, out, err = run("impute", "gaps.csv", "--seed", 3)
+    assert (code, err) == (0, "")
+    lines[2:] = ["2020-01-02,,100.0,2e0", '2020-01-03,"q,r",3,101.0']
+    assert out.splitlines() == lines
+    assert imputer.options["season_length"] == 7
+    assert imputer.options["random_state"] == 3
+    for season, expected in (("1", None), ("24,168", 24)):
+        assert run("impute", "gaps.csv", "--season", season)[0] == 0
+        assert imputer.options["season_length"] == expected
+
+
+def test_absent_times_are_gaps_too(run, imputer):
+    frame = one_shop().drop(index=[10, 11])
+    frame.loc[20, "sold"] = np.nan
+    code, out, _ = run("impute", write(frame))
+    assert code == 0
+    assert imputer.seen.shape == (60, 1)
+    assert np.flatnonzero(np.isnan(imputer.seen[:, 0])).tolist() == [10, 11, 20]
+    assert len(pd.read_csv(io.StringIO(out))) == 58
+
+
+def test_series_are_filled_each_by_itself(run, imputer):
+    frame = two_shops().iloc[:90]
+    frame.loc[[3, 70], "y"] = np.nan
+    code, out, _ = run("impute", write(frame))
+    assert code == 0
+    assert [item.shape for item in imputer.seen] == [(60, 1), (30, 1)]
+    filled = pd.read_csv(io.StringIO(out), float_precision="round_trip")["y"]
+    assert filled[[3, 70]].tolist() == [100, 100]
+    assert filled.drop([3, 70]).equals(frame["y"].drop([3, 70]))
+
+
+def test_a_table_without_gaps_comes_back_as_it_is(run, imputer):
+    name = write(one_shop())
+    with open(name) as file:
+        assert run("impute", name) == (0, file.read(), "")
+
+
+# What a file is taken for.
+
+
+def test_info(run):
+    code, out, _ = run("info", write(two_shops().drop(index=[5])))
+    assert code == 0
+    lines = dict(line.split(": ", 1) for line in out.splitlines())
+    assert lines["times"] == "ds (frequency 'D')"
+    assert lines["series"] == "2 (north, south)"
+    assert lines["missing"] == "1 of 120 values"
+    assert lines["season"] == "7 steps"
+
+
+def test_info_without_a_file_tells_versions(run):
+    assert run("info")[1].startswith(f"elman: {elman.__version__}")
+
+
+# What is wrong (cases 111 to 114): the exit code, and one line.
+
+GOOD = "ds,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n2020-01-04,4\n"
+FORECAST = (
+    *("forecast", "in.csv", "--horizon", "2", "--model", "naive"),
+    *("--season", "1", "--quantiles", "0.5"),
+)
+USAGE_CASES = {
+    "no command": ((), "the following arguments are required: COMMAND"),
+    "an unknown command": (("predict",), "invalid choice: 'predict'"),
+    "an unknown flag": ((*FORECAST, "--fast"), "unrecognized arguments: --fast"),
+    "an abbreviated flag": (("info", "in.csv", "--tim", "ds"), "unrecognized arguments"),
+    "a missing file": (("info", "no.csv"), "no.csv: No such file or directory"),
+    "a folder": (("info", "."), ".: Is a directory"),
+    "no horizon": (("forecast", "in.csv"), "required: --horizon"),
+    "a wrong horizon": (("forecast", "in.csv", "--horizon", "1.5"), "'1.5' is no integer"),
+    "a wrong column": (
+        (*FORECAST, "--target", "z"),
+        "--target: no column 'z' in in.csv",
+    ),
+    "a wrong covariate": ((*FORECAST, "--covariates", "z"), "--covariates: no column 'z'"),
+    "a column in two roles": ((*FORECAST, "--time", "y", "--target", "y"), "'y' in two roles"),
+    "a wrong model": (("forecast", "in.csv", "--horizon", "2", "--model", "arima"), "'arima'"),
+    "a wrong coverage": ((*FORECAST, "--coverage", "90"), "'90' is no number between 0 and 1"),
+    "wrong quantiles": ((*FORECAST, "--quantiles", "0.9,0.1"), "'0.9,0.1' does not ascend"),
+    "a wrong size": ((*FORECAST, "--limit-mem", "lots"), "'lots' is no size"),
+    "no folder for the output": ((*FORECAST, "--out", "a/b.csv"), "a: no such folder"),
+    "past covariates of a linear model": (
+        ("forecast", "in.csv", "--horizon", "2", "--model", "linear", "--past", "y2"),
+        "no column 'y2'",
+    ),
+}
+
+
+def complaint(run, *arguments):
+    """Return the exit code and the one line of complaint."""
+    code, out, err = run(*arguments)
+    assert out == ""
+    assert err.startswith("elman: error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    return code, err
+
+
+@pytest.mark.parametrize("what", USAGE_CASES)
+def test_a_wrong_call(run, what):
+    arguments, message = USAGE_CASES[what]
+    with open("in.csv", "w") as file:
+        file.write(GOOD)
+    code, err = complaint(run, *arguments)
+    assert code == 2
+    assert message in err
+
+
+DATA_CASES = {
+    "a bad cell": (GOOD.replace("3,3", "3,3x"), "in.csv:4:2: '3x' in column 'y' is not a number"),
+    "infinity": (GOOD.replace("3,3", "3,inf"), "in.csv:4:2: 'inf' in column 'y' is not a number"),
+    "a bad date": (GOOD.replace("01-03", "13-03"), "in.csv:4:1: '2020-13-03' in column 'ds'"),
+    "a missing date": (GOOD.replace("2020-01-03", ""), "in.csv:4:1: '' in column 'ds' is not"),
+    "dates of several zones": (
+        GOOD.replace("-01,", "-01 00:00+01:00,").replace("-02,", "-02 00:00+02:00,"), "in.csv"),
+    "dates twice": (GOOD.replace("01-03", "01-02"), "2020-01-02 before 2020-01-02 in rows 1 and 2"),
+    "dates that fall": (GOOD.replace("01-03", "01-01"), "2020-01-02 before 2020-01-01"),
+    "a ragged row": (GOOD.replace("2,2", "2,2,5"), "in.csv:3:3: 3 cells, expected 2"),
+    "a short row": (GOOD.replace("2,2", "2"), "in.csv:3:2: 1 cells, expected 2"),
+    "after a cell of two lines": (
+        'ds,y,note\n2020-01-01,1,"a\nb"\n2020-01-02,x,\n', "in.csv:4:2: 'x' in column 'y'"),
+    "an open quote": (GOOD + '2020-01-05,"5\n', "in.csv:6:1: unexpected end of data"),
+    "NUL": (GOOD.replace("2,2", "2,\0"), "in.csv:3:2: a NUL character"),
+    "not UTF-8": (GOOD.replace("3,3", "3,\udcff"), "in.csv:4:2: byte 0xff is not UTF-8"),
+    "an empty file": ("", "in.csv:1:1: empty"),
+    "a header alone": ("ds,y\n", "in.csv:2:1: no rows after the header"),
+    "no header": ("1,2\n3,4\n", "in.csv:1:1: '1' looks like a number, expected a header"),
+    "a column twice": ("ds,ds\n1,2\n", "in.csv:1:2: the column 'ds' a second time"),
+    "a million columns": (
+        ",".join(f"c{i}" for i in range(10**6)) + "\n", "in.csv:1:10001: 1000000 columns"),
+    "a cell of a megabyte": ("ds,y\n2020-01-01," + "9" * 2**21, "in.csv:2:1: field larger"),
+    "nothing known": ("ds,y\n2020-01-01,\n2020-01-02,\n", "no value in series 'y'"),
+    "broken Parquet": ("PAR1 and no more", "in.csv: not Parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", DATA_CASES)
+def test_bad_data(run, what):
+    text, message = DATA_CASES[what]
+    with open("in.csv", "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+    code, err = complaint(run, *FORECAST)
+    assert code == 3
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b"\xef\xbb\xbf" + GOOD.encode(),
+        GOOD.replace("\n", "\r\n").encode(),
+        GOOD.replace("\n", "\r").encode(),
+        GOOD.replace("2,2\n", "2,2\n\n").encode(),
+        GOOD.rstrip().encode(),
+        GOOD.replace(",", " , ").replace("ds", '"ds"').replace('"ds" ', '"ds"').encode(),
+    ],
+    ids=["BOM", "CRLF", "CR", "an empty line", "no end of line", "blanks"],
+)
+def test_odd_but_good_data(run, contents):
+    with open("in.csv", "w") as file:
+        file.write(GOOD)
+    expected = run(*FORECAST)
+    assert expected[0] == 0
+    with open("in.csv", "wb") as file:
+        file.write(contents)
+    assert run(*FORECAST) == expected
+
+
+def test_outputs_are_not_written_over_unless_asked(run):
+    with open("in.csv", "w") as file:
+        file.write(GOOD)
+    with open("out.csv", "w") as file:
+        file.write("precious")
+    code, err = complaint(run, *FORECAST, "--out", "out.csv")
+    assert code == 4
+    assert "out.csv: exists; --force writes over it" in err
+    with open("out.csv") as file:
+        assert file.read() == "precious"
+    assert run(*FORECAST, "--out", "out.csv", "--force")[0] == 0
+    assert len(pd.read_csv("out.csv")) == 2
+    assert sorted(os.listdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (KeyboardInterrupt(), 130),
+        (ValueError("no"), 3),
+        (MemoryError(), 1),
+        (OSError(28, "full"), 1),
+    ],
+    ids=repr,
+)
+def test_what_fails_leaves_no_file_behind(run, monkeypatch, error, expected):
+    with open("in.csv", "w") as file:
+        file.write(GOOD)
+
+    def to_csv(*_, **__):
+        raise error
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", to_csv)
+    code, _ = complaint(run, *FORECAST, "--out", "out.csv")
+    assert code == expected
+    assert os.listdir() == ["in.csv"]
+
+
+def test_names_that_break_lines_are_quoted(run):
+    code, err = complaint(run, "info", "two\nlines.csv")
+    assert code == 2
+    assert r"'two\nlines.csv': No such file" in err
+
+
+# As a process of its own.
+
+posix = pytest.mark.skipif(os.name != "posix", reason="a matter of POSIX")
+
+
+def process(*arguments, **options):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment} | options
+    command = [sys.executable, "-m", "elman", *map(str, arguments)]
+    return subprocess.Popen(command, **options)
+
+
+@posix
+def test_it_works_in_a_pipe_and_in_any_locale(folder):
+    """From stdin to stdout, with names that the locale has no letters for."""
+    text = GOOD.replace("y", "température")
+    child = process("forecast", "-", *FORECAST[2:], stdin=subprocess.PIPE)
+    out, err = child.communicate(text.encode())
+    assert (child.returncode, err) == (0, b"")
+    assert out.decode().splitlines()[1].startswith("température,2020-01-05,4.0")
+
+
+@posix
+def test_a_closed_stdin_is_bad_data(folder):
+    command = f"exec {sys.executable} -m elman info - <&-"
+    child = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert child.returncode == 3
+    assert child.stderr == "elman: error: <stdin>:1:1: closed\n"
+
+
+@posix
+def test_a_reader_that_has_gone_is_no_reason_to_complain(folder):
+    with open("in.csv", "w") as file:
+        file.write(GOOD)
+    with process(*FORECAST) as child:
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 141
+
+
+@posix
+def test_ctrl_c_ends_it_at_once(folder):
+    os.mkfifo("never")
+    child = process("info", "never")
+    with open("never", "wb"):  # once the child has opened it, to read what is never written
+        time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert err == b"elman: error: interrupted\n"
+    assert os.listdir() == ["never"]
+
+
+@posix
+def test_memory_can_be_limited(folder):
+    two_shops().to_csv("in.csv", index=False)
+    options = ("--horizon", 10**6, "--model", "naive", "--coverage", "0.5")
+    child = process("forecast", "in.csv", *options, "--limit-mem", "64M")
+    out, err = child.communicate()
+    assert (child.returncode, out) == (1, b"")
+    assert err == b"elman: error: out of memory\n"

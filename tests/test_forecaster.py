@@ -1,0 +1,237 @@
+"""RNNForecaster: what it reads of series, what it settles, and what it keeps."""
+
+import pickle
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from elman import DivergenceError, NaiveForecaster, RNNForecaster
+from elman._forecast.candidates import candidates, defaults
+from elman._forecast.history import neighbours
+from elman._forecast.network import train_all
+from elman.datasets import load_air_passengers
+from sklearn.base import clone
+
+SMALL = {"hidden_layer_sizes": 8, "n_estimators": 1, "n_updates": 40, "random_state": 0}
+
+
+def seasonal_series(n=240, m=12, seed=0, level=20.0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(n)
+    return level + 3 * np.sin(2 * np.pi * t / m) + 0.02 * t + 0.1 * rng.normal(size=n)
+
+
+@pytest.fixture(scope="module")
+def panel():
+    return [seasonal_series(n, seed=i) for i, n in enumerate((240, 200, 150))]
+
+
+def test_it_beats_the_naive_forecasts_on_airline_passengers():
+    y = load_air_passengers().data
+    model = RNNForecaster(horizon=12, season_length=12, random_state=0).fit(y[:-12])
+    naive = NaiveForecaster(horizon=12, strategy="seasonal", season_length=12).fit(y[:-12])
+    error, naive_error = (np.mean(np.abs(m.predict() - y[-12:])) for m in (model, naive))
+    assert error < naive_error
+
+
+def test_what_auto_settles_is_told_by_the_series():
+    rng = np.random.default_rng(0)
+    with_season = RNNForecaster(12, season_length=12, **SMALL).fit(seasonal_series())
+    assert with_season.plan_["segment_length"] == 12
+    assert ("seasonal", 12) in with_season.plan_["candidates"]
+    walk = RNNForecaster(12, season_length=12, **SMALL).fit(100 + rng.normal(size=240).cumsum())
+    assert walk.plan_["candidates"] == ()
+    assert walk.plan_["centre"] == "last"
+    growing = RNNForecaster(1, **SMALL).fit(np.exp(np.linspace(0, 3, 200)))
+    assert growing.plan_["transform"] == "log"
+    negative = RNNForecaster(1, **SMALL).fit(rng.normal(size=200))
+    assert negative.plan_["transform"] is None
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("horizon", [1, 5, 30])
+def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizon, panel):
+    model = RNNForecaster(12, strategy=strategy, season_length=12, **SMALL).fit(panel)
+    forecasts = model.predict(horizon)
+    assert [f.shape for f in forecasts] == [(horizon,)] * 3
+    assert np.isfinite(forecasts).all()
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+def test_the_same_bits_for_any_n_jobs_and_in_a_pickle(strategy, panel):
+    make = RNNForecaster(6, strategy=strategy, season_length=12, **{**SMALL, "n_estimators": 3})
+    one, two = (clone(make).set_params(n_jobs=n).fit(panel) for n in (1, 2))
+    np.testing.assert_array_equal(one.predict(), two.predict())
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).predict(), one.predict())
+
+
+def test_a_forecast_does_not_depend_on_the_series_beside_it(panel):
+    model = RNNForecaster(6, season_length=12, **SMALL).fit(panel)
+    others = [panel[0], panel[1][:100] * 50.0, panel[2] - 7.0]
+    np.testing.assert_array_equal(model.predict(y=others)[0], model.predict()[0])
+
+
+def test_a_forecast_looks_at_no_more_than_its_window(panel):
+    model = RNNForecaster(6, season_length=12, **SMALL).fit(panel)
+    window = model.plan_["window"]
+    other = panel[0].copy()
+    other[: len(other) - window] += 1000.0
+    np.testing.assert_array_equal(model.predict(y=[other, *panel[1:]])[0], model.predict()[0])
+
+
+def test_candidates_are_the_simple_forecasts():
+    u = np.arange(1.0, 9.0)[None]  # two seasons of four
+    chosen = [(name, 4) for name in ("last", "seasonal", "seasonal_last", "seasonal_trend")]
+    forecasts = candidates(u, chosen, (4,), 5)[0]
+    np.testing.assert_allclose(forecasts[0], [8, 8, 8, 8, 8])
+    np.testing.assert_allclose(forecasts[1], [5, 6, 7, 8, 5])
+    np.testing.assert_allclose(forecasts[2], [9, 10, 11, 12, 9])
+    np.testing.assert_allclose(forecasts[3], [9, 10, 11, 12, 13])
+
+
+def test_candidates_need_a_window_that_holds_them():
+    assert defaults((24, 168), 336)[-1] == ("seasonal_last", 168)
+    assert all(m == 24 for _, m in defaults((24, 168), 100))
+    assert defaults((), 48) == ()
+
+
+def test_a_single_candidate_is_what_is_corrected():
+    y = seasonal_series()
+    corrected = RNNForecaster(
+        12, season_length=12, candidates="seasonal", **{**SMALL, "n_updates": 1}
+    ).fit(y)
+    np.testing.assert_allclose(corrected.predict(), y[-12:], atol=1.5)
+
+
+def test_missing_values_are_read_as_such():
+    y = seasonal_series()
+    holes = y.copy()
+    holes[[5, 50, 51, 52, 100, 235]] = np.nan
+    model = RNNForecaster(12, season_length=12, **{**SMALL, "n_updates": 200}).fit(holes)
+    truth = 20 + 3 * np.sin(2 * np.pi * np.arange(240, 252) / 12) + 0.02 * np.arange(240, 252)
+    assert np.mean(np.abs(model.predict() - truth)) < 0.5
+
+
+def test_neighbours_of_holes():
+    before, after = neighbours(np.array([np.nan, 1.0, np.nan, 2.0]))
+    assert before.tolist() == [-1, 1, 1, 3]
+    assert after.tolist() == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("strategy", ["direct", "seq2seq"])
+def test_known_covariates_are_used(strategy):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2))
+    y = 5 + 2 * X[:, 0] + 0.1 * rng.normal(size=400)
+    model = RNNForecaster(
+        4,
+        strategy=strategy,
+        segment_length=1,
+        window=8,
+        **{**SMALL, "n_updates": 600, "hidden_layer_sizes": 32, "learning_rate_init": 0.01},
+    ).fit(y[:-4], X[:-4])
+    assert np.mean(np.abs(model.predict(X=X[-4:]) - y[-4:])) < 1.0
+
+
+def test_covariates_that_are_known_for_the_past_are_not_asked_for():
+    index = pd.date_range("2020-01-01", periods=200, freq="D")
+    rng = np.random.default_rng(0)
+    y = pd.Series(seasonal_series(200, 7), index=index, name="sales")
+    X = pd.DataFrame({"weather": rng.normal(size=200), "shop": ["a"] * 200}, index=index)
+    model = RNNForecaster(
+        7,
+        past_covariates=["weather"],
+        static_covariates=["shop"],
+        calendar=["dayofweek"],
+        **SMALL,
+    ).fit(y, X)
+    forecast = model.predict()
+    assert forecast.index[0] == index[-1] + pd.Timedelta(days=1)
+    assert forecast.name == "sales"
+
+
+@pytest.mark.parametrize(
+    "loss", ["quantile", "gaussian_nll", "student_t_nll", "poisson", "negative_binomial_nll"]
+)
+def test_distributions_tell_quantiles_that_do_not_cross(loss):
+    rng = np.random.default_rng(0)
+    y = rng.poisson(20 + 10 * np.sin(2 * np.pi * np.arange(300) / 12)).astype(float)
+    model = RNNForecaster(12, season_length=12, loss=loss, **{**SMALL, "n_updates": 200}).fit(y)
+    quantiles = model.predict_quantiles([0.1, 0.5, 0.9])
+    assert (np.diff(quantiles, axis=1) >= 0).all()
+    assert np.mean(quantiles[:, 2] - quantiles[:, 0]) > 4.0
+    assert abs(np.mean(model.predict()) - 20) < 6
+
+
+def test_intervals_cover_what_comes():
+    y = np.stack([seasonal_series(300, seed=i) for i in range(8)], axis=1)
+    model = RNNForecaster(12, season_length=12, **{**SMALL, "n_updates": 200}).fit(y[:-12])
+    interval = model.predict_interval(0.9)
+    lower, upper = interval[..., 0], interval[..., 1]
+    assert 0.75 < np.mean((lower <= y[-12:]) & (y[-12:] <= upper)) <= 1.0
+
+
+def test_each_series_has_a_model_of_its_own_with_a_local_panel(panel):
+    parameters = {"season_length": 12, "strategy_panel": "local", **SMALL}
+    both = RNNForecaster(6, **parameters).fit(panel[:2])
+    first = RNNForecaster(6, **parameters).fit(panel[:1])
+    np.testing.assert_array_equal(both.predict()[0], first.predict()[0])
+
+
+def test_early_stopping_keeps_the_weights_with_the_best_forecasts():
+    model = RNNForecaster(
+        6, season_length=12, early_stopping=True, **{**SMALL, "n_updates": 100}
+    ).fit(seasonal_series())
+    assert model.validation_curve_[0].shape == model.loss_curve_[0].shape
+
+
+def test_a_fit_that_fails_leaves_the_forecaster_as_it_was():
+    y = seasonal_series()
+    model = RNNForecaster(6, season_length=12, **SMALL).fit(y)
+    before = model.predict()
+    with pytest.raises(ValueError, match=r"RNNForecaster.fit: y got the value -1"):
+        clone(model).set_params(transform="log").fit(y - y.min() - 1)
+    model.set_params(learning_rate_init=1e38, clip_norm=None)
+    with pytest.raises(DivergenceError, match="learning_rate_init"):
+        model.fit(y)
+    np.testing.assert_array_equal(model.predict(), before)
+
+
+def test_networks_beside_one_that_fails_end_at_their_next_report():
+    class Course:
+        n_reports = 0
+
+        def run(self, seed, n_threads, report):
+            if seed == 0:
+                raise DivergenceError("the first one")
+            for _ in range(2000):
+                report(1, 0.0)
+                self.n_reports += 1
+                time.sleep(0.005)
+
+    course = Course()
+    with pytest.raises(DivergenceError, match="the first one"):
+        train_all(course, [0, 1], 2, lambda n_updates, loss: None)
+    assert course.n_reports < 2000
+
+
+def test_logarithms_refuse_a_later_history_that_has_none():
+    model = RNNForecaster(6, transform="log", season_length=12, **SMALL).fit(seasonal_series())
+    with pytest.raises(ValueError, match=r"RNNForecaster.predict: y got the value 0"):
+        model.predict(y=np.zeros(240))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"window": 10, "segment_length": 4}, "window got 10, expected a multiple"),
+        ({"candidates": "best"}, "candidates got 'best'"),
+        ({"loss": "poisson", "transform": "log"}, "transform got 'log'"),
+        ({"past_covariates": ["rain"]}, r"past_covariates got \['rain'\]"),
+        ({"calendar": ["hour"]}, "without dates"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_named(parameters, message):
+    with pytest.raises(ValueError, match=rf"RNNForecaster.fit: .*{message}"):
+        RNNForecaster(6, **{**SMALL, **parameters}).fit(seasonal_series())
