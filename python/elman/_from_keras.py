@@ -12,11 +12,19 @@ import numpy as np
 from elman._arrays import Array
 from elman._base import BaseRNN
 from elman._exceptions import problem
-from elman._imported import N_GATES, Direction, Layer, Parts, direction
+from elman._imported import (
+    CELLS,
+    Direction,
+    Layer,
+    Parts,
+    direction,
+    reordered,
+    widened,
+)
 from elman._parameters import RULES, check_parameters, one_of
 
 CALLER = "elman.from_keras"
-CELLS = {"SimpleRNN": "simple", "GRU": "gru", "LSTM": "lstm"}
+CELL_OF = {"SimpleRNN": "simple", "GRU": "gru", "LSTM": "lstm"}
 ACTIVATIONS = {"tanh": "tanh", "relu": "relu", "linear": "identity"}
 OUT_ACTIVATIONS = {
     "linear": "identity",
@@ -203,7 +211,7 @@ class _Reading:
             "Dense": self._dense,
             "Activation": self._activation,
             "Softmax": self._softmax,
-            **dict.fromkeys(CELLS, self._recurrent),
+            **dict.fromkeys(CELL_OF, self._recurrent),
         }
         if kind not in readers:
             raise ValueError(problem(CALLER, name, f"a {kind}", f"one of {', '.join(readers)}"))
@@ -238,11 +246,8 @@ class _Reading:
         self._check_place(self.parts.head is None and self.per_step is not False, name)
         backwards = bool(config.get("go_backwards"))
         if backwards and config["return_sequences"]:
-            got, expected = (
-                "go_backwards=True and return_sequences=True",
-                "not both: steps turn round",
-            )
-            raise ValueError(problem(CALLER, name, got, expected))
+            got = "go_backwards=True and return_sequences=True"
+            raise ValueError(problem(CALLER, name, got, "not both: steps turn round"))
         self._add([layer], config, name, is_reversed=backwards)
 
     def _bidirectional(self, layer: Any, config: dict[str, Any], name: str) -> None:
@@ -250,8 +255,8 @@ class _Reading:
         halves = [layer.forward_layer, layer.backward_layer]
         configs = [half.get_config() for half in halves]
         kinds = {type(half).__name__ for half in halves}
-        if len(kinds) > 1 or not kinds <= set(CELLS):
-            expected = f"two of one kind, of {', '.join(CELLS)}"
+        if len(kinds) > 1 or not kinds <= set(CELL_OF):
+            expected = f"two of one kind, of {', '.join(CELL_OF)}"
             raise ValueError(problem(CALLER, name, f"the layers {sorted(kinds)}", expected))
         for key in ("units", "activation", "reset_after", "return_sequences"):
             if configs[0].get(key) != configs[1].get(key):
@@ -271,7 +276,7 @@ class _Reading:
         self, halves: list[Any], config: dict[str, Any], name: str, *, is_reversed: bool = False
     ) -> None:
         """Add a recurrent layer of one direction or of two."""
-        cell = CELLS[type(halves[0]).__name__]
+        cell = CELL_OF[type(halves[0]).__name__]
         _check_recurrent(config, cell, name)
         reset_after = bool(config.get("reset_after", True))
         directions = []
@@ -328,42 +333,25 @@ def _check_recurrent(config: dict[str, Any], cell: str, name: str) -> None:
 
 
 def _weights(layer: Any, name: str, count: int) -> list[Array]:
-    arrays = [_array(array) for array in layer.get_weights()]
+    arrays = [widened(np.asarray(array)) for array in layer.get_weights()]
     if len(arrays) != count:
         got = f"{len(arrays)} arrays of weights"
         raise ValueError(problem(CALLER, name, got, f"{count}, of a layer that has been built"))
     return arrays
 
 
-def _array(array: Any) -> Array:
-    numbers: Array = np.asarray(array)
-    is_half = "float" in numbers.dtype.name and numbers.dtype.itemsize < 4  # bfloat16 too
-    return numbers.astype(np.float32) if is_half else numbers
-
-
 def _direction(cell: str, arrays: Sequence[Array], *, reset_after: bool) -> Direction:
     """Weights of one direction from kernel, recurrent_kernel and bias."""
-    W_xh, W_hh, *rest = arrays
-    bias: tuple[Array | None, Array | None] = (None, None)
-    if rest:
-        bias = (rest[0][0], rest[0][1]) if rest[0].ndim == 2 else (rest[0], None)
     if cell == "gru":
-        W_xh, W_hh = _in_our_order(W_xh), _in_our_order(W_hh)
-        bias = (
-            None if bias[0] is None else _in_our_order(bias[0]),
-            None if bias[1] is None else _in_our_order(bias[1]),
-        )
-    return direction(cell, W_xh, W_hh, *bias, reset_after=reset_after)
-
-
-def _in_our_order(array: Array) -> Array:
-    blocks = np.split(array, len(GRU_GATES), axis=-1)
-    return np.concatenate([blocks[gate] for gate in GRU_GATES], axis=-1)
+        arrays = [reordered(array, GRU_GATES) for array in arrays]
+    W_xh, W_hh, *bias = arrays
+    biases = bias[0] if bias and bias[0].ndim == 2 else bias  # two rows: of input and of state
+    return direction(cell, W_xh, W_hh, *biases, reset_after=reset_after)
 
 
 def _parts_of_arrays(arrays: Sequence[Any], activation: str, merge_mode: str) -> Parts:
     """Tell by their shapes which network some arrays are."""
-    given = [_array(array) for array in arrays]
+    given = [widened(np.asarray(array)) for array in arrays]
     found = list(_networks(given, None, merge_mode, Parts()))
     shapes = ", ".join(str(array.shape) for array in given)
     if not found:
@@ -417,7 +405,7 @@ def _one_direction(arrays: list[Array], width: int | None) -> tuple[Layer, list[
         return None
     kernel, recurrent = arrays[:2]
     n_gates, remainder = divmod(recurrent.shape[1], recurrent.shape[0])
-    cell = next((cell for cell, n in N_GATES.items() if n == n_gates), None)
+    cell = CELLS.get(n_gates)
     if cell is None or remainder or kernel.shape[1] != recurrent.shape[1]:
         return None
     if width is not None and len(kernel) != width:

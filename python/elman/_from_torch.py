@@ -11,7 +11,7 @@ import numpy as np
 from elman._arrays import Array
 from elman._base import BaseRNN
 from elman._exceptions import problem
-from elman._imported import Direction, Imported, Layer, Parts, direction
+from elman._imported import CELLS, Direction, Imported, Layer, Parts, direction, widened
 from elman._parameters import check_parameters, one_of
 
 CALLER = "elman.from_torch"
@@ -21,14 +21,11 @@ MODES = {
     "GRU": ("gru", "tanh"),
     "LSTM": ("lstm", "tanh"),
 }
-CELLS = {1: "simple", 3: "gru", 4: "lstm"}
-"""By the number of gates."""
-
 PRECISIONS = {8: 1e-10, 4: 1e-5, 2: 2e-2}
 """Differences, as shares of the largest output, between two ways to compute it; by bytes."""
 
 OUT_ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "logistic"}
-OF_INFERENCE = ("Dropout", "Identity")
+OF_TRAINING = ("Dropout", "Identity")
 """Modules that do nothing outside of training."""
 
 RECURRENT = re.compile(
@@ -106,23 +103,23 @@ def from_torch(
     """
     rules = {"output": one_of("auto", "vector", "sequence"), "activation": one_of("tanh", "relu")}
     check_parameters({"output": output, "activation": activation}, CALLER, rules)
+    return _imported(module, output, activation).estimator(CALLER, classes)
+
+
+def _imported(module: Any, output: str, activation: str) -> Imported:
+    per_step = output != "vector"
     if isinstance(module, Mapping):
-        parts = _parts_of_arrays(module, activation)
-        return parts.imported(CALLER, per_step=output != "vector").estimator(CALLER, classes)
-    if isinstance(module, (list, tuple)) or _is_chain(module):
-        parts, out_activation = _parts_of_modules(enumerate(module))
-        imported = parts.imported(
-            CALLER, per_step=output != "vector", out_activation=out_activation
-        )
-        return imported.estimator(CALLER, classes)
-    if not hasattr(module, "named_modules"):
-        expected = "a torch.nn.Module, a sequence of them, or a state_dict"
-        raise TypeError(problem(CALLER, "module", f"a {type(module).__name__}", expected))
+        return _parts_of_arrays(module, activation).imported(CALLER, per_step=per_step)
     if _is(module, "RNNBase"):
         parts, _ = _parts_of_modules([("module", module)])
-        return parts.imported(CALLER, per_step=output != "vector").estimator(CALLER, classes)
-    parts = _parts_of_children(module)
-    return _as_it_runs(module, parts, output).estimator(CALLER, classes)
+        return parts.imported(CALLER, per_step=per_step)
+    if isinstance(module, (list, tuple)) or _is_chain(module):
+        parts, out_activation = _parts_of_modules(enumerate(module))
+        return parts.imported(CALLER, per_step=per_step, out_activation=out_activation)
+    if hasattr(module, "named_modules"):
+        return _as_it_runs(module, _parts_of_children(module), output)
+    expected = "a torch.nn.Module, a sequence of them, or a state_dict"
+    raise TypeError(problem(CALLER, "module", f"a {type(module).__name__}", expected))
 
 
 def _is(module: Any, name: str) -> bool:
@@ -143,13 +140,13 @@ def _array(tensor: Any, name: str) -> Array:
         tensor = tensor.detach().cpu()
         if not tensor.is_floating_point():
             raise ValueError(problem(CALLER, name, f"dtype {tensor.dtype}", "real numbers"))
-        if tensor.element_size() < 4:
+        if tensor.element_size() < 4:  # NumPy has no bfloat16
             tensor = tensor.float()
         tensor = tensor.numpy()
     array = np.asarray(tensor)
     if array.dtype.kind != "f":
         raise ValueError(problem(CALLER, name, f"dtype {array.dtype}", "real numbers"))
-    return np.array(array, dtype=np.float32 if array.dtype.itemsize < 4 else array.dtype)
+    return widened(array)
 
 
 def _parts_of_modules(modules: Iterable[tuple[Any, Any]]) -> tuple[Parts, str]:
@@ -160,7 +157,7 @@ def _parts_of_modules(modules: Iterable[tuple[Any, Any]]) -> tuple[Parts, str]:
         if out_activation != "identity":
             got = "a place behind the outputs"
             raise ValueError(problem(CALLER, name, got, "none: they end with Softmax or Sigmoid"))
-        if type(module).__name__ in OF_INFERENCE:
+        if type(module).__name__ in OF_TRAINING:
             continue
         if type(module).__name__ in OUT_ACTIVATIONS:
             dim = getattr(module, "dim", -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,19 @@ Direction = dict[str, Array]
 """Weights of one direction of a layer: "W_xh", "W_hh", "b_h" and for some cells "b_hn"."""
 
 N_GATES = {"simple": 1, "gru": 3, "lstm": 4}
+CELLS = {n_gates: cell for cell, n_gates in N_GATES.items()}
+
+
+def widened(array: Array) -> Array:
+    """Return halves, bfloat16 among them, as float32: the core computes in no less."""
+    is_half = "float" in array.dtype.name and array.dtype.itemsize < 4
+    return array.astype(np.float32) if is_half else array
+
+
+def reordered(array: Array, gates: Sequence[int]) -> Array:
+    """Put the blocks of each gate, along the last axis, into another order."""
+    blocks = np.split(array, len(gates), axis=-1)
+    return np.concatenate([blocks[gate] for gate in gates], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -176,11 +189,11 @@ def _with_classes(
         expected = f"{max(n, 2)} distinct labels, for {n} output{'s' if n > 1 else ''}"
         raise ValueError(problem(caller, "classes", abbreviated(classes), expected))
     order = np.argsort(labels)
-    imported = replace(imported, weights=_reordered(imported, order, caller))
+    imported = replace(imported, weights=_with_sorted_outputs(imported, order, caller))
     return imported, ClassificationTask("binary" if n == 1 else "multiclass", labels[order])
 
 
-def _reordered(imported: Imported, order: Array, caller: str) -> dict[str, Array]:
+def _with_sorted_outputs(imported: Imported, order: Array, caller: str) -> dict[str, Array]:
     """Weights of the head such that outputs stand in the order of sorted labels."""
     weights = imported.weights
     if np.array_equal(order, np.arange(len(order))):
@@ -287,8 +300,15 @@ class Parts:
             raise ValueError(problem(caller, name, f"merge mode {mode!r}", expected))
         self.merge_mode = mode
 
-    def imported(self, caller: str, *, per_step: bool, **more: Any) -> Imported:
-        """Put the parts together."""
+    def imported(
+        self,
+        caller: str,
+        *,
+        per_step: bool,
+        parameters: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> Imported:
+        """Put the parts together, with parameters that they do not tell."""
         if not self.layers:
             expected = "at least one: RNN, GRU or LSTM"
             raise ValueError(problem(caller, "model", "no recurrent layer", expected))
@@ -302,7 +322,7 @@ class Parts:
             for prefix, arrays in zip(("", "reverse."), _both(layer), strict=False):
                 weights |= {f"layers.{k}.{prefix}{name}": a for name, a in arrays.items()}
         directions = tuple(len(_both(layer)) == 2 for layer in self.layers)
-        parameters: dict[str, Any] = {
+        told: dict[str, Any] = {
             "cell": first.cell,
             "activation": first.activation,
             "reset_after": first.reset_after,
@@ -310,17 +330,17 @@ class Parts:
             "bidirectional": directions if any(directions) else False,
             "merge_mode": self.merge_mode or "concat",
             "head": None if self.head is None else "dense",
-            **more.pop("parameters", {}),
+            **(parameters or {}),
         }
         if self.embedding is not None:
             weights["embedding"] = self.embedding
             n_tokens, width = self.embedding.shape
-            parameters |= {"input": "tokens", "n_tokens": n_tokens, "embedding_dim": width}
+            told |= {"input": "tokens", "n_tokens": n_tokens, "embedding_dim": width}
             more["layout"] = "tokens"
         if self.head is not None:
             W, b = self.head
             weights |= {"head.W": W, "head.b": np.zeros(W.shape[1], W.dtype) if b is None else b}
-        return Imported(parameters, weights, per_step, **more)
+        return Imported(told, weights, per_step, **more)
 
 
 def _both(layer: Layer) -> list[Direction]:

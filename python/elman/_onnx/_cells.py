@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from elman._arrays import Array
+from elman._imported import reordered
 
 OPERATORS = {"simple": "RNN", "gru": "GRU", "lstm": "LSTM"}
 CELLS = {operator: cell for cell, operator in OPERATORS.items()}
@@ -31,11 +32,9 @@ DEFAULT_ACTIVATIONS = {
 
 def to_operator(operator: str, weights: Mapping[str, Array]) -> tuple[Array, Array, Array]:
     """W, R and B of one direction, from its weights as `weights_` holds them."""
-    gates = GATES[operator]
 
     def rows(array: Array) -> Array:
-        blocks = np.split(array, len(gates), axis=-1)
-        return np.concatenate([blocks[gate] for gate in gates], axis=-1).T
+        return reordered(array, GATES[operator]).T
 
     of_state = np.zeros_like(weights["b_h"])
     if "b_hn" in weights:
@@ -46,6 +45,5 @@ def to_operator(operator: str, weights: Mapping[str, Array]) -> tuple[Array, Arr
 
 def from_operator(operator: str, array: Array) -> Array:
     """Bring an array of theirs, gates along its first axis, into our order along its last."""
-    gates = GATES[operator]
-    blocks = np.split(array, len(gates))
-    return np.concatenate([blocks[gates.index(ours)] for ours in range(len(gates))]).T
+    theirs = [GATES[operator].index(ours) for ours in range(len(GATES[operator]))]
+    return reordered(array.T, theirs)

@@ -130,7 +130,7 @@ def _check_no_states(states: bool, model: Any) -> None:
 def _network_graph(estimator: BaseRNN, states: bool, opset: int) -> Any:
     model = estimator._fitted_model("to_onnx")
     graph = GraphBuilder(CALLER)
-    network = NetworkGraph(graph, model, CALLER)
+    network = NetworkGraph(graph, model)
     X = _input(graph, model)
     n_samples = graph.size(X, 0)
     if model.inputs.layout == "vector":
@@ -144,12 +144,9 @@ def _network_graph(estimator: BaseRNN, states: bool, opset: int) -> Any:
         ends = Ends(n_samples, lengths)
     initial = _initial_states(graph, model, n_samples) if states else None
     rows, finals = network.read(X, ends, n_timesteps, initial)
-    is_step = None
-    if model.targets.per_step and ends.lengths is not None:
-        is_step = graph.is_step(ends.lengths, n_timesteps)
     keeps_axis = model.targets.has_output_axis
     axes: list[Any] = ["n_samples", "n_timesteps"] if model.targets.per_step else ["n_samples"]
-    for result in network.results(rows, is_step, keeps_axis=keeps_axis):
+    for result in network.results(rows, ends, n_timesteps, keeps_axis=keeps_axis):
         shape = axes if result.width is None else [*axes, result.width]
         graph.output(result.value, result.name, result.dtype, shape)
     if states:

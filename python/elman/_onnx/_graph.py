@@ -34,7 +34,7 @@ class GraphBuilder:
     """
 
     def __init__(self, caller: str) -> None:
-        self._onnx, self._caller = import_onnx(caller), caller
+        self._onnx, self.caller = import_onnx(caller), caller
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
         self.inputs: list[Any] = []
@@ -48,11 +48,10 @@ class GraphBuilder:
             with np.errstate(over="ignore"):
                 single = array.astype(np.float32)
             if np.isfinite(array).all() and not np.isfinite(single).all():
-                got, expected = (
-                    f"{name} too large for float32",
-                    "weights within it: X may need scaling",
+                expected = "weights within it: X may need scaling"
+                raise ValueError(
+                    problem(self.caller, "model", f"{name} too large for float32", expected)
                 )
-                raise ValueError(problem(self._caller, "model", got, expected))
             array = single
         return self.labels(name, array)
 
@@ -104,6 +103,10 @@ class GraphBuilder:
     def pick(self, value: str, index: int, axis: int) -> str:
         """One entry along an axis, which goes away."""
         return self.node("Gather", value, self.integer(index), axis=axis)
+
+    def columns(self, value: str, begin: int, end: int) -> str:
+        """Cut entries out of the last axis."""
+        return self.node("Slice", value, *(self.integers(i) for i in (begin, end, -1)))
 
     def size(self, value: str, axis: int) -> str:
         """Return the size of an axis, as a vector of one number."""

@@ -55,14 +55,14 @@ class NetworkGraph:
         The network, and what its outputs mean.
     """
 
-    def __init__(self, graph: GraphBuilder, model: Model, caller: str) -> None:
-        check_expressible(model.architecture, caller)
-        self._graph, self._model, self._caller = graph, model, caller
+    def __init__(self, graph: GraphBuilder, model: Model) -> None:
+        check_expressible(model.architecture, graph.caller)
+        self._graph, self._model = graph, model
         self._weights = model.weights()
         others = [name for name in self._weights if not WRITTEN.fullmatch(name)]
         if others:
             expected = "an embedding, recurrent layers and a head"
-            raise ValueError(problem(caller, "model", f"the weights {others}", expected))
+            raise ValueError(problem(graph.caller, "model", f"the weights {others}", expected))
         self._per_step: bool = model.targets.per_step
 
     def read(
@@ -110,26 +110,30 @@ class NetworkGraph:
     def _embedding(self) -> str:
         return self._graph.constant("embedding", self._weights["embedding"])
 
-    def results(self, rows: str, is_step: str | None, *, keeps_axis: bool) -> list[Result]:
+    def results(self, rows: str, ends: Ends, n_timesteps: str, *, keeps_axis: bool) -> list[Result]:
         """From the head's outputs to what the estimator's methods return.
 
         Parameters
         ----------
         rows : str
             Outputs, one sample after another.
-        is_step : str or None
-            Whether each step is there, (n_samples, n_timesteps, 1); the others become NaN.
+        ends : Ends
+            Where the sequences end; what is after that becomes NaN.
+        n_timesteps : str
+            The length of the axis of time, a vector of one int64.
         keeps_axis : bool
             Whether one output has an axis of its own.
         """
-        if hasattr(self._model.task, "classes"):
+        graph, task, is_step = self._graph, self._model.task, None
+        if self._per_step and ends.lengths is not None:
+            is_step = graph.is_step(ends.lengths, n_timesteps)
+        if hasattr(task, "classes"):
             return self._classes(rows, is_step, keeps_axis=keeps_axis)
-        graph, task = self._graph, self._model.task
         values = {"y": graph.node("Exp", rows) if task.out_activation == "exp" else rows}
         n = len(task.mean)
         if task.name == "gaussian_nll":
-            values = {"y": self._columns(rows, 0, n), "std": self._columns(rows, n, 2 * n)}
-            values["std"] = graph.node("Exp", values["std"])
+            deviations = graph.node("Exp", graph.columns(rows, n, 2 * n))
+            values = {"y": graph.columns(rows, 0, n), "std": deviations}
         results = []
         for name, whole in values.items():
             value = self._only_steps(whole, is_step)
@@ -138,18 +142,11 @@ class NetworkGraph:
             results.append(Result(name, value, np.float32, n if keeps_axis else None))
         return results
 
-    def _columns(self, rows: str, begin: int, end: int) -> str:
-        graph = self._graph
-        return graph.node(
-            "Slice", rows, graph.integers(begin), graph.integers(end), graph.integers(-1)
-        )
-
     def _only_steps(self, rows: str, is_step: str | None) -> str:
         if is_step is None:
             return rows
-        if "nan" not in self._graph.initializers:
-            self._graph.constant("nan", np.array(np.nan))
-        return self._graph.node("Where", is_step, rows, "nan")
+        nan = self._graph.constant("nan", np.array(np.nan))
+        return self._graph.node("Where", is_step, rows, nan)
 
     def _classes(self, rows: str, is_step: str | None, *, keeps_axis: bool) -> list[Result]:
         graph, kind, classes = self._graph, self._model.task.kind, self._model.task.classes
@@ -183,4 +180,4 @@ class NetworkGraph:
         if all(isinstance(label, str) for label in classes.tolist()):
             return classes.astype(object), str
         got = f"classes of dtype {classes.dtype}"
-        raise ValueError(problem(self._caller, "model", got, "integers, reals or strings"))
+        raise ValueError(problem(self._graph.caller, "model", got, "integers, reals or strings"))

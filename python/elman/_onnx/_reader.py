@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from elman._imported import widened
 from elman._onnx._cells import CELLS
 from elman._onnx._operators import OPERATORS
 from elman._onnx._recurrent import recurrent
@@ -73,8 +74,7 @@ class Reader:
         except (LookupError, TypeError, ValueError) as error:
             got = f"data that do not fit ({error})"
             return Unreadable(f"tensor {tensor.name!r}", got, "as many as its shape says")
-        is_half = "float" in array.dtype.name and array.dtype.itemsize < 4
-        return Constant(array.astype(np.float32) if is_half else array)
+        return Constant(widened(array))
 
     def _results(self, proto: Any) -> Sequence[Value]:
         """Return what is known of each output of a node."""

@@ -254,9 +254,7 @@ class _Decoder(_Side):
                 "Greater", graph.pick(rows, n, axis=1), graph.constant("zero", np.array(0.0))
             )
             graph.output(last, "is_last", np.bool_, ["n_samples"])
-            values = graph.node(
-                "Slice", rows, graph.integers(0), graph.integers(n), graph.integers(1)
-            )
+            values = graph.columns(rows, 0, n)
         values = graph.node("Mul", values, graph.constant("scale", task.scale))
         values = graph.node("Add", values, graph.constant("mean", task.mean))
         graph.output(values, "values", np.float32, ["n_samples", n])

@@ -172,7 +172,7 @@ def _label_type(classes: Array) -> Any:
 def _convert(scope: Any, operator: Any, container: Any) -> None:
     """Write an operator's nodes."""
     estimator = operator.raw_operator
-    graph = GraphBuilder(f"{type(estimator).__name__}.to_onnx")
+    graph = GraphBuilder("elman.to_onnx")
     dtypes = [_dtype(output) for output in operator.outputs]
     if isinstance(estimator, SequenceScaler):
         values = [scaler_graph(graph, estimator, "X", dtypes[0])]
@@ -199,14 +199,11 @@ def _dtype(variable: Any) -> Any:
 
 def _network_values(graph: GraphBuilder, estimator: BaseRNN, dtypes: list[Any]) -> list[str]:
     model = estimator._fitted_model("to_onnx")
-    network = NetworkGraph(graph, model, f"{type(estimator).__name__}.to_onnx")
+    network = NetworkGraph(graph, model)
     X, ends, n_timesteps = _read(graph, model)
     rows, _ = network.read(X, ends, n_timesteps, None)
-    is_step = None
-    if model.targets.per_step and ends.lengths is not None:
-        is_step = graph.is_step(ends.lengths, n_timesteps)
     keeps_axis = not is_classifier(estimator) or model.targets.has_output_axis
-    results = network.results(rows, is_step, keeps_axis=keeps_axis)
+    results = network.results(rows, ends, n_timesteps, keeps_axis=keeps_axis)
     return [
         result.value if dtype is str else graph.cast(result.value, dtype)
         for result, dtype in zip(results, dtypes, strict=False)  # leaves "std" out

@@ -155,11 +155,7 @@ class Stack:
             return last
         n_units = self._architecture["hidden_layer_sizes"][-1]
         first = graph.pick(x, 0, axis=0)
-        columns = graph.integers(n_units)
-        parts = [
-            graph.node("Slice", last, graph.integers(0), columns, graph.integers(1)),
-            graph.node("Slice", first, columns, graph.integers(2 * n_units), graph.integers(1)),
-        ]
+        parts = [graph.columns(last, 0, n_units), graph.columns(first, n_units, 2 * n_units)]
         return graph.node("Concat", *parts, axis=-1)
 
     def _layer(

@@ -44,7 +44,7 @@ def scaler_graph(graph: GraphBuilder, scaler: SequenceScaler, X: str, dtype: Any
     if scaler.method == "robust":
         got = "method='robust' with by='sequence'"
         expected = "another method: quantiles of each sequence would have to be sorted for"
-        raise ValueError(problem("SequenceScaler.to_onnx", "model", got, expected))
+        raise ValueError(problem(graph.caller, "model", got, expected))
     if form.layout == "table":
         x = graph.node("Reshape", x, graph.integers(0, -1, form.n_channels))
     center, scale = (
