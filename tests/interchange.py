@@ -10,10 +10,10 @@ from problems import CELLS, residual_widths
 
 N_SAMPLES = 5
 KINDS = [
-    *("squared_error", "poisson", "gaussian_nll", "huber"),
+    *("squared_error", "poisson", "gaussian_nll", "huber", "quantile"),
     *("binary", "multiclass", "multilabel"),
 ]
-NUMBERS = KINDS[:4]
+NUMBERS = KINDS[:5]
 
 
 @dataclass

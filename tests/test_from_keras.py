@@ -1,8 +1,4 @@
-"""Networks of Keras come in as estimators that say the same.
-
-The layout of Keras' weights is computed here in NumPy as its documentation writes it; then, where
-Keras is installed, by itself.
-"""
+"""Networks of Keras come in as estimators that say the same."""
 
 import importlib.util
 import os
@@ -13,6 +9,10 @@ import pytest
 from elman import RNNClassifier, RNNRegressor, from_keras
 from interchange import assert_close
 
+has_torch = importlib.util.find_spec("torch") is not None
+os.environ.setdefault("KERAS_BACKEND", "torch" if has_torch else "jax")
+keras = pytest.importorskip("keras")
+L = keras.layers
 RNG = np.random.default_rng(0)
 N_CHANNELS, N_UNITS = 3, 5
 X = RNG.normal(size=(4, 6, N_CHANNELS)).astype(np.float32)
@@ -23,131 +23,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # of Keras
 ]
 
-
-# Without Keras
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def simple_step(x, h, c, kernel, recurrent_kernel, bias):
-    return np.tanh(x @ kernel + bias + h @ recurrent_kernel), c
-
-
-def gru_step(x, h, c, kernel, recurrent_kernel, bias):
-    """Gates z r h; a bias of two rows is that of reset_after=True."""
-    reset_after = bias.ndim == 2
-    b_input, b_state = bias if reset_after else (bias, np.zeros_like(bias))
-    x_z, x_r, x_h = np.split(x @ kernel + b_input, 3, axis=1)
-    h_z, h_r, h_h = np.split(h @ recurrent_kernel + b_state, 3, axis=1)
-    z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
-    if not reset_after:
-        h_h = (r * h) @ np.split(recurrent_kernel, 3, axis=1)[2]
-    candidate = np.tanh(x_h + (r * h_h if reset_after else h_h))
-    return z * h + (1 - z) * candidate, c
-
-
-def lstm_step(x, h, c, kernel, recurrent_kernel, bias):
-    """Gates i f c o."""
-    i, f, g, o = np.split(x @ kernel + h @ recurrent_kernel + bias, 4, axis=1)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    return sigmoid(o) * np.tanh(c), c
-
-
-STEPS = {"simple": simple_step, "gru": gru_step, "gru_before": gru_step, "lstm": lstm_step}
-
-
-def weights_of(cell, n_inputs, n_units=N_UNITS):
-    n_columns = {"simple": 1, "lstm": 4}.get(cell, 3) * n_units
-    bias = (2, n_columns) if cell == "gru" else (n_columns,)
-    return [RNG.normal(size=shape) for shape in ((n_inputs, n_columns), (n_units, n_columns), bias)]
-
-
-def layer(cell, weights, x, backwards=False):
-    """States at each step."""
-    h = c = np.zeros((len(x), len(weights[1])))
-    states = np.empty((*x.shape[:2], h.shape[1]))
-    for t in range(x.shape[1])[:: -1 if backwards else 1]:
-        h, c = STEPS[cell](x[:, t], h, c, *weights)
-        states[:, t] = h
-    return states
-
-
-@pytest.mark.parametrize("cell", STEPS)
-def test_arrays_of_a_stack(cell):
-    first, second = weights_of(cell, N_CHANNELS), weights_of(cell, N_UNITS, 4)
-    head = [RNG.normal(size=(4, 2)), RNG.normal(size=2)]
-    states = layer(cell, second, layer(cell, first, X))
-    model = from_keras([*first, *second, *head])
-    assert (model.hidden_layer_sizes, model.reset_after) == ((5, 4), cell != "gru_before")
-    assert_close(model.predict(X.astype(float)), states[:, -1] @ head[0] + head[1], 1e-12)
-    bare = from_keras([*first, *second], output="sequence")
-    assert_close(bare.predict(X.astype(float)), states, 1e-12)
-
-
-@pytest.mark.parametrize("merge_mode", ["concat", "sum", "mean", "mul"])
-@pytest.mark.parametrize("cell", STEPS)
-def test_arrays_of_both_directions(cell, merge_mode):
-    forwards, backwards = weights_of(cell, N_CHANNELS), weights_of(cell, N_CHANNELS)
-    f = layer(cell, forwards, X)
-    b = layer(cell, backwards, X, backwards=True)
-    merged = {"concat": np.dstack([f, b]), "sum": f + b, "mean": (f + b) / 2, "mul": f * b}
-    head = [RNG.normal(size=(merged[merge_mode].shape[2], 2))]
-    model = from_keras([*forwards, *backwards, *head], output="sequence", merge_mode=merge_mode)
-    assert_close(model.predict(X.astype(float)), merged[merge_mode] @ head[0], 1e-12)
-
-
-def test_arrays_of_an_embedding():
-    table, lstm = RNG.normal(size=(7, 4)), weights_of("lstm", 4)
-    head = [RNG.normal(size=(N_UNITS, 1)), RNG.normal(size=1)]
-    model = from_keras([table, *lstm, *head], classes=["no", "yes"])
-    expected = sigmoid(layer("lstm", lstm, table[TOKENS])[:, -1] @ head[0] + head[1])
-    assert_close(model.predict_proba(TOKENS)[:, 1:], expected, 1e-12)
-    model.partial_fit(TOKENS, ["yes", "no", "no", "yes"])
-
-
-def test_arrays_of_a_simple_cell_with_another_activation():
-    kernel, recurrent = RNG.normal(size=(3, 5)), RNG.normal(size=(5, 5)) / 5
-    model = from_keras([kernel, recurrent], output="sequence", activation="identity")
-    h = X.astype(float)[:, 0] @ kernel
-    assert_close(model.predict(X.astype(float))[:, 0], h, 1e-12)
-    assert_close(model.predict(X.astype(float))[:, 1], X[:, 1] @ kernel + h @ recurrent, 1e-12)
-
-
-SQUARE = [np.ones((5, 20)), np.ones((5, 20)), np.ones(20)]
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ([], r"model got arrays of shapes , expected those of SimpleRNN, GRU with its bias"),
-        ([np.ones((3, 2))], r"model got arrays of shapes \(3, 2\), expected"),
-        ([np.ones((3, 15)), np.ones((5, 15))], r"expected those of SimpleRNN, GRU with its bias"),
-        ([*SQUARE, *SQUARE], r"which 2 networks have, expected the model instead of its weights"),
-        ([*SQUARE, np.ones((4, 2))], r"model got arrays of shapes .*\(4, 2\), expected"),
-    ],
-)
-def test_arrays_that_are_no_network_or_several(arrays, message):
-    with pytest.raises(ValueError, match=rf"^elman.from_keras: .*{message}"):
-        from_keras(arrays)
-
-
-def test_what_is_no_model():
-    with pytest.raises(
-        TypeError, match=r"model got a int, expected a keras.Model, a keras.Layer or"
-    ):
-        from_keras(3)
-    with pytest.raises(ValueError, match=r"merge_mode got 'ave', expected one of 'concat', 'sum'"):
-        from_keras(SQUARE, merge_mode="ave")
-
-
-# With it
-
-has_torch = importlib.util.find_spec("torch") is not None
-os.environ.setdefault("KERAS_BACKEND", "torch" if has_torch else "jax")
-keras = pytest.importorskip("keras")
-L = keras.layers
 CELLS = [
     ("SimpleRNN", {}),
     ("SimpleRNN", {"activation": "relu", "use_bias": False}),

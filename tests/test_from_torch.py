@@ -1,14 +1,13 @@
 """Networks of PyTorch come in as estimators that say the same."""
 
-import subprocess
-import sys
-
 import elman
 import numpy as np
 import pytest
-from elman import RNNClassifier, RNNRegressor, from_torch
+from elman import RNNClassifier, from_torch
 from interchange import assert_close
 
+torch = pytest.importorskip("torch")
+nn = torch.nn
 RNG = np.random.default_rng(0)
 N_CHANNELS, N_UNITS = 3, 5
 X = RNG.normal(size=(4, 6, N_CHANNELS)).astype(np.float32)
@@ -16,147 +15,6 @@ TOKENS = RNG.integers(0, 7, (4, 6))
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-
-# Without PyTorch
-
-
-def gru_state_dict(prefix="rnn."):
-    shapes = {
-        "weight_ih_l0": (3 * N_UNITS, N_CHANNELS),
-        "weight_hh_l0": (3 * N_UNITS, N_UNITS),
-        "bias_ih_l0": (3 * N_UNITS,),
-        "bias_hh_l0": (3 * N_UNITS,),
-    }
-    return {prefix + name: RNG.normal(size=shape) for name, shape in shapes.items()}
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def gru_states(arrays, x):
-    """As PyTorch's documentation writes it."""
-    W_i, W_h, b_i, b_h = (arrays[f"rnn.{name}_l0"] for name in NAMES)
-    states, h = [], np.zeros((len(x), N_UNITS))
-    for t in range(x.shape[1]):
-        i_r, i_z, i_n = np.split(x[:, t] @ W_i.T + b_i, 3, axis=1)
-        h_r, h_z, h_n = np.split(h @ W_h.T + b_h, 3, axis=1)
-        r, z = sigmoid(i_r + h_r), sigmoid(i_z + h_z)
-        h = (1 - z) * np.tanh(i_n + r * h_n) + z * h
-        states.append(h)
-    return np.stack(states, axis=1)
-
-
-NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-def test_a_state_dict_of_arrays():
-    arrays = gru_state_dict()
-    model = from_torch(arrays)
-    assert isinstance(model, RNNRegressor)
-    assert (model.head, model.n_iter_, model.loss_, model.loss_curve_) == (None, 0, None, [])
-    assert_close(model.predict(X.astype(float)), gru_states(arrays, X), 1e-12)
-
-
-def test_a_linear_layer_after_the_last_step():
-    arrays = gru_state_dict() | {
-        "out.weight": RNG.normal(size=(2, N_UNITS)),
-        "out.bias": np.ones(2),
-    }
-    model = from_torch(arrays, output="vector")
-    expected = gru_states(arrays, X)[:, -1] @ arrays["out.weight"].T + 1
-    assert_close(model.predict(X.astype(float)), expected, 1e-12)
-
-
-def test_logits_and_labels_are_a_classifier():
-    arrays = gru_state_dict() | {
-        "out.weight": RNG.normal(size=(3, N_UNITS)),
-        "out.bias": np.ones(3),
-    }
-    model = from_torch(arrays, output="vector", classes=["b", "c", "a"])
-    assert isinstance(model, RNNClassifier)
-    logits = gru_states(arrays, X)[:, -1] @ arrays["out.weight"].T
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert_close(model.predict_proba(X), p[:, [2, 0, 1]], 1e-12)
-    model.partial_fit(X, ["a", "b", "c", "a"])
-    model.set_params(warm_start=True, max_iter=2).fit(X, ["a", "b", "c", "a"])
-    assert (model.n_iter_, len(model.loss_curve_)) == (2, 3)
-
-
-def test_training_goes_on_from_the_weights():
-    arrays = gru_state_dict() | {
-        "out.weight": RNG.normal(size=(1, N_UNITS)),
-        "out.bias": np.ones(1),
-    }
-    y = gru_states(arrays, X)[:, -1] @ arrays["out.weight"].T + 1
-    first, second = (from_torch(arrays, output="vector") for _ in range(2))
-    first.set_params(alpha=0).partial_fit(X, y)
-    assert first.loss_ < 1e-20
-    second.set_params(alpha=0).partial_fit(X, y + 1)
-    assert second.loss_ == pytest.approx(0.5, rel=1e-6)
-    assert not np.array_equal(second.predict(X), y)
-
-
-WITHOUT_TORCH = """
-import sys
-import numpy as np
-from elman import from_torch
-arrays = {"weight_ih_l0": np.ones((4, 2)), "weight_hh_l0": np.eye(4)}
-print(from_torch(arrays, activation="relu").predict(np.ones((1, 3, 2)))[0, :, 0])
-print("torch" in sys.modules)
-"""
-
-
-def test_arrays_need_no_pytorch():
-    result = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
-    assert result.stdout.splitlines()[-2:] == ["[2. 4. 6.]", "False"], result.stderr
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"rnn.weight_hr_l0": np.ones((2, 5))}, r"got projections \(proj_size, weight_hr\), expec"),
-        ({"decoder.weight_ih_l0": np.ones((15, 3))}, r"got the recurrent modules \['rnn.', 'deco"),
-        ({"h0": np.ones(5)}, r"module got the name 'h0', expected weights of RNN, GRU or LSTM"),
-        (
-            {"a.weight": np.ones((2, 8))},
-            r"module 'a' got shape \(2, 8\), expected \(n_outputs, 5\)",
-        ),
-        ({"a.weight": np.ones(4)}, r"module 'a' got no weight of two dimensions"),
-        ({"rnn.weight_ih_l1": np.ones((15, 5))}, r"got no 'weight_hh_l1', expected weight_ih and"),
-        ({"rnn.weight_hh_l0": np.ones((10, 5))}, r"got weight_hh_l0 of shape \(10, 5\), expected"),
-        ({"rnn.weight_ih_l0": np.ones((12, 3))}, r"weights\['layers.0.W_xh'\] got shape \(3, 12\)"),
-        ({"rnn.weight_ih_l0": np.ones((15, 3), int)}, r"got dtype int64, expected real numbers"),
-        (
-            {"rnn.bias_ih_l0": np.full(15, np.nan)},
-            r"weights\['layers.0.b_h'\] got 15 values of NaN",
-        ),
-    ],
-)
-def test_a_state_dict_that_is_refused(change, message):
-    with pytest.raises(ValueError, match=rf"^elman.from_torch: .*{message}"):
-        from_torch(gru_state_dict() | change)
-
-
-def test_a_matrix_that_may_be_two_things():
-    square = {"weight_ih_l0": np.ones((5, 5)), "weight_hh_l0": np.ones((5, 5))}
-    with pytest.raises(ValueError, match=r"an Embedding and a Linear without bias may have"):
-        from_torch({**square, "a.weight": np.ones((2, 5))})
-    model = from_torch({**square, "a.weight": np.ones((2, 5)), "a.bias": np.ones(2)})
-    assert (model.head, model.input) == ("dense", "sequence")
-
-
-def test_what_is_no_module():
-    with pytest.raises(TypeError, match=r"module got a int, expected a torch.nn.Module, a seq"):
-        from_torch(3)
-    with pytest.raises(ValueError, match=r"output got 'last', expected one of 'auto', 'vector'"):
-        from_torch(gru_state_dict(), output="last")
-
-
-# With it
-
-torch = pytest.importorskip("torch")
-nn = torch.nn
 KINDS = [("RNN", {}), ("RNN", {"nonlinearity": "relu"}), ("GRU", {}), ("LSTM", {})]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import elman
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 onnx = pytest.importorskip("onnx")
@@ -205,6 +206,20 @@ def test_missing_values_are_refused(missing):
         elman.to_onnx(model)
 
 
+@pytest.mark.parametrize(
+    "part", [{"input_layer": 4}, {"head_layer": 4}, {"head_inputs": True}], ids=str
+)
+def test_parts_of_a_network_that_a_graph_has_no_place_for(part):
+    model = regressor().fit(X, X[:, 0, 0])
+    architecture = {**model._model.architecture, **part}
+    n_parameters = elman._core.Network(**architecture).n_parameters
+    zeros = np.zeros(n_parameters, np.float32)
+    model._model = replace(model._model, architecture=architecture, parameters=zeros)
+    ((name, value),) = part.items()
+    with pytest.raises(ValueError, match=rf"model got {name}={value}, expected none: graphs have"):
+        elman.to_onnx(model)
+
+
 def test_labels_that_onnx_has_not():
     days = np.array(["2024-01-01", "2024-01-02"], dtype="datetime64[D]")
     model = classifier().fit(X, days[np.arange(9) % 2])
@@ -230,6 +245,25 @@ def test_what_is_no_fitted_estimator():
     for other in (object(), None, SequenceScaler()):
         with pytest.raises(TypeError, match=r"model got .*, expected a fitted RNNRegressor"):
             elman.to_onnx(other)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (elman.NaiveForecaster(), "a NaiveForecaster, which has no network"),
+        (elman.LinearForecaster(), "a LinearForecaster, which has no network"),
+        (elman.RNNForecaster(), "a RNNForecaster, whose windows, mixtures and quantiles around"),
+        (elman.RNNImputer(), "a RNNImputer, whose mixture of fills around its networks"),
+        (elman.TokenSequencer(), "a TokenSequencer, which reads texts outside of the graph"),
+        (elman.CountRatioEncoder(), "a CountRatioEncoder, which looks tokens up outside"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_estimators_that_no_graph_is_written_of(model, reason):
+    with pytest.raises(TypeError, match=f"^elman.to_onnx: model got {reason}"):
+        elman.to_onnx(model)
+    with pytest.raises(ValueError, match=r"model got a .* as 'first', .*, expected RNNReg"):
+        elman.to_onnx(Pipeline([("first", model), ("second", regressor())]))
 
 
 @pytest.mark.parametrize(
@@ -354,11 +388,10 @@ def test_registered_with_skl2onnx():
     assert_close(got[:, 0], numbers.predict(TABLE))
 
 
-def test_texts_are_read_outside_of_the_graph():
-    reader = make_pipeline(elman.TokenSequencer(), classifier(input="tokens"))
-    reader.fit(["a film", "too long"] * 5, [1, 0] * 5)
-    with pytest.raises(ValueError, match="model got a TokenSequencer, expected what comes behind"):
-        elman.to_onnx(reader)
+def test_an_encoder_decoder_in_a_pipeline():
+    model = make_pipeline(SequenceScaler(), elman.Seq2SeqRegressor())
+    with pytest.raises(ValueError, match="as 'seq2seqregressor', which becomes two graphs of its"):
+        elman.to_onnx(model)
 
 
 # Encoder-decoders

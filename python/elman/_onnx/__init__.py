@@ -7,6 +7,7 @@ Out:
     _network       a whole network, and what its outputs mean
     _seq2seq       an encoder, and one step of its decoder
     _transformers  `SequenceScaler` and `SlidingWindow`
+    _refused       what no graph is written of
     _skl2onnx      all of these within pipelines of scikit-learn
     _export        `to_onnx`
 

@@ -13,6 +13,7 @@ from elman._exceptions import problem
 from elman._model import Model
 from elman._onnx._graph import GraphBuilder, import_onnx
 from elman._onnx._network import LONGEST, NetworkGraph
+from elman._onnx._refused import reason_against
 from elman._onnx._roundtrip import describe
 from elman._onnx._seq2seq import Seq2SeqGraphs, seq2seq_graphs
 from elman._onnx._stack import Ends
@@ -67,10 +68,11 @@ def to_onnx(model: Any, *, states: bool = False, opset: int = OLDEST_OPSET) -> A
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     TypeError
-        If the model is none of these.
+        If the model is none of these, as a forecaster or an imputer.
     ValueError
         If the operators cannot compute what the estimator does: a cell of the first three with
-        ``layer_norm=True``, and ``missing``.
+        ``layer_norm=True``, and ``missing``; or if an estimator of scikit-learn holds one of elman
+        that no graph is written of.
 
     References
     ----------
@@ -108,7 +110,9 @@ def to_onnx(model: Any, *, states: bool = False, opset: int = OLDEST_OPSET) -> A
         "a fitted RNNRegressor, RNNClassifier, Seq2SeqRegressor or Seq2SeqTranslator, or an "
         "estimator of scikit-learn that holds one of the first two"
     )
-    raise TypeError(problem(CALLER, "model", repr(type(model)), expected))
+    reason = reason_against(model)
+    got = f"a {type(model).__name__}" + (f", {reason}" if reason else "")
+    raise TypeError(problem(CALLER, "model", got, expected))
 
 
 def _check_options(states: Any, opset: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,6 @@ from elman._exceptions import problem
 from elman._model import Model
 from elman._onnx._graph import GraphBuilder
 from elman._onnx._stack import Ends, Stack, check_expressible
-
-WRITTEN = re.compile(r"embedding|layers\.\d+\.(reverse\.)?(W_xh|W_hh|b_h|b_hn|g_h)|head\.[Wb]")
-"""Names of weights that a graph has a place for."""
 
 LONGEST = np.iinfo(np.int64).max
 """The default of `lengths`: as long as the array is."""
@@ -59,10 +55,6 @@ class NetworkGraph:
         check_expressible(model.architecture, graph.caller)
         self._graph, self._model = graph, model
         self._weights = model.weights()
-        others = [name for name in self._weights if not WRITTEN.fullmatch(name)]
-        if others:
-            expected = "an embedding, recurrent layers and a head"
-            raise ValueError(problem(graph.caller, "model", f"the weights {others}", expected))
         self._per_step: bool = model.targets.per_step
 
     def read(

@@ -16,15 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 from elman._arrays import Array
 from elman._base import BaseRNN
 from elman._classifier import RNNClassifier
-from elman._exceptions import problem
 from elman._model import Model
 from elman._onnx._graph import GraphBuilder
 from elman._onnx._network import NetworkGraph
+from elman._onnx._refused import check_parts
 from elman._onnx._stack import Ends
 from elman._onnx._transformers import scaler_graph, window_graph
 from elman._regressor import RNNRegressor
 from elman._scaler import SequenceScaler
-from elman._sequencer import TokenSequencer
 from elman._window import SlidingWindow
 
 ALIASES = {
@@ -90,13 +89,14 @@ def convert(model: Any, opset: int, caller: str) -> Any:
         The graph, checked.
     """
     skl2onnx = _import_skl2onnx(caller)
+    check_parts(model, caller)
     check_is_fitted(model)
     register_skl2onnx()
     options = {id(model): {"zipmap": False}} if is_classifier(model) else None
     proto = skl2onnx.convert_sklearn(
         model,
         name=type(model).__name__,
-        initial_types=[("X", _input_type(model, caller))],
+        initial_types=[("X", _input_type(model))],
         options=options,
         target_opset=opset,
     )
@@ -118,14 +118,11 @@ def _first(model: Any) -> Any:
     return model
 
 
-def _input_type(model: Any, caller: str) -> Any:
+def _input_type(model: Any) -> Any:
     """Return the kind of X, in the words of skl2onnx."""
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 
     first = _first(model)
-    if isinstance(first, TokenSequencer):
-        expected = "what comes behind it: texts are read outside of the graph"
-        raise ValueError(problem(caller, "model", "a TokenSequencer", expected))
     n_features = first.n_features_in_
     layout = "table"
     if isinstance(first, BaseRNN):

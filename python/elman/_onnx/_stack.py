@@ -30,6 +30,15 @@ EPSILON = 1e-5
 
 N_GATES = {"min_gru": 2, "min_lstm": 3}
 
+EXPRESSED = frozenset(
+    (
+        *("dtype", "cell", "activation", "reset_after", "hidden_layer_sizes", "bidirectional"),
+        *("n_channels", "n_outputs", "head", "n_tokens", "merge_mode", "residual", "layer_norm"),
+        "missing",
+    )
+)
+"""Parts of an architecture that are written here, or refused where they are more than "none"."""
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -49,6 +58,11 @@ class Ends:
 
 def check_expressible(architecture: Mapping[str, Any], caller: str) -> None:
     """Raise ValueError for what the operators of ONNX cannot compute."""
+    others = {name: value for name, value in architecture.items() if name not in EXPRESSED}
+    for name, value in others.items():
+        if value:  # a graph without it would be another network
+            expected = "none: graphs have an embedding, recurrent layers and a dense head"
+            raise ValueError(problem(caller, "model", f"{name}={value!r}", expected))
     cell = architecture["cell"]
     if architecture["layer_norm"] and cell in OPERATORS:
         got = f"layer_norm=True with cell={cell!r}"
