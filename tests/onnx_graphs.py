@@ -6,6 +6,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_shapes
 from test_onnx_nodes import GATES
 
+INT = np.array
 RNG = np.random.default_rng(0)
 N_STEPS, N_SEQUENCES, N_CHANNELS, N_UNITS = 6, 4, 3, 5
 X = RNG.normal(size=(N_SEQUENCES, N_STEPS, N_CHANNELS)).astype(np.float32)

@@ -14,6 +14,7 @@ Out:
 In:
 
     _values        what is known of each value of a graph that is read
+    _sizes         what is known of shapes that are computed
     _operators     what operators around the recurrent ones make of it
     _recurrent     what RNN, GRU and LSTM make of it
     _reader        a graph, node by node

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from elman._arrays import Array
+from elman._onnx._sizes import Entries, entries_of
 from elman._onnx._values import (
     Constant,
     Node,
@@ -74,21 +75,34 @@ def unsqueeze(node: Node) -> Value:
 
 def reshape(node: Node) -> Value:
     """Both directions as one vector, or an axis of size one gone."""
-    signal, target = node.signal(), node[1]
-    sizes = target.array.ravel().tolist() if isinstance(target, Constant) else None
-    count = target.count if isinstance(target, Sizes) else len(sizes or [])
-    if sizes is not None and count == len(signal.axes) and set(sizes) <= {0, -1}:
+    signal, sizes = node.signal(), entries_of(node, 1)
+    axes = signal.axes
+    if sizes is not None and len(sizes) == len(axes) and set(sizes) <= {0, -1}:
         return signal
-    if count == len(signal.axes) - 1:
-        for axis in range(len(signal.axes)):
-            if _is_one(signal, axis):
-                return signal.without(axis)
-        width = 2 * signal.layers[-1].n_units if signal.layers else 0
-        is_joined = sizes is None or sizes[-1] in (-1, width)
-        if signal.n_directions == 2 and signal.axes[-2:] == ("direction", "feature") and is_joined:
-            return signal.without(len(signal.axes) - 2).merged("concat")
+    if sizes is not None and len(sizes) == len(axes) - 1:
+        rest = [signal.without(axis) for axis in range(len(axes)) if _is_one(signal, axis)]
+        if signal.n_directions == 2 and axes[-2:] == ("direction", "feature"):
+            rest.append(signal.without(len(axes) - 2).merged("concat"))
+        for reshaped in rest:
+            if _may_have(reshaped, sizes):
+                return reshaped
+    shape = "computed" if sizes is None else f"({', '.join(str(size or '?') for size in sizes)})"
     expected = "one axis less: directions and features as one, or an axis of size one gone"
-    raise RefusedError(f"the axes {signal.axes} and the shape {sizes or 'computed'}", expected)
+    raise RefusedError(f"the axes {axes} and the shape {shape}", expected)
+
+
+def _may_have(signal: Signal, sizes: Entries) -> bool:
+    """Whether a signal's axes may have these sizes."""
+    of_features = {-1, 0, "direction*feature", "feature*direction"}
+    if signal.modes[-1:] != ("concat",):
+        of_features.add("feature")
+    for axis, size in zip(signal.axes, sizes, strict=True):
+        if axis == "feature" and signal.n_features is not None:
+            if size not in {*of_features, signal.n_features}:
+                return False
+        elif isinstance(size, str) and size != axis and not size.isdigit():
+            return False
+    return None not in sizes
 
 
 def flatten(node: Node) -> Value:

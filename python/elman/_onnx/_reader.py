@@ -11,6 +11,7 @@ from elman._imported import widened
 from elman._onnx._cells import CELLS
 from elman._onnx._operators import OPERATORS
 from elman._onnx._recurrent import recurrent
+from elman._onnx._sizes import computed_sizes, sizes_of_axes
 from elman._onnx._values import (
     Constant,
     Node,
@@ -64,7 +65,7 @@ class Reader:
         is_integer = tensor.elem_type in (types.INT32, types.INT64)
         rank = len(tensor.shape.dim) if tensor.HasField("shape") else 2 if is_integer else 3
         if rank <= 1:
-            return Sizes(None if rank else 1, is_given=True)
+            return Sizes(None if rank else (None,), is_given=True)
         return Signal(tuple(map(str, range(rank))), is_tokens=is_integer)
 
     def _tensor(self, tensor: Any) -> Value:
@@ -104,7 +105,7 @@ class Reader:
             raise RefusedError(f"the domain {proto.domain!r}", "ai.onnx")
         if any(isinstance(value, (Signal, StateStack)) for value in given):
             if node.operator == "Shape":
-                return Sizes(len(node.signal().axes))
+                return sizes_of_axes(node)
             if node.operator not in KNOWN:
                 raise RefusedError(f"the operator {node.operator!r}", EXPECTED)
             return KNOWN[node.operator](node)
@@ -114,7 +115,7 @@ class Reader:
             return Zeros()
         sizes = [value for value in given if isinstance(value, Sizes)]
         if sizes:
-            return Sizes(_count(node), any(value.is_given for value in sizes))
+            return Sizes(computed_sizes(node), any(value.is_given for value in sizes))
         return self._folded(proto, node)
 
     def _attributes(self, node: Any) -> dict[str, Any]:
@@ -154,19 +155,3 @@ class Reader:
         except RuntimeError:  # it has this operator in later versions only
             evaluator = ReferenceEvaluator(proto)
         return [Constant(np.asarray(array)) for array in evaluator.run(None, feeds)]
-
-
-def _count(node: Node) -> int | None:
-    """How many numbers a vector of sizes has."""
-    counts = [
-        value.count if isinstance(value, Sizes) else int(value.array.size)
-        for value in node.inputs
-        if isinstance(value, (Constant, Sizes))
-    ]
-    if node.operator == "Concat":
-        return None if None in counts else sum(count or 0 for count in counts)
-    if node.operator == "Gather":
-        return counts[1]
-    if node.operator in ("Unsqueeze", "Squeeze", "Cast", "Identity"):
-        return counts[0]
-    return None

@@ -34,13 +34,14 @@ class Sizes:
 
     Parameters
     ----------
-    count : int or None
-        How many numbers it has, if that is known.
+    entries : tuple of str, int or None; or None
+        Each of its numbers: the axis whose size it is, "direction*feature" for a product of two,
+        the number itself, or None where nothing is known; None if not even their count is.
     is_given : bool
         Whether lengths have a part in it, or whatever else is given in one dimension.
     """
 
-    count: int | None = None
+    entries: tuple[str | int | None, ...] | None = None
     is_given: bool = False
 
 
