@@ -64,6 +64,13 @@ def test_round_trip_of_vectors_and_features():
     np.testing.assert_array_equal(again.predict(V, n_timesteps=9), model.predict(V, n_timesteps=9))
 
 
+def test_round_trip_of_a_classifier_that_has_seen_one_class():
+    model = RNNClassifier(max_iter=1).fit(X, ["only"] * len(X))
+    again = elman.from_onnx(elman.to_onnx(model))
+    assert again.predict(X).tolist() == ["only"] * len(X)
+    assert again.set_params(alpha=0).partial_fit(X, ["only"] * len(X)).loss_ == 0
+
+
 def test_a_graph_that_was_changed_is_not_taken_for_what_it_was():
     model = RNNRegressor(cell="gru", max_iter=1, random_state=0).fit(X, X[:, :, 0])
     proto = elman.to_onnx(model)

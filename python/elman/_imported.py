@@ -120,7 +120,7 @@ class Imported:
 def _model(imported: Imported, task: Any, settings: dict[str, Any], caller: str) -> Model:
     arrays = {name: as_array(array, caller, name) for name, array in imported.weights.items()}
     dtype = np.dtype(np.float64 if _has_doubles(arrays) else np.float32)
-    inputs = _input_form(imported.layout, arrays, settings, dtype)
+    inputs = _input_form(imported.layout, arrays, dtype)
     n_channels = embedding_width(settings) if inputs.n_tokens else inputs.n_channels
     arguments = architecture(settings, dtype, n_channels, task.n_outputs, inputs.n_tokens)
     network = build(arguments, caller)
@@ -146,17 +146,14 @@ def _has_doubles(arrays: dict[str, Array]) -> bool:
     return any(array.dtype.kind == "f" and array.dtype.itemsize > 4 for array in arrays.values())
 
 
-def _input_form(
-    layout: str, arrays: dict[str, Array], settings: dict[str, Any], dtype: np.dtype[Any]
-) -> InputForm:
+def _input_form(layout: str, arrays: dict[str, Array], dtype: np.dtype[Any]) -> InputForm:
     """How X is read: as if it had been fitted on sequences of any length."""
     if layout in ("tokens", "features"):
         n_tokens = len(arrays["embedding"])
         n = 1 if layout == "tokens" else n_tokens
         shape = f"(n_samples, n_timesteps, {n})"
         return InputForm(layout, n, n, dtype, shape, n_tokens=n_tokens)
-    first = "layers.0.W_xh" if settings["missing"] != "decay" else "decay.mean"
-    n = len(arrays[first])
+    n = len(arrays["layers.0.W_xh"])
     shape = f"(n_samples, {n})" if layout == "vector" else f"(n_samples, n_timesteps, {n})"
     return InputForm(layout, n, n, dtype, shape)
 
@@ -175,22 +172,25 @@ def _with_classes(
     n, activation = imported.n_outputs, imported.out_activation
     if activation == "exp":
         raise ValueError(problem(caller, "classes", abbreviated(classes), "None with exponentials"))
-    if n == 1 and activation == "softmax":
+    is_only_class = n == 1 and activation == "softmax"
+    if is_only_class and classes is None:
         raise ValueError(problem(caller, "head", "a softmax of one output", "two or more outputs"))
     if activation == "logistic" and n > 1:
         if classes is not None and list(classes) != list(range(n)):
             expected = f"None: {n} logistic outputs are labels that do not exclude each other"
             raise ValueError(problem(caller, "classes", abbreviated(classes), expected))
         return imported, ClassificationTask("multilabel", np.arange(n))
-    labels = np.arange(max(n, 2)) if classes is None else np.asarray(classes)
+    n_labels = n if activation == "softmax" else max(n, 2)
+    labels = np.arange(n_labels) if classes is None else np.asarray(classes)
     if labels.dtype == object:
         labels = np.array(labels.tolist())
-    if labels.ndim != 1 or len(np.unique(labels)) != max(n, 2) or len(labels) != max(n, 2):
-        expected = f"{max(n, 2)} distinct labels, for {n} output{'s' if n > 1 else ''}"
+    if labels.ndim != 1 or len(np.unique(labels)) != n_labels or len(labels) != n_labels:
+        expected = f"{n_labels} distinct labels, for {n} output{'s' if n > 1 else ''}"
         raise ValueError(problem(caller, "classes", abbreviated(classes), expected))
     order = np.argsort(labels)
     imported = replace(imported, weights=_with_sorted_outputs(imported, order, caller))
-    return imported, ClassificationTask("binary" if n == 1 else "multiclass", labels[order])
+    kind = "binary" if n == 1 and not is_only_class else "multiclass"
+    return imported, ClassificationTask(kind, labels[order])
 
 
 def _with_sorted_outputs(imported: Imported, order: Array, caller: str) -> dict[str, Array]:

@@ -22,7 +22,7 @@ def from_onnx(model: Any, *, classes: Any = None) -> BaseRNN:
     Read are the operators RNN, GRU and LSTM, stacked and in both directions, with what exporters
     put around them: a Gather of tokens before, a dense layer (MatMul, Gemm) behind, at each step or
     after the last one, Softmax, LogSoftmax, Sigmoid or Exp of that, ArgMax with labels, and axes
-    that are moved, squeezed and joined. What `to_onnx` wrote comes back as it was.
+    that are moved, squeezed and joined. A network that `to_onnx` wrote comes back to the bit.
 
     The estimator takes sequences of shape (n_samples, n_timesteps, n_channels), whatever the order
     of the axes in the graph. It predicts the same numbers, and `partial_fit` or `fit` with
