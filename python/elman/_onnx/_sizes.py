@@ -48,8 +48,9 @@ def entries_of(node: Node, i: int) -> Entries | None:
 
 
 def _picked(entries: Entries, index: str | int | None) -> str | int | None:
-    is_known = isinstance(index, int) and -len(entries) <= index < len(entries)
-    return entries[index] if is_known else None  # type: ignore[index]
+    if isinstance(index, int) and -len(entries) <= index < len(entries):
+        return entries[index]
+    return None
 
 
 def _cut(node: Node, entries: Entries) -> Entries | None:
