@@ -113,7 +113,7 @@ class LossCurveDisplay:
         check_is_fitted(estimator)
         estimator = getattr(estimator, "_final_estimator", estimator)
         curve = getattr(estimator, "loss_curve_", None)
-        if not curve:
+        if curve is None or len(curve) == 0:
             expected = "a fitted estimator with a loss_curve_ of an epoch or more"
             caller = f"{cls.__name__}.from_estimator"
             raise ValueError(problem(caller, "estimator", type(estimator).__name__, expected))
