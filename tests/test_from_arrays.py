@@ -255,7 +255,10 @@ SQUARE = [np.ones((5, 20)), np.ones((5, 20)), np.ones(20)]
         ([], r"model got arrays of shapes , expected those of SimpleRNN, GRU with its bias"),
         ([np.ones((3, 2))], r"model got arrays of shapes \(3, 2\), expected"),
         ([np.ones((3, 15)), np.ones((5, 15))], r"expected those of SimpleRNN, GRU with its bias"),
-        ([*SQUARE, *SQUARE], r"which 2 networks have, expected the model instead of its weights"),
+        (
+            [*SQUARE, *SQUARE],
+            r"which several networks have, expected the model instead",
+        ),
         ([*SQUARE, np.ones((4, 2))], r"model got arrays of shapes .*\(4, 2\), expected"),
     ],
 )

@@ -140,6 +140,19 @@ def test_modules_one_after_another():
     assert_close(from_torch(stacked).predict(X), expected.transpose(0, 1).numpy(), 1e-6)
 
 
+class Last(nn.Module):
+    """Picks what people want of the two things that a recurrent module puts out."""
+
+    def forward(self, outputs):
+        return outputs[0][:, -1]
+
+
+def test_a_sequential_with_a_module_that_picks_the_last_step():
+    recurrent = nn.GRU(N_CHANNELS, N_UNITS, batch_first=True)
+    module = nn.Sequential(recurrent, Last(), nn.Linear(N_UNITS, 2), nn.Softmax(dim=1))
+    assert_close(from_torch(module).predict_proba(X), outputs(module, X), 1e-6)
+
+
 def test_halves_become_float32():
     model = from_torch(nn.GRU(N_CHANNELS, N_UNITS).to(torch.bfloat16))
     assert model.predict(X).dtype == np.float32

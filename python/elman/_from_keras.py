@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -352,13 +353,13 @@ def _direction(cell: str, arrays: Sequence[Array], *, reset_after: bool) -> Dire
 def _parts_of_arrays(arrays: Sequence[Any], activation: str, merge_mode: str) -> Parts:
     """Tell by their shapes which network some arrays are."""
     given = [widened(np.asarray(array)) for array in arrays]
-    found = list(_networks(given, None, merge_mode, Parts()))
+    found = list(islice(_networks(given, None, merge_mode, Parts()), 2))
     shapes = ", ".join(str(array.shape) for array in given)
     if not found:
         expected = "those of SimpleRNN, GRU with its bias or LSTM, with an Embedding and a Dense"
         raise ValueError(problem(CALLER, "model", f"arrays of shapes {shapes}", expected))
     if len(found) > 1:
-        got = f"arrays of shapes {shapes}, which {len(found)} networks have"
+        got = f"arrays of shapes {shapes}, which several networks have"
         raise ValueError(problem(CALLER, "model", got, "the model instead of its weights"))
     (parts,) = found
     if parts.layers[0].cell == "simple":

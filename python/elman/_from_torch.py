@@ -131,7 +131,15 @@ def _is(module: Any, name: str) -> bool:
 
 
 def _is_chain(module: Any) -> bool:
-    return _is(module, "Sequential") and any(_is(child, "RNNBase") for child in module)
+    """Whether it is a Sequential of nothing but what is read here.
+
+    Such a one cannot be run, since RNN, GRU and LSTM put out two things. One in which a module of
+    another class picks what goes on can.
+    """
+    known = ("RNNBase", "Embedding", "Linear", *OF_TRAINING, *OUT_ACTIVATIONS)
+    return _is(module, "Sequential") and all(
+        any(_is(child, name) for name in known) for child in module
+    )
 
 
 def _array(tensor: Any, name: str) -> Array:
