@@ -256,6 +256,25 @@ LAYERS = "Masking, Embedding, Bidirectional, Dense, Activation, Softmax"
             ],
             r"got merge mode 'concat', expected 'sum', as the layers before it",
         ),
+        (
+            lambda: [L.Bidirectional(L.GRU(3), backward_layer=L.LSTM(3, go_backwards=True))],
+            r"got the layers \['GRU', 'LSTM'\], expected two of one kind, of SimpleRNN, GRU, LSTM",
+        ),
+        (
+            lambda: [
+                L.Bidirectional(
+                    L.SimpleRNN(3),
+                    backward_layer=L.SimpleRNN(3, go_backwards=True, activation="relu"),
+                )
+            ],
+            r"got layers with different activation, expected the same of both directions",
+        ),
+        (
+            lambda: [
+                L.Bidirectional(L.GRU(3, go_backwards=True), backward_layer=L.GRU(3)),
+            ],
+            r"got another order of directions, expected forwards, then backwards",
+        ),
         (lambda: [L.GRU(3), L.Softmax(axis=0)], r"got axis=0, expected the last, -1"),
         (lambda: [L.Dropout(0.5)], r"model got no recurrent layer, expected at least one"),
     ],

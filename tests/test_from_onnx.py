@@ -279,6 +279,15 @@ def test_computed_shapes_that_mix_steps_and_sequences(n_directions, groups):
         elman.from_onnx(proto)
 
 
+def test_axes_of_size_one_come_and_go():
+    g = Graph()
+    Y_h = g.recurrent("GRU", g("Transpose", "X", perm=[1, 0, 2]), N_CHANNELS)[1]
+    flat = g("Flatten", g("Transpose", Y_h, perm=[1, 0, 2]))
+    wide = g("Squeeze", g("Unsqueeze", flat, INT([0, -1])))
+    proto = g.model(g("Gemm", wide, W(N_UNITS, 2), W(2)))
+    assert_close(elman.from_onnx(proto).predict(X), evaluate(proto), 1e-6)
+
+
 def test_the_last_step_in_layout_1():
     g = Graph()
     Y, _, _ = g.recurrent("LSTM", "X", N_CHANNELS, layout=1)

@@ -82,6 +82,10 @@ def states(g, x, operator="GRU"):
             r"\(Relu\) got the operator 'Relu', expected one of",
         ),
         (
+            lambda g, x: g("Flatten", g("Unsqueeze", states(g, x), INT([0]))),
+            r"\(Flatten\) got the axes \('one', 'sample', 'feature'\), expected a vector for each",
+        ),
+        (
             lambda g, x: g("ReduceMean", g.recurrent("GRU", x, 3)[0]),
             r"got the operator 'ReduceMean",
         ),
@@ -127,7 +131,7 @@ def states(g, x, operator="GRU"):
             r"\(Mul\) got other factors, expected both directions",
         ),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_nodes_that_no_estimator_computes(write, message):
     with pytest.raises(ValueError, match=rf"^elman.from_onnx: .*{message}"):
@@ -169,6 +173,27 @@ def test_labels_that_do_not_fit(classes, expected):
     proto = g.model(g("Softmax", g("MatMul", states(g, x), W(N_UNITS, 3))))
     with pytest.raises(ValueError, match=rf"classes got \[.*\], expected {expected}"):
         elman.from_onnx(proto, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("behind", "n_outputs", "classes", "message"),
+    [
+        ("Exp", 2, ["a", "b"], r"classes got \['a', 'b'\], expected None with exponentials"),
+        ("Sigmoid", 3, ["a", "b", "c"], r"classes got .* expected None: 3 logistic outputs are"),
+        ("Softmax", 1, None, r"head got a softmax of one output, expected two or more outputs"),
+    ],
+)
+def test_labels_of_outputs_that_have_none(behind, n_outputs, classes, message):
+    proto = graph_of(lambda g, x: g(behind, g("MatMul", states(g, x), W(N_UNITS, n_outputs))))
+    with pytest.raises(ValueError, match=rf"^elman.from_onnx: {message}"):
+        elman.from_onnx(proto, classes=classes)
+
+
+def test_labels_of_states_have_to_be_sorted():
+    proto = graph_of(states)
+    assert elman.from_onnx(proto, classes=range(5)).predict_proba(X).shape == (N_SEQUENCES, 5)
+    with pytest.raises(ValueError, match="classes got labels that are not sorted, expected sorted"):
+        elman.from_onnx(proto, classes=[2, 1, 3, 4, 5])
 
 
 def test_weights_that_are_not_finite():

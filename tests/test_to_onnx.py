@@ -365,6 +365,33 @@ def test_steps_of_scaled_sequences():
     assert_converts(model, THREE)
 
 
+def test_a_search_over_tokens():
+    tokens = RNG.integers(0, 7, (12, 5))
+    model = classifier(input="tokens", n_tokens=7, embedding_dim=3)
+    search = GridSearchCV(model, {"alpha": [0, 1]}, cv=2).fit(tokens, np.arange(12) % 2)
+    got = run(elman.to_onnx(search), X=tokens)
+    np.testing.assert_array_equal(got["label"], search.predict(tokens))
+    assert_close(got["probabilities"], search.predict_proba(tokens))
+
+
+def test_vectors_in_a_pipeline():
+    model = make_pipeline(StandardScaler(), regressor(input="vector")).fit(TABLE, THREE[:, :1])
+    assert_converts(model, TABLE)
+
+
+def test_columns_that_come_one_by_one():
+    import skl2onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    elman.register_skl2onnx()
+    model = regressor(n_channels=6).fit(TABLE, SUM)
+    types = [("a", FloatTensorType([None, 6])), ("b", FloatTensorType([None, 6]))]
+    proto = skl2onnx.convert_sklearn(model, initial_types=types)
+    single = TABLE.astype(np.float32)
+    got = run(proto, a=single[:, :6], b=single[:, 6:])["variable"]
+    assert_close(got[:, 0], model.predict(TABLE))
+
+
 def test_windows_of_a_series():
     series = RNG.normal(size=(50, 2)).cumsum(axis=0)
     model = make_pipeline(SlidingWindow(window=5), SequenceScaler(), regressor())

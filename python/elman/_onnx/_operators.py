@@ -108,11 +108,11 @@ def _may_have(signal: Signal, sizes: Entries) -> bool:
 def flatten(node: Node) -> Value:
     """Hand on a vector for each sample."""
     signal = node.signal()
-    while "one" in signal.axes:
-        signal = signal.without(signal.axes.index("one"))
-    if node.attributes.get("axis", 1) != 1 or len(signal.axes) != 2:
-        raise RefusedError(f"the axes {signal.axes}", "a vector for each sample")
-    return signal
+    kept = tuple(name for i, name in enumerate(signal.axes) if not _is_one(signal, i))
+    is_first = signal.axes[0] == "sample" and node.attributes.get("axis", 1) == 1
+    if not is_first or kept != ("sample", "feature"):
+        raise RefusedError(f"the axes {signal.axes}", "a vector for each sample, samples first")
+    return replace(signal, axes=kept)
 
 
 def gather(node: Node) -> Value:
