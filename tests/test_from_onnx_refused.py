@@ -82,6 +82,10 @@ def states(g, x, operator="GRU"):
             r"\(Relu\) got the operator 'Relu', expected one of",
         ),
         (
+            lambda g, x: g("Cast", g("Cast", states(g, x), to=TensorProto.INT64), to=1),
+            r"\(Cast\) got to=7, expected a type of reals",
+        ),
+        (
             lambda g, x: g("Flatten", g("Unsqueeze", states(g, x), INT([0]))),
             r"\(Flatten\) got the axes \('one', 'sample', 'feature'\), expected a vector for each",
         ),
@@ -131,7 +135,7 @@ def states(g, x, operator="GRU"):
             r"\(Mul\) got other factors, expected both directions",
         ),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_nodes_that_no_estimator_computes(write, message):
     with pytest.raises(ValueError, match=rf"^elman.from_onnx: .*{message}"):

@@ -24,11 +24,24 @@ FAR = 2**31 - 1
 """From here on the end of a slice is the end of the axis."""
 
 
+REALS = (1, 10, 11, 16)
+"""FLOAT, FLOAT16, DOUBLE and BFLOAT16 in the numbers of onnx.TensorProto."""
+
+
 def move(node: Node) -> Value:
-    """Identity, Cast, Dropout: values as they are."""
+    """Identity, Dropout: values as they are."""
     value = node[0]
     assert value is not None
     return value
+
+
+def cast(node: Node) -> Value:
+    """Another type, but none that would round outputs."""
+    value = node[0]
+    is_real = isinstance(value, Signal) and bool(value.layers) and not value.is_number
+    if is_real and node.attributes["to"] not in REALS:
+        raise RefusedError(f"to={node.attributes['to']}", "a type of reals")
+    return move(node)
 
 
 def transpose(node: Node) -> Value:
@@ -311,7 +324,7 @@ def where(node: Node) -> Value:
 OPERATORS: dict[str, Callable[[Node], Value | list[Value]]] = {
     "Add": add,
     "ArgMax": argmax,
-    "Cast": move,
+    "Cast": cast,
     "Concat": concat,
     "Div": multiply,
     "Dropout": move,
