@@ -15,6 +15,7 @@ from elman import (
     SequenceScaler,
     SlidingWindow,
     TokenSequencer,
+    from_torch,
 )
 from elman._files import from_bytes, to_bytes
 from elman._safetensors import Source
@@ -64,6 +65,9 @@ MODELS = {
     ),
     "regressor by L-BFGS": lambda: fit(
         RNNRegressor, X, Y, solver="lbfgs", loss="gaussian_nll", alpha=np.float32(0.5)
+    ),
+    "regressor that was imported": lambda: from_torch(
+        {"weight_ih_l0": RNG.normal(size=(9, 2)), "weight_hh_l0": RNG.normal(size=(9, 3))}
     ),
     "regressor of vectors": lambda: fit(RNNRegressor, X[:, 0], X[:, :, 0], input="vector"),
     "classifier of strings": lambda: fit(

@@ -440,7 +440,8 @@ def test_109_a_checkpoint_that_does_not_go_together():
     assert_equal(read(file_of(progress)).parameters, progress.parameters)
     without = replace(progress.state, solver_state=None)
     for change, message in [
-        ({"state": without}, "state got no parameters or no moments"),
+        ({"state": without}, "state got no parameters, moments or epochs, expected all of them"),
+        ({"state": replace(progress.state, n_iter=0)}, "n_iter got .* expected all zero or none"),
         ({"best_parameters": np.zeros(3, "f4")}, r"best_parameters got \(3,\), expected"),
         ({"parameters": {}}, "parameters.max_iter got no number"),
     ]:

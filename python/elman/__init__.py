@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from elman._files import load, save
     from elman._forecast_display import ForecastDisplay
     from elman._forecaster import RNNForecaster
+    from elman._from_keras import from_keras
+    from elman._from_torch import from_torch
     from elman._imputation_display import ImputationDisplay
     from elman._imputer import RNNImputer
     from elman._linear import LinearForecaster
     from elman._loss_curve_display import LossCurveDisplay
     from elman._naive import NaiveForecaster
+    from elman._onnx._export import to_onnx
+    from elman._onnx._import import from_onnx
+    from elman._onnx._skl2onnx import register_skl2onnx
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -61,11 +66,16 @@ __all__ = [
     "TokenSequencer",
     "compile",
     "datasets",
+    "from_keras",
+    "from_onnx",
+    "from_torch",
     "load",
     "metrics",
+    "register_skl2onnx",
     "save",
     "show_versions",
     "to_c",
+    "to_onnx",
 ]
 
 # Imported when they are asked for: a service that only predicts does not wait for them.
@@ -84,10 +94,15 @@ _LATER = {
     "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
+    "from_keras": "elman._from_keras",
+    "from_onnx": "elman._onnx._import",
+    "from_torch": "elman._from_torch",
     "load": "elman._files",
+    "register_skl2onnx": "elman._onnx._skl2onnx",
     "save": "elman._files",
     "show_versions": "elman._show_versions",
     "to_c": "elman._to_c",
+    "to_onnx": "elman._onnx._export",
 }
 
 

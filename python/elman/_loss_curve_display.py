@@ -108,13 +108,13 @@ class LossCurveDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it has no ``loss_curve_``.
+            If it has no ``loss_curve_``, or an empty one: imported, and not trained yet.
         """
         check_is_fitted(estimator)
         estimator = getattr(estimator, "_final_estimator", estimator)
         curve = getattr(estimator, "loss_curve_", None)
-        if curve is None:
-            expected = "a fitted estimator with a loss_curve_"
+        if curve is None or len(curve) == 0:
+            expected = "a fitted estimator with a loss_curve_ of an epoch or more"
             caller = f"{cls.__name__}.from_estimator"
             raise ValueError(problem(caller, "estimator", type(estimator).__name__, expected))
         step, unit = 1, "Iteration" if getattr(estimator, "solver", "") == "lbfgs" else "Epoch"

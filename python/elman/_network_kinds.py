@@ -220,6 +220,9 @@ def training_state() -> Kind:
             raise Mismatch("moments", "n_updates or moments alone", "both or none of them")
         for name in ("loss_curve", "validation_scores"):
             values[name] = tuple(values[name].tolist())
+        counts = {"n_iter": values["n_iter"], "t": values["t"], "losses": len(values["loss_curve"])}
+        if 0 in counts.values() and any(counts.values()):  # imported weights: none has been trained
+            raise Mismatch("n_iter", abbreviated(counts), "all zero or none of them")
         has_state = solver_state["moments"] is not None
         return TrainingState(**values, solver_state=solver_state if has_state else None)
 
@@ -230,9 +233,9 @@ def training_state() -> Kind:
         "n_updates": or_none(integer(0, 2**53)),
         "moments": or_none(array("f", n_axes=2)),
         "learning_rate": or_none(number(0, brackets="()")),
-        "n_iter": integer(1),
-        "t": integer(1),
-        "loss_curve": Rule(lambda v: array("float64").passes(v) and len(v) > 0, "losses"),
+        "n_iter": integer(0),
+        "t": integer(0),
+        "loss_curve": array("float64"),
         "validation_scores": array("float64"),
         "best_loss": Rule(lambda v: type(v) is float and not math.isnan(v), "a number"),
         "best_score": Rule(lambda v: type(v) is float and not math.isnan(v), "a number"),

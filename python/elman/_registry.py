@@ -147,8 +147,7 @@ def _classification_task() -> Kind:
 
     def check(task: Any) -> None:
         check_sorted("classes", task.classes)
-        is_right = {"binary": len(task.classes) == 2, "multiclass": len(task.classes) != 2}
-        if not is_right.get(task.kind, True) or not len(task.classes):
+        if not len(task.classes) or (task.kind == "binary" and len(task.classes) != 2):
             raise Mismatch("classes", f"{len(task.classes)} of them", f"those of {task.kind!r}")
 
     return dataclass_kind(
@@ -339,8 +338,8 @@ def _fit_progress() -> Kind:
 
     def check(progress: Any) -> None:
         state, best = progress.state, progress.best_parameters
-        if not state.parameters.size or state.solver_state is None:
-            raise Mismatch("state", "no parameters or no moments", "both")
+        if not state.parameters.size or state.solver_state is None or not state.n_iter:
+            raise Mismatch("state", "no parameters, moments or epochs", "all of them")
         if best is not None:
             expect("best_parameters", best.shape, state.parameters.shape)
         if not integer(1).passes(progress.parameters.get("max_iter")):

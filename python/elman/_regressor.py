@@ -187,13 +187,13 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         Number of epochs of the last `fit`.
     t_ : int
         Number of samples seen in training.
-    loss_ : float
+    loss_ : float or None
         The loss of the last epoch; in squared standard deviations of y, say, when `scale_targets`
-        applies.
+        applies. None of imported weights that have not been trained further.
     loss_curve_ : list of float
         The loss of each epoch.
     best_loss_ : float or None
-        The smallest of them; None with early stopping.
+        The smallest of them; None with early stopping, or where there is none.
     validation_scores_ : list of float or None
         With early stopping, the score on held-out samples after each epoch: R².
     best_validation_score_ : float or None
