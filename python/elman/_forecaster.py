@@ -385,9 +385,20 @@ or None, default="auto"
             "n_parameters_": int(model.members[0].parameters.size),
         }
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
+        return self._of_networks(panel, horizon, future, None)[0]
+
+    def _forecast_quantiles(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats
+    ) -> tuple[Floats, Floats]:
+        point, quantiles = self._of_networks(panel, horizon, future, levels)
+        assert quantiles is not None
+        return point, quantiles
+
+    def _of_networks(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats | None
+    ) -> tuple[Floats, Floats | None]:
+        """Forecasts, and quantiles where they are asked for, each series' own model's."""
         caller = f"{type(self).__name__}.predict"
         models: tuple[ForecastModel, ...] = self._models
         n_threads = effective_n_threads(self.n_jobs, caller)
@@ -396,18 +407,19 @@ or None, default="auto"
         check_values(panel.values, plan.transform, plan.loss, caller)
         if len(models) == 1:
             series = reader.read(panel, horizon, future)
-            return models[0].forecast(series, horizon, quantiles, n_threads)
-        shape = (
-            (len(panel), horizon) if quantiles is None else (len(panel), horizon, len(quantiles))
-        )
-        forecasts = np.empty(shape)
+            return models[0].forecast(series, horizon, levels, n_threads)
+        point = np.empty((len(panel), horizon))
+        quantiles = None if levels is None else np.empty((*point.shape, levels.shape[-1]))
         for i in np.unique(panel.series):
             which = np.flatnonzero(panel.series == i)
             part = panel.cut(which, panel.lengths[which])
             ahead = None if future is None else future[which]
+            of_part = levels if levels is None or levels.ndim == 1 else levels[which]
             series = reader.read(part, horizon, ahead)
-            forecasts[which] = models[i].forecast(series, horizon, quantiles, n_threads)
-        return forecasts
+            point[which], of_levels = models[i].forecast(series, horizon, of_part, n_threads)
+            if quantiles is not None and of_levels is not None:
+                quantiles[which] = of_levels
+        return point, quantiles
 
     def _has_quantiles(self) -> bool:
         return bool(self._models[0].plan.distribution.has_quantiles)

@@ -123,9 +123,7 @@ class LinearForecaster(BaseForecaster):
         coef, intercept = _solve(inputs, regressors, targets, self.alpha)
         return {"window_": window, "coef_": coef, "intercept_": intercept, "_scaling": scaling}
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
         every, window = np.arange(len(panel)), self.window_
         inputs, last, scale = _windows(panel, every, panel.lengths, window, self._season(panel))
         coef = self.coef_[:horizon]
