@@ -48,7 +48,7 @@ class Calibration:
 
     @cached_property
     def ranks(self) -> Integers:
-        """Rank of each error among those of its step, from 0, without paths of which all is missing.
+        """Rank of each error among those of its step, from 0; without paths that have none.
 
         Elsewhere what is missing is ranked as the error before it, or the next one.
         """

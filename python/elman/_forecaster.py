@@ -10,11 +10,11 @@ import numpy as np
 
 from elman import _core
 from elman._calendar import CALENDAR_FEATURES
+from elman._callbacks import progress
 from elman._estimator import generator
 from elman._forecast.candidates import CANDIDATES
 from elman._forecast.fit import LOSSES, check_values, fit_model
 from elman._forecast.model import ForecastModel
-from elman._forecast.progress import progress
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -361,7 +361,11 @@ or None, default="auto"
         panels = [panel]
         if self.strategy_panel == "local":
             panels = [panel.cut(np.array([i]), panel.lengths[[i]]) for i in range(len(panel))]
-        with progress(self.verbose, type(self).__name__) as report:
+        with progress(self.verbose, type(self).__name__, "update") as show:
+
+            def report(n_updates: int, loss: float) -> None:
+                show(n_updates, f"loss {loss:.6g}")
+
             models = tuple(
                 fit_model(reader.read(part), settings, caller, random_state, n_threads, report)
                 for part in panels

@@ -10,7 +10,7 @@ import numpy as np
 
 from elman import _core
 from elman._arrays import Array
-from elman._exceptions import DivergenceError, problem
+from elman._exceptions import diverged
 from elman._fills import Fills, Rows
 from elman._gappy import Calendar, GappySeries
 from elman._gaps import Bools, GapShapes
@@ -211,7 +211,8 @@ class ImputationTraining:
             try:
                 loss = trainer.update(self._values[rows], pieces.offsets, positions, is_hidden)
             except _core.Diverged as error:
-                raise self._divergence(error, n_iter) from error
+                place = f"in mini-batch {n_iter}"
+                raise diverged(error, self.caller, place, n_iter) from error
             state = replace(
                 state,
                 parameters=trainer.parameters,
@@ -258,13 +259,3 @@ class ImputationTraining:
             "seed": self.model.training.dropout_seed,
             "n_threads": self.n_threads,
         }
-
-    def _divergence(self, error: Exception, n_iter: int) -> DivergenceError:
-        _, batch, learning_rate, norm = error.args
-        got = (
-            f"a loss or gradient that is not finite in mini-batch {n_iter}, at learning rate "
-            f"{learning_rate:g} (gradient norm {norm:g})"
-        )
-        expected = "finite values: lower learning_rate_init or set clip_norm"
-        message = problem(self.caller, "learning_rate_init", got, expected)
-        return DivergenceError(message, n_iter, batch, learning_rate, norm)

@@ -4,8 +4,8 @@
     student_t           m, log scale, d: 2 + softplus(d) degrees of freedom
     negative_binomial   log mean mu, log alpha: variance mu + alpha mu^2 (Salinas et al., 2020)
 
-Outputs come as (n, n_blocks, n_values), a block for each number. Levels of quantiles are the same for
-all values, (n_levels,), or each value's own, (n, n_values, n_levels).
+Outputs come as (n, n_blocks, n_values), a block for each number. Levels of quantiles are the same
+for all values, (n_levels,), or each value's own, (n, n_values, n_levels).
 """
 
 from __future__ import annotations

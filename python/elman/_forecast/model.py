@@ -59,15 +59,13 @@ class ForecastModel:
         """
         history = series.history(self.plan.transform)
         network = _core.Network(**self.architecture)
-        points, quantiles = [], []
-        for member in self.members:
-            point, of_levels = self._of(
-                member, network, history.writable(), horizon, levels, n_threads
-            )
-            points.append(point)
-            quantiles.append(of_levels)
-        point = np.asarray(np.median(points, axis=0))
-        return point, None if levels is None else np.asarray(np.median(quantiles, axis=0))
+        told = [
+            self._of(member, network, history.writable(), horizon, levels, n_threads)
+            for member in self.members
+        ]
+        point = np.median([point for point, _ in told], axis=0)
+        quantiles = [quantiles for _, quantiles in told if quantiles is not None]
+        return np.asarray(point), np.asarray(np.median(quantiles, axis=0)) if quantiles else None
 
     def _of(
         self,
