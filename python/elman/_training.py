@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from elman import _core
 from elman._arrays import Array
-from elman._exceptions import DivergenceError
+from elman._exceptions import DivergenceError, diverged
 
 EPOCHS_BEFORE_ADAPTING = 2
 ADAPTING_DIVISOR = 5.0
