@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import elman
 from elman._disk import checked_path, read_file, write_file
 from elman._exceptions import ModelVersionError, problem
-from elman._model import Model
+from elman._model import FittedModel
 from elman._plain import Reader, Writer
 from elman._registry import ESTIMATORS, estimator_kind, kind_named, kind_of
 from elman._safetensors import Bytes, Source, Tensors, canonical_json, pack, strict_json, unpack
@@ -132,11 +131,9 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
 
 def _lean(value: Any) -> Any:
     """Return a model without what is needed only to train it."""
-    if not isinstance(value, Model):
+    if not isinstance(value, FittedModel):
         return value
-    nothing = np.empty(0, dtype=value.parameters.dtype)
-    training = replace(value.training, parameters=nothing, solver_state=None)
-    return replace(value, training=training)
+    return value.without_moments()
 
 
 def _pieces(value: Any, source: Source, prepare: Callable[[Any], Any] | None = None) -> list[Any]:

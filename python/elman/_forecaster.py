@@ -352,7 +352,11 @@ or None, default="auto"
     def _fit_panel(self, panel: Panel, caller: str) -> dict[str, Any]:
         reader = self._reader(caller)
         reader.check(panel.form, tuple(self.known_covariates or ()))
-        settings = self.get_params(deep=False)
+        settings = {
+            name: int(value) if isinstance(value, np.integer) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        settings["quantiles"] = tuple(map(float, self.quantiles))
         settings["season_lengths"] = self._season_lengths(panel.form)
         random_state = generator(self.random_state, None, False)
         n_threads = effective_n_threads(self.n_jobs, caller)
@@ -372,21 +376,26 @@ or None, default="auto"
             )
         if isinstance(self.random_state, np.random.RandomState):
             self.random_state.set_state(random_state.get_state())
-        model = models[0]
+        shortest = settings["window"]
+        if shortest == "auto":
+            shortest = max(model.plan.least_length for model in models)
         return {
             "_models": models,
             "_reader_of_fit": replace(reader, caller=""),
-            "_shortest_series": self.window
-            if self.window != "auto"
-            else max(model.plan.least_length for model in models),
-            "plan_": model.plan.summary(),
-            "loss_curve_": [np.array(m.loss_curve) for model in models for m in model.members],
-            "validation_curve_": [
-                np.array(member.validation_curve) for model in models for member in model.members
-            ]
-            if self.early_stopping
-            else None,
-            "n_parameters_": int(model.members[0].parameters.size),
+            "_shortest_series": shortest,
+            **self._told_of_models(models),
+        }
+
+    @staticmethod
+    def _told_of_models(models: tuple[ForecastModel, ...]) -> dict[str, Any]:
+        """Attributes that the networks tell."""
+        members = [member for model in models for member in model.members]
+        validations = [np.array(member.validation_curve) for member in members]
+        return {
+            "plan_": models[0].plan.summary(),
+            "loss_curve_": [np.array(member.loss_curve) for member in members],
+            "validation_curve_": validations if validations[0].size else None,
+            "n_parameters_": int(members[0].parameters.size),
         }
 
     def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:

@@ -23,6 +23,7 @@ from elman._panel_form import PanelForm
 from elman._panel_output import give_back, give_back_paths
 from elman._panel_rows import Floats
 from elman._parameters import COUNT, RULES, Rule, check_parameters
+from elman._pickles import CheckedPickleMixin
 from elman._report import INTERVAL
 
 LONGEST_HORIZON = 10**6
@@ -65,7 +66,7 @@ _BACKTEST_RULES: dict[str, Rule] = {
 _SAMPLE_RULES: dict[str, Rule] = {"n": COUNT, "random_state": RULES["random_state"]}
 
 
-class BaseForecaster(BaseEstimator):
+class BaseForecaster(CheckedPickleMixin, BaseEstimator):
     """Read series, check them, hand them to a model, and give forecasts back in their kind.
 
     A forecaster below it has the parameters ``horizon``, ``season_length`` and ``columns``, and
@@ -462,24 +463,29 @@ class BaseForecaster(BaseEstimator):
     def _fit(self, panel: Panel, caller: str) -> BaseForecaster:
         """Fit to a panel, and commit only if that succeeds."""
         attributes = self._fit_panel(panel, caller)
-        form = panel.form
         attributes |= {"_panel": panel, "_training_lengths": panel.lengths, "_calibrations": {}}
-        attributes |= {"n_series_": len(panel), "season_lengths_": self._season_lengths(form)}
-        if form.covariates is not None:
-            attributes["n_features_in_"] = len(form.covariates)
-            if form.covariates.is_named:
-                attributes["feature_names_in_"] = np.array(form.covariates.names, dtype=object)
+        attributes |= {"season_lengths_": self._season_lengths(panel.form), **self._told_of(panel)}
         for name in vars(self).get("_fitted_names", ()):
             self.__dict__.pop(name, None)
-        self.__dict__.update(attributes, _fitted_names=tuple(attributes))
+        self.__dict__.update(attributes, _fitted_names=tuple(sorted(attributes)))
         return self
+
+    def _told_of(self, panel: Panel) -> dict[str, Any]:
+        """Attributes that the history of a fitted forecaster tells."""
+        columns = panel.form.covariates
+        told: dict[str, Any] = {"n_series_": len(panel)}
+        if columns is not None:
+            told["n_features_in_"] = len(columns)
+            if columns.is_named:
+                told["feature_names_in_"] = np.array(columns.names, dtype=object)
+        return told
 
     def _season_lengths(self, form: PanelForm) -> tuple[int, ...]:
         """Seasons in steps, the one that counts most first: the parameter's, or the frequency's."""
         season = self.season_length
         if isinstance(season, str):
             return form.frequency.season_lengths()
-        return tuple(season) if isinstance(season, tuple) else (int(season),)
+        return tuple(map(int, season)) if isinstance(season, tuple) else (int(season),)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_panel" in vars(self)
