@@ -155,16 +155,16 @@ def rnn_forecaster() -> EstimatorKind:
             raise Mismatch("models", f"{len(models)} of them", f"1, or {len(panel)}")
         reader.check(panel.form, ())
         read = reader.read(panel.cut(np.array([0]), np.array([1])))
-        for model in models:
-            plan = model.plan
+        for i, plan in enumerate(model.plan for model in models):
             for name, n in (
                 ("covariate", read.covariates.shape[1]),
                 ("past", read.past.shape[1]),
                 ("static", read.static.shape[1]),
             ):
                 expect(f"models.plan.{name}_mean", len(getattr(plan, f"{name}_mean")), n)
-            if plan.n_identities and plan.n_identities < len(panel):
-                raise Mismatch("models.plan.n_identities", f"{plan.n_identities}", "every series")
+            largest = len(panel) if len(models) == 1 else i + 1
+            if plan.n_identities and plan.n_identities < largest:
+                raise Mismatch("models.plan.n_identities", f"{plan.n_identities}", f"{largest}")
             same = (plan.horizon, plan.loss, plan.levels)
             expected = (models[0].plan.horizon, models[0].plan.loss, models[0].plan.levels)
             expect("models.plan", same, expected)
