@@ -73,7 +73,7 @@ OUTPUT = Rule(
         and list(value) == ["transform"]
         and value["transform"] in ("default", "pandas", "polars")
     ),
-    "what set_output leaves behind",
+    "a kind of table for transform",
 )
 LABELS = ("b", "i", "u", "f", "m", "M", "U", "O")
 
