@@ -120,9 +120,11 @@ class Frequency:
         return _offset(self.code)
 
     def is_forward(self) -> bool:
-        """Whether it is a step of dates or periods that pandas knows, of one step or more."""
-        offset = _offset(self.code)
-        return bool(offset.n >= 1) and (_code(offset) == self.code or offset.freqstr == self.code)
+        """Whether a step of dates or periods leads to later ones; ValueError if pandas has none."""
+        import pandas as pd
+
+        time = pd.Timestamp("2000-01-01")
+        return bool(time + self.offset > time)
 
     def times_of(self, numbers: Integers, unit: str | None) -> Any:
         """Make times of the integers that `integers_of` tells, dates of their unit."""

@@ -31,6 +31,7 @@ MOST_STEPS_APART = 10**6
 
 _INTEGER_STEP = re.compile("[1-9][0-9]{0,17}")
 _ZONE = re.compile(r"(?!dateutil/)[A-Za-z][\w+-]*(:[0-9]{2})?(/[A-Za-z][\w+-]*){0,3}", re.ASCII)
+ZONE_EXPECTED = "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00', of dates"
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -46,8 +47,7 @@ def frequency() -> Kind:
         elif not frequency.is_forward():
             raise Mismatch("code", abbreviated(code), "a step of pandas that goes on")
         if zone is not None and (frequency.kind != "date" or not _ZONE.fullmatch(zone)):
-            expected = "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00', of dates"
-            raise Mismatch("zone", abbreviated(zone), expected)
+            raise Mismatch("zone", abbreviated(zone), ZONE_EXPECTED)
 
     return dataclass_kind(
         Frequency,
@@ -129,9 +129,10 @@ def panel() -> Kind:
         values = {field.name: getattr(panel, field.name) for field in fields(panel)}
         for name in ("values", "covariates", "static"):
             values[name] = None if values[name] is None else MayMiss(values[name])
-        is_date = panel.form.frequency.kind == "date"
-        unit = panel.starts.unit if is_date else None
-        return {**values, "starts": integers_of(panel.starts), "unit": unit}
+        starts = integers_of(panel.starts)
+        unit = panel.starts.unit if panel.form.frequency.kind == "date" else None
+        _check_zone(panel.starts, starts, unit, panel.form.frequency)
+        return {**values, "starts": starts, "unit": unit}
 
     def make(values: dict[str, Any]) -> Any:
         for name in ("values", "covariates", "static"):
@@ -152,6 +153,16 @@ def panel() -> Kind:
         "static": or_none(may_miss("float64", n_axes=2)),
     }
     return Kind(Panel, rules, take, make)
+
+
+def _check_zone(starts: Any, numbers: Any, unit: str | None, frequency: Any) -> None:
+    """Raise `Mismatch` for a time zone that its name does not tell."""
+    if frequency.zone is None:
+        return
+    is_known = _ZONE.fullmatch(frequency.zone)
+    again = frequency.times_of(numbers, unit) if is_known else None
+    if again is None or not (again.tz_localize(None) == starts.tz_localize(None)).all():
+        raise Mismatch("form.frequency.zone", repr(frequency.zone), ZONE_EXPECTED)
 
 
 def _times(numbers: Any, unit: str | None, frequency: Any) -> Any:

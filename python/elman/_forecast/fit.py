@@ -190,7 +190,7 @@ def _window_and_segment(
 
 
 def _units(columns: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation of each column; a constant one, or one without a value, is divided by 1."""
+    """Mean and deviation of each column; one that is constant, or all missing, is divided by 1."""
     if columns.shape[1] == 0:
         return np.zeros(0), np.ones(0)
     columns = np.where(np.isnan(columns).all(axis=0), 0.0, columns)
