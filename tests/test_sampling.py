@@ -49,7 +49,7 @@ def test_frames_have_a_column_or_rows_for_each_path():
     series = NAIVE.fit(WIDE["a"]).sample(3, random_state=0)
     assert series.columns.name == "sample"
     assert series.index.freq == DAYS.freq
-    np.testing.assert_array_equal(series, paths[:, :, 0].T)
+    np.testing.assert_array_equal(series, NAIVE.fit(WALKS[:, 0]).sample(3, random_state=0).T)
     long = NAIVE.fit(LONG).sample(3, random_state=0)
     assert long.columns.tolist() == ["unique_id", "ds", "sample", "y_pred"]
     assert long["sample"].tolist() == np.tile(np.arange(3).repeat(5), 2).tolist()

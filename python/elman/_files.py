@@ -30,6 +30,8 @@ def save(model: Any, path: Any, *, include_training: bool = True) -> None:
     name beside its place, made durable, and then renamed, so that there is the old file or the new
     one at any time.
 
+    A forecaster is kept with its history, of which it needs all to go on.
+
     What is not kept: callbacks, metadata requests, and attributes of your own.
 
     Parameters
@@ -92,7 +94,8 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
     """Read a fitted estimator from a file.
 
     Nothing in the file is run, imported or opened: it is numbers and names from a fixed table, and
-    every one of them is checked. There is no other way to read it if that fails.
+    every one of them is checked. There is no other way to read it if that fails. Dates are read by
+    pandas, their time zones looked up among those of the system.
 
     Parameters
     ----------
