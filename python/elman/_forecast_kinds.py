@@ -116,12 +116,8 @@ def forecast_model() -> Kind:
         n_members = len(values["weights"])
         if not n_members or any(len(values[name]) != n_members for name in names):
             raise Mismatch("weights", f"{n_members} networks", "one or more, each with its curves")
-        for i, weights in enumerate(values["weights"]):
-            where = f"weights.{i}"
-            try:
-                network_beside(architecture, lambda: _core.Network(**architecture), weights)
-            except Mismatch as error:
-                raise Mismatch(f"{where}: {error.part}", error.got, error.expected) from error
+        for weights in values["weights"]:
+            network_beside(architecture, lambda: _core.Network(**architecture), weights)
         expect("architecture.dtype", architecture["dtype"], "float32")
         expect("architecture.head", architecture["head"], True)
         expect("architecture.n_tokens", architecture.get("n_tokens", 0), 0)

@@ -74,6 +74,8 @@ VALUES = [
     (106, "models", {"tuple": []}, CORRUPT, r"models got 0 of them, expected 1, or 2", BESIDE),
     (106, "weights", {"tuple": []}, CORRUPT, "weights got 0 networks", NETWORK),
     (106, "shortest_series", 0, CORRUPT, "shortest_series got 0", NETWORK),
+    (103, "architecture.cell", "os:system", NEWER, "cell got 'os:system', which", NETWORK),
+    (103, "architecture.cell", "os:system", NEWER, "cell got 'os:system', which", IMPUTER),
     (106, "architecture.dtype", "float64", CORRUPT, "weights got dtype float32", NETWORK),
     (106, "architecture.n_channels", 2**40, CORRUPT, "parameters or more", NETWORK),
     # What fills gaps.
