@@ -3,7 +3,11 @@
 import copy
 import datetime
 import functools
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -110,8 +114,15 @@ def everything_said(model, y, later):
     yield model.predict_interval(0.7)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", FORECASTERS)
+PAIRS = [("linear", kind) for kind in KINDS] + [
+    (name, kind)
+    for name in ("naive", "networks")
+    for kind in ("one series", "list", "Series of months", "wide frame of hours in Berlin",
+                 "long frame of ends of months", "wide polars frame")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
 def test_a_loaded_forecaster_says_the_same_in_the_same_container(name, kind, tmp_path):
     y = KINDS[kind]()
     before, later = parts_of(y)
@@ -217,3 +228,20 @@ def test_missing_values_may_stand_where_they_belong_and_nowhere_else():
     assert_same(read(file_of(panel)).values, panel.values)
     with pytest.raises(ValueError, match="got NaN or infinity, expected finite numbers"):
         file_of(panel.values)
+
+
+def test_arrays_are_read_without_pandas():
+    folder = Path(__file__).parent / "golden" / "0.1"
+    code = f"""
+import sys
+sys.modules["pandas"] = sys.modules["polars"] = None
+import elman
+for name in ("naive_forecaster", "linear_forecaster", "recurrent_forecaster"):
+    assert len(elman.load(f"{folder}/{{name}}.safetensors").predict())
+elman.load("{folder}/imputer.safetensors")
+"""
+    environment = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
