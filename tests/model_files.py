@@ -80,7 +80,7 @@ def forecaster(cls, *arguments, horizon=3, **options):
         small = {"hidden_layer_sizes": 2, "n_updates": 3, "n_estimators": 1, "random_state": 0}
         options = {**small, **options}
     model = cls(horizon, **options).fit(*arguments)
-    model._calibration(horizon, "")
+    model._calibration(int(horizon), "")
     return model
 
 

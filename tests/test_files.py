@@ -20,9 +20,12 @@ import numpy as np
 import pytest
 from elman import (
     CountRatioEncoder,
+    LinearForecaster,
     ModelCorruptError,
     ModelFileError,
     RNNClassifier,
+    RNNForecaster,
+    RNNImputer,
     RNNRegressor,
     Seq2SeqTranslator,
     SequenceScaler,
@@ -45,6 +48,7 @@ from model_files import (
     Y,
     file_of,
     fit,
+    forecaster,
     header_and_data,
     outcome,
     read,
@@ -192,6 +196,18 @@ def test_parameters_of_every_kind(path):
     model.set_params(checkpoint=None).fit(X, Y)
     save(model.set_params(checkpoint=parameters["checkpoint"]), path)
     assert_equal(load(path).get_params(), model.get_params())
+
+
+def test_numbers_of_numpy_as_parameters(path):
+    two = np.int64(2)
+    for model in (
+        fit(RNNRegressor, table(), Y, n_channels=two),
+        fit(RNNImputer, table(), n_channels=two, season_length=two, window=two),
+        forecaster(RNNForecaster, X[:, 0, 0], horizon=two, window=np.int64(4), segment_length=two),
+        forecaster(LinearForecaster, X[:, 0, 0], horizon=two, window=two, season_length=two),
+    ):
+        save(model, path)
+        assert file_of(load(path)) == path.read_bytes()
 
 
 def test_what_set_output_has_set_is_kept(path):

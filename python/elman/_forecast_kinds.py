@@ -45,7 +45,7 @@ def plan() -> Kind:
         if plan.window % plan.segment_length:
             raise Mismatch("window", f"{plan.window}", f"a multiple of {plan.segment_length}")
         for name, m in plan.candidates:
-            if m > plan.window or not fits(name, m, short, plan.window):
+            if not fits(name, m, short, plan.window):
                 raise Mismatch("candidates", f"{name!r} of {m}", f"some that fit {plan.window}")
         if (plan.loss == "quantile") != bool(levels) or list(levels) != sorted(set(levels)):
             raise Mismatch("levels", abbreviated(levels), f"those of the loss {plan.loss!r}")

@@ -376,12 +376,13 @@ def _start(
     season = settings["season_length"]
     if isinstance(season, str):
         season = series.calendar.season_length if series.calendar else None
+    season = None if season is None else int(season)
     is_missing = np.isnan(series.values)
     window = settings["window"]
     if isinstance(window, str):
         window = _told_window(is_missing, series, season or 0)
     window = min(int(window), int(series.lengths.max()))
-    n_channels = series.form.n_channels
+    n_channels = int(series.form.n_channels)
     make = METHODS[settings["method"]]
     method = make({**settings, **FIXED}, series.form.dtype, n_channels, season, caller)
     parameters = method.start(int(rng.randint(LARGEST_SEED)))

@@ -31,8 +31,11 @@ MOST_STEPS_APART = 10**6
 
 _INTEGER_STEP = re.compile("[1-9][0-9]{0,17}")
 _ZONE = re.compile(r"(?!dateutil/)[A-Za-z][\w+-]*(:[0-9]{2})?(/[A-Za-z][\w+-]*){0,3}", re.ASCII)
-ZONE_EXPECTED = "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00', of dates"
-_UNITS = ("s", "ms", "us", "ns")
+UNITS = ("s", "ms", "us", "ns")
+is_zone = Rule(
+    lambda value: bool(_ZONE.fullmatch(value)),
+    "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00'",
+)
 
 
 def frequency() -> Kind:
@@ -46,15 +49,15 @@ def frequency() -> Kind:
                 raise Mismatch("code", repr(code), "an integer of at least 1")
         elif not frequency.is_forward():
             raise Mismatch("code", abbreviated(code), "a step of pandas that goes on")
-        if zone is not None and (frequency.kind != "date" or not _ZONE.fullmatch(zone)):
-            raise Mismatch("zone", abbreviated(zone), ZONE_EXPECTED)
+        if zone is not None and frequency.kind != "date":
+            raise Mismatch("zone", abbreviated(zone), "None, but of dates")
 
     return dataclass_kind(
         Frequency,
         check=check,
         kind=one_of("integer", "date", "period"),
         code=TEXT,
-        zone=or_none(TEXT),
+        zone=or_none(is_zone),
     )
 
 
@@ -146,7 +149,7 @@ def panel() -> Kind:
         "values": may_miss("float64"),
         "offsets": array("int64"),
         "starts": array("int64"),
-        "unit": or_none(one_of(*_UNITS)),
+        "unit": or_none(one_of(*UNITS)),
         "series": array("int64"),
         "form": instance(PanelForm),
         "covariates": or_none(may_miss("float64", n_axes=2)),
@@ -159,10 +162,10 @@ def _check_zone(starts: Any, numbers: Any, unit: str | None, frequency: Any) -> 
     """Raise `Mismatch` for a time zone that its name does not tell."""
     if frequency.zone is None:
         return
-    is_known = _ZONE.fullmatch(frequency.zone)
-    again = frequency.times_of(numbers, unit) if is_known else None
+    is_name = is_zone.passes(frequency.zone)
+    again = frequency.times_of(numbers, unit) if is_name else None
     if again is None or not (again.tz_localize(None) == starts.tz_localize(None)).all():
-        raise Mismatch("form.frequency.zone", repr(frequency.zone), ZONE_EXPECTED)
+        raise Mismatch("form.frequency.zone", repr(frequency.zone), is_zone.expected)
 
 
 def _times(numbers: Any, unit: str | None, frequency: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from elman import _forecast_kinds, _imputer_kinds, _panel_kinds
+from elman import _forecast_kinds, _imputer_kinds, _panel_kinds, _scalar_kinds
 from elman._exceptions import abbreviated
 from elman._kinds import (
     DICT,
@@ -382,6 +382,7 @@ _OTHERS: dict[str, Callable[[], Kind]] = {
     "GapShapes": _imputer_kinds.gap_shapes,
     "ImputationModel": _imputer_kinds.imputation_model,
     "InputForm": _input_form,
+    "Interval": _scalar_kinds.interval,
     "Mixture": _imputer_kinds.mixture,
     "Model": model,
     "Panel": _panel_kinds.panel,
@@ -395,10 +396,13 @@ _OTHERS: dict[str, Callable[[], Kind]] = {
     "SeriesReader": _forecast_kinds.reader,
     "Spread": _imputer_kinds.spread,
     "TargetForm": _target_form,
+    "Timestamp": _scalar_kinds.timestamp,
     "TokensTask": _tokens_task,
     "TrainingState": training_state,
+    "UUID": _scalar_kinds.unique_id,
     "ValuesTask": _values_task,
     "Vocabulary": _vocabulary,
+    "date": _scalar_kinds.date,
 }
 
 ESTIMATORS = tuple(_ESTIMATORS)

@@ -17,7 +17,7 @@ VALUES = [
     (104, "zone", "dateutil//etc/passwd", CORRUPT, "zone got .* the name of a time zone", HOURS),
     (103, "zone", "tzlocal()", CORRUPT, "zone got .* the name of a time zone", HOURS),
     (106, "zone", "Mars/Phobos", CORRUPT, "got what makes no Panel", HOURS),
-    (106, "zone", "Europe/Berlin", CORRUPT, "zone got .* of dates", MONTHS),
+    (106, "zone", "Europe/Berlin", CORRUPT, "zone got .* but of dates", MONTHS),
     (106, "code", "-1h", CORRUPT, "code got '-1h', expected a step of pandas that goes on", HOURS),
     (106, "code", "0h", CORRUPT, "code got '0h', expected a step of pandas that goes on", HOURS),
     (103, "code", "os.system", CORRUPT, "got what makes no Frequency", HOURS),
@@ -42,6 +42,16 @@ VALUES = [
     (106, "Columns.names", {"tuple": ["day", "day"]}, CORRUPT, "each of them once", HOURS),
     (106, "categories", {"dict": [["night", {"tuple": []}]]}, CORRUPT, "by the names", HOURS),
     (106, "categories", {"dict": [["day", {"tuple": []}]]}, CORRUPT, "0 categories", HOURS),
+    (106, "names", {"tuple": [{"date": {"day": "x"}}]}, CORRUPT, "makes no date", MONTHS),
+    (106, "names", {"tuple": [{"UUID": {"hex": "x"}}]}, CORRUPT, "makes no UUID", MONTHS),
+    (
+        *(106, "names", {"tuple": [{"Interval": {"left": 2, "right": 1, "closed": "left"}}]}),
+        *(CORRUPT, "makes no Interval", MONTHS),
+    ),
+    (
+        *(106, "names", {"tuple": [{"Timestamp": {"number": 1, "unit": "s", "zone": "/etc"}}]}),
+        *(CORRUPT, "zone got '/etc'", MONTHS),
+    ),
     # The history.
     (106, "may_miss", {"array": "panel.offsets"}, CORRUPT, "infinity, or no floats", NAIVE),
     (106, "may_miss", {"empty": ["float64", [0]]}, CORRUPT, "offsets got .* of 2 series", NAIVE),
