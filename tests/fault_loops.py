@@ -14,7 +14,7 @@ import elman
 import numpy as np
 from elman import ModelFileError, RNNRegressor
 from elman._files import from_bytes
-from model_files import SOURCE, Parts, X, Y, at, file_of, inputs_of, places, put, read
+from model_files import SOURCE, Parts, X, Y, at, file_of, forecasts_of, inputs_of, places, put, read
 
 # Damage: nothing that differs in a byte is read.
 
@@ -225,15 +225,20 @@ def try_mutant(data, name):
 
 def use(model, name):
     """Predict with a model that does not ask for millions of steps, or n-grams, as anybody may."""
-    fitted, asked = getattr(model, "_model", None), [*model.get_params().values()]
+    asked = [*model.get_params().values()]
     asked += [item for value in asked if isinstance(value, (list, tuple)) for item in value]
-    asked += [] if fitted is None else [fitted.n_timesteps]
+    fitted = [getattr(model, "_model", None), *(m.plan for m in getattr(model, "_models", ()))]
+    sizes = ("n_timesteps", "window", "horizon", "season_length")
+    asked += [getattr(one, size, None) for one in fitted for size in sizes]
     if any(isinstance(value, int) and value > MOST_ASKED for value in asked):
         return
-    method = getattr(model, "predict", None) or getattr(model, "transform", None)
-    if method is not None:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        if hasattr(model, "predict_interval"):
+            forecasts_of(model, name)
+            return
+        method = getattr(model, "predict", None) or getattr(model, "transform", None)
+        if method is not None:
             method(inputs_of(name))
 
 

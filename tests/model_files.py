@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from elman import (
     CountRatioEncoder,
+    LinearForecaster,
+    NaiveForecaster,
     RNNClassifier,
+    RNNForecaster,
+    RNNImputer,
     RNNRegressor,
     Seq2SeqRegressor,
     Seq2SeqTranslator,
@@ -30,6 +34,9 @@ TOKENS = [RNG.randint(0, 9, size=3 + i % 4).tolist() for i in range(24)]
 WORDS = ["stop", "live", "part", "tuba", "pals", "evil"]
 RAGGED = [x[: 1 + i % 4, 0] for i, x in enumerate(X)]
 TEXTS = ["a moving film", "far too long", "fine, and moving", "λόγος"]
+LONG = (20 + RNG.normal(size=(72, 2)).cumsum(axis=0)).round(2)
+LONG[[0, 7, 71], [1, 0, 1]] = np.nan
+GAPPY = np.where(RNG.random_sample(X.shape) < 0.2, np.nan, X)
 
 
 def table():
@@ -37,6 +44,45 @@ def table():
     import pandas as pd
 
     return pd.DataFrame(X[:, :2].reshape(24, 4), columns=NAMES)
+
+
+def hours():
+    """A wide frame of two series in a time zone."""
+    import pandas as pd
+
+    index = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Berlin")
+    return pd.DataFrame(LONG, index, pd.Index(["north", "süd"], name="shop"))
+
+
+def long():
+    """A long frame of the same, of months."""
+    import pandas as pd
+
+    frame = hours().set_axis(pd.period_range("2019-01", periods=72, freq="M"))
+    frame = frame.rename_axis("ds").reset_index()
+    return frame.melt("ds", var_name="unique_id", value_name="y").dropna(ignore_index=True)
+
+
+def beside(n_before=72, n_times=72):
+    """Covariates of hours: a number with a hole and a category."""
+    import pandas as pd
+
+    index = pd.date_range("2024-10-26", periods=144, freq="h", tz="Europe/Berlin")
+    price = np.arange(144) % 7 / 2
+    price[5] = np.nan
+    day = np.where(np.arange(144) % 5 == 0, "off", "on")
+    table = pd.DataFrame({"price": price, "day": day}, index)
+    return table.iloc[n_before - 72 : n_before - 72 + n_times]
+
+
+def forecaster(cls, *arguments, horizon=3, **options):
+    """A fitted one that has been asked for paths, so that it knows its errors."""
+    if cls is RNNForecaster:
+        small = {"hidden_layer_sizes": 2, "n_updates": 3, "n_estimators": 1, "random_state": 0}
+        options = {**small, **options}
+    model = cls(horizon, **options).fit(*arguments)
+    model._calibration(int(horizon), "")
+    return model
 
 
 def fit(cls, *arguments, **options):
@@ -112,11 +158,54 @@ MODELS = {
     "scaler by sequence": lambda: fit(SequenceScaler, X, by="sequence"),
     "window": lambda: fit(SlidingWindow, X[0], window=3),
     "count ratios": lambda: fit(CountRatioEncoder, TOKENS, np.digitize(Y, [-1, 1]), cv=3),
+    "naive forecaster": lambda: forecaster(NaiveForecaster, LONG, strategy="seasonal_drift"),
+    "naive forecaster of months": lambda: forecaster(
+        NaiveForecaster, long(), strategy="drift", season_length=(12, 3)
+    ),
+    "linear forecaster": lambda: forecaster(LinearForecaster, list(LONG[1:].T), window=6),
+    "linear forecaster of hours": lambda: forecaster(
+        LinearForecaster, hours(), beside(), window=6, season_length=4
+    ),
+    "recurrent forecaster": lambda: forecaster(
+        RNNForecaster,
+        LONG[:, 0],
+        n_estimators=2,
+        loss="quantile",
+        quantiles=np.array([0.1, 0.5]),
+        window=np.int64(12),
+        early_stopping=True,
+    ),
+    "recurrent forecaster of months": lambda: forecaster(
+        RNNForecaster,
+        long(),
+        None,
+        np.array([["big", 3.0], ["small", np.nan]], dtype=object),
+        loss="student_t_nll",
+        calendar=["month", "quarter"],
+        strategy_panel="local",
+        series_identity=True,
+    ),
+    "recurrent forecaster of hours": lambda: forecaster(
+        RNNForecaster,
+        hours(),
+        beside(),
+        season_length=6,
+        window=24,
+        past_covariates=["price"],
+        strategy="seq2seq",
+        candidates=["mean", ("seasonal", 6)],
+        transform="log",
+    ),
+    "imputer": lambda: fit(RNNImputer, GAPPY, gaps={"points": 1, "length": (1, 3)}),
+    "imputer by BRITS": lambda: fit(RNNImputer, list(GAPPY.astype("f4")), method="brits"),
+    "imputer of hours": lambda: fit(RNNImputer, hours(), layout="series", window=12),
 }
 
 
 def inputs_of(name):
     """What the method of a model is called with."""
+    if "imputer" in name:
+        return hours() if "hours" in name else GAPPY
     if "table" in name:
         return table()
     if "tokens" in name and "classifier" not in name:
@@ -130,11 +219,30 @@ def inputs_of(name):
 
 def outcome(model, name):
     """What a model says, as arrays with their dtypes."""
+    if hasattr(model, "predict_interval"):
+        return [np.asarray(numbers_of(forecasts)) for forecasts in forecasts_of(model, name)]
     method = getattr(model, "predict_proba", None) or getattr(model, "predict", None)
     result = (method or model.transform)(inputs_of(name))
     return [
         part.toarray() if hasattr(part, "toarray") else np.asarray(part) for part in list(result)
     ]
+
+
+def forecasts_of(model, name):
+    """What a forecaster says, in the container that it chooses."""
+    X = beside(144, 3) if name.endswith("forecaster of hours") and "naive" not in name else None
+    return (
+        model.predict(X=X),
+        model.predict_quantiles([0.2, 0.5, 0.7], X=X),
+        model.sample(4, X=X, random_state=0),
+    )
+
+
+def numbers_of(forecasts):
+    """The numbers of forecasts in any container."""
+    if hasattr(forecasts, "columns") and "unique_id" in forecasts.columns:
+        forecasts = forecasts.drop(columns=["unique_id", "ds"])
+    return np.asarray(forecasts, dtype=np.float64)
 
 
 def same(a, b):

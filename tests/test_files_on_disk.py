@@ -324,7 +324,11 @@ def test_96_no_blocks_may_be_swapped_or_zero():
 
 
 @pytest.mark.parametrize(
-    "name", ["regressor", "classifier of strings", "translator", "count ratios"]
+    "name",
+    [
+        *("regressor", "classifier of strings", "translator", "count ratios"),
+        *("recurrent forecaster of hours", "linear forecaster of hours", "imputer of hours"),
+    ],
 )
 def test_no_forged_file_does_harm(name):
     rng = fault_loops.random.Random(name)

@@ -179,6 +179,22 @@ def test_each_series_has_a_model_of_its_own_with_a_local_panel(panel):
     np.testing.assert_array_equal(both.predict()[0], first.predict()[0])
 
 
+def test_a_series_of_its_own_model_may_be_told_which_it_is(panel):
+    model = RNNForecaster(
+        6, season_length=12, strategy_panel="local", series_identity=True, **SMALL
+    ).fit(panel)
+    assert np.isfinite(model.predict()).all()
+
+
+def test_a_covariate_that_is_never_known_says_nothing(panel):
+    static = np.array([[1.0, np.nan], [2.0, np.nan], [3.0, np.nan]])
+    with_hole, without = (
+        RNNForecaster(6, season_length=12, **SMALL).fit(panel, static=table)
+        for table in (static, np.nan_to_num(static))
+    )
+    np.testing.assert_array_equal(with_hole.predict(), without.predict())
+
+
 def test_early_stopping_keeps_the_weights_with_the_best_forecasts():
     model = RNNForecaster(
         6, season_length=12, early_stopping=True, **{**SMALL, "n_updates": 100}

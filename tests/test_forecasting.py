@@ -236,7 +236,7 @@ def test_windows_with_a_target_that_is_missing_are_left_out():
 def test_quantiles_of_errors_have_the_correction_for_their_number():
     """Of 9 errors the largest bounds the one to come with 90 %, the fifth with 50 %."""
     panel = read_panel([[0.0], [1.0]] * 2, caller="")
-    calibration = Calibration([np.arange(1.0, 10.0)], season_length=1)
+    calibration = Calibration(np.arange(1.0, 10.0)[:, None], season_length=1)
     levels = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
     every = np.array([0]), np.array([4]), np.zeros((1, 1))
     quantiles = calibration.quantiles(panel, *every, levels, "")
@@ -313,13 +313,16 @@ class Echo(BaseForecaster):
     def _future_columns(self, form):
         return ("known",)
 
-    def _forecast(self, panel, horizon, future, quantiles):
+    def _forecast(self, panel, horizon, future):
         assert (panel.lengths <= 60).all()
         if future is not None:
             assert np.isnan(future[..., 1]).all()  # what is not known is not shown
         last = panel.values[panel.offsets[1:] - 1][:, None]
-        point = np.repeat(last, horizon, axis=1) if future is None else future[..., 0]
-        return point if quantiles is None else point[..., None] - np.arange(len(quantiles))
+        return np.repeat(last, horizon, axis=1) if future is None else future[..., 0]
+
+    def _forecast_quantiles(self, panel, horizon, future, levels):
+        point = self._forecast(panel, horizon, future)
+        return point, point[..., None] - np.arange(len(levels))
 
 
 def test_quantiles_of_a_forecasters_own_never_cross():

@@ -25,6 +25,9 @@ SMALL = ("scaler by sequence", "tokens of a set", "window")
 FORGED = (
     *("regressor", "regressor of steps", "classifier of strings", "classifier of tokens"),
     *("encoder-decoder, ragged", "translator", "count ratios", "tokens with features", "scaler"),
+    *("naive forecaster of months", "linear forecaster of hours", "recurrent forecaster"),
+    *("recurrent forecaster of hours", "recurrent forecaster of months"),
+    *("imputer", "imputer by BRITS", "imputer of hours"),
 )
 SLOWEST = 1.0
 """Seconds that reading a forged file may take."""

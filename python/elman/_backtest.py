@@ -188,15 +188,18 @@ def forecasts_of(
     known, columns = forecaster._future_columns(panel.form), panel.form.covariates
     is_hidden = [name not in known for name in ([] if columns is None else columns.names)]
     points, quantiles = [], []
-    has_quantiles = levels is not None and forecaster._has_quantiles()
+    has_quantiles = forecaster._has_quantiles()
     for part in np.split(np.arange(len(stops)), np.flatnonzero(np.diff(block)) + 1):
         pieces = panel.cut(series[part], stops[part], context)
         future = future_covariates(panel, series[part], stops[part], horizon)
         if future is not None:
             future[..., is_hidden] = np.nan
-        points.append(forecaster._forecast(pieces, horizon, future, None))
-        if has_quantiles:
-            quantiles.append(np.sort(forecaster._forecast(pieces, horizon, future, levels), axis=2))
+        if levels is None or not has_quantiles:
+            points.append(forecaster._forecast(pieces, horizon, future))
+        else:
+            point, of_levels = forecaster._forecast_quantiles(pieces, horizon, future, levels)
+            points.append(point)
+            quantiles.append(np.sort(of_levels, axis=2))
     point = np.concatenate(points)
     if levels is None:
         return point

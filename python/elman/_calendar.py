@@ -114,6 +114,38 @@ class Frequency:
         on_grid = (places >= 0) & (first >= 0)
         return np.where(on_grid, places - first, OFF_GRID).astype(np.int64)
 
+    @property
+    def offset(self) -> Any:
+        """The step of dates and periods, as pandas has it."""
+        return _offset(self.code)
+
+    def is_forward(self) -> bool:
+        """Whether a step of dates or periods leads to later ones; ValueError if pandas has none."""
+        import pandas as pd
+
+        time = pd.Timestamp("2000-01-01")
+        return bool(time + self.offset > time)
+
+    def times_of(self, numbers: Integers, unit: str | None) -> Any:
+        """Make times of the integers that `integers_of` tells, dates of their unit."""
+        if self.kind == "integer":
+            return numbers
+        import pandas as pd
+
+        if self.kind == "period":
+            return pd.PeriodIndex.from_ordinals(numbers, freq=_offset(self.code))
+        times = pd.DatetimeIndex(numbers.view(f"M8[{unit}]"))
+        return times if self.zone is None else times.tz_localize("UTC").tz_convert(self.zone)
+
+    def steps_between(self, times: Any) -> float:
+        """Tell about how many steps lie between the first of some times and the last.
+
+        0 where they are counted without a list of those between.
+        """
+        if self.kind != "date" or _is_fixed(_offset(self.code)):
+            return 0.0
+        return float((times.max() - times.min()).total_seconds() / _seconds(self.code))
+
     def season_lengths(self) -> tuple[int, ...]:
         """Seasons that times so far apart usually have, in steps, the shortest first.
 

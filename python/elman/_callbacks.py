@@ -23,7 +23,14 @@ except ImportError:
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
-__all__ = ["CallbackSupportMixin", "FitObserver", "exclusively", "progress", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "FitObserver",
+    "exclusively",
+    "progress",
+    "report_of",
+    "with_callbacks",
+]
 
 _threads = threading.local()
 
@@ -49,27 +56,40 @@ def exclusively(estimator: Any, caller: str) -> Iterator[None]:
 
 @contextmanager
 def progress(
-    verbose: Any, n_epochs: int, name: str, n_done: int = 0, unit: str = "epoch"
-) -> Iterator[Callable[[TrainingState], None]]:
-    """Yield a function that shows the state after an epoch: a bar, or lines without tqdm."""
+    verbose: Any, name: str, unit: str, total: int | None = None, n_done: int = 0
+) -> Iterator[Callable[[int, str], None]]:
+    """Yield a function that is told how many more are done, and how it goes, by any thread.
+
+    It moves a bar, or writes lines without tqdm.
+    """
     if not verbose:
-        yield lambda state: None
+        yield lambda n, report: None
         return
+    lock, of_total = threading.Lock(), "" if total is None else f"/{total}"
     try:
         from tqdm import tqdm
     except ImportError:
-        yield lambda state: print(f"{name}: {unit} {state.n_iter}/{n_epochs}, {_report(state)}")
-        return
-    with tqdm(total=n_epochs, initial=n_done, desc=name, unit=unit) as bar:
 
-        def show(state: TrainingState) -> None:
-            bar.set_postfix_str(_report(state), refresh=False)
-            bar.update()
+        def write(n: int, report: str) -> None:
+            nonlocal n_done
+            with lock:
+                n_done += n
+                print(f"{name}: {unit} {n_done}{of_total}, {report}")
+
+        yield write
+        return
+    with tqdm(total=total, initial=n_done, desc=name, unit=unit) as bar:
+
+        def show(n: int, report: str) -> None:
+            with lock:
+                bar.set_postfix_str(report, refresh=False)
+                bar.update(n)
 
         yield show
 
 
-def _report(state: TrainingState) -> str:
+def report_of(state: TrainingState) -> str:
+    """Say how a training goes."""
     report = f"loss {state.loss_curve[-1]:.6g}"
     if state.validation_scores:
         report += f", validation score {state.validation_scores[-1]:.6g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from elman._backtest import actual_values, forecasts_of, origins
 from elman._baselines import naive_scale
 from elman._calendar import Integers
 from elman._exceptions import problem
+from elman._fills import Fills
 from elman._panel import Panel
 from elman._panel_rows import Floats
 
@@ -26,18 +28,34 @@ FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all t
 
 @dataclass(frozen=True)
 class Calibration:
-    """Errors of forecasts, for each step of the horizon, in units of their series.
+    """Errors of forecasts from some origins, in units of their series.
 
     Parameters
     ----------
-    errors : list of ndarray
-        For each step, how far forecasts had been off, ascending.
+    paths : ndarray of shape (n_origins, horizon)
+        What came less what was forecast; NaN where that is not known, but not for a whole step.
     season_length : int
         Season of the differences that are a series' unit.
     """
 
-    errors: list[Floats]
+    paths: Floats
     season_length: int
+
+    @cached_property
+    def errors(self) -> list[Floats]:
+        """For each step, how far forecasts had been off, ascending."""
+        return [np.sort(np.abs(column[~np.isnan(column)])) for column in self.paths.T]
+
+    @cached_property
+    def ranks(self) -> Integers:
+        """Rank of each error among those of its step, from 0; without paths that have none.
+
+        Elsewhere what is missing is ranked as the error before it, or the next one.
+        """
+        paths = self.paths[~np.isnan(self.paths).all(axis=1)]
+        n_known = (~np.isnan(paths)).sum(axis=0)
+        shares = np.where(np.isnan(paths), np.nan, (_ranks(paths) + 0.5) / n_known)
+        return _ranks(Fills(shares.T, np.array([0, shares.shape[1]])).last.T)
 
     def quantiles(
         self,
@@ -62,27 +80,61 @@ class Calibration:
             Which series are forecast, and how many of their values are known.
         point : ndarray of shape (n_points, horizon)
             The forecasts.
-        levels : ndarray of shape (n_quantiles,)
-            Levels, ascending.
+        levels : ndarray of shape (n_quantiles,) or (n_points, horizon, n_quantiles)
+            Levels, of all forecasts or of each.
         caller : str
             Class and method, for messages.
 
         Returns
         -------
         quantiles : ndarray of shape (n_points, horizon, n_quantiles)
-            Quantiles, ascending.
+            Quantiles of these levels.
         """
-        coverage = np.abs(2 * levels - 1)
-        n_fewest, rarest = min(len(errors) for errors in self.errors), 1 - coverage.max()
+        if levels.ndim == 1:
+            self._warn_of_rare(levels, caller)
+            levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
+        coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
+        bounds = [_bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
+        units = _units(panel, series, stops, self.season_length)
+        offsets = sides * np.stack(bounds, axis=1)
+        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+
+    def _warn_of_rare(self, levels: Floats, caller: str) -> None:
+        rarest = 1 - np.abs(2 * levels - 1).max()
+        n_fewest = min(len(errors) for errors in self.errors)
         if rarest * (n_fewest + 1) < 1 - 1e-9:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
             got = f"levels that need {n_wanted} errors on the training data"
             expected = f"levels that {n_fewest} errors tell: the largest one stands in"
-            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=5)
-        sides = np.sign(levels - 0.5)
-        offsets = np.array([sides * _bounds(errors, coverage) for errors in self.errors])
-        units = _units(panel, series, stops, self.season_length)
-        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=6)
+
+    def draw_levels(self, n: int, random_state: np.random.RandomState) -> Floats:
+        """Draw levels, uniform at each step, that keep together over the steps as errors do.
+
+        Each draw has the ranks that the errors of one origin had, and a place within them:
+        a draw from their empirical copula.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        random_state : RandomState
+            Draws.
+
+        Returns
+        -------
+        levels : ndarray of shape (horizon, n)
+            Between 0 and 1, both left out.
+        """
+        ranks = self.ranks
+        which, place = random_state.randint(len(ranks), size=n), random_state.random_sample(n)
+        levels = (ranks[which].T + place) / len(ranks)
+        return np.clip(levels, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def _ranks(values: Floats) -> Integers:
+    """Rank of each value in its column; NaN comes last."""
+    return np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0)
 
 
 def _bounds(errors: Floats, coverage: Floats) -> Floats:
@@ -140,9 +192,8 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
     units = _units(panel, series, stops, season_length)
-    errors = np.abs(actual_values(panel, series, stops, horizon) - point) / units[:, None]
-    by_step = [np.sort(column[~np.isnan(column)]) for column in errors.T]
-    if not all(len(column) for column in by_step):
+    paths = (actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    if np.isnan(paths).all(axis=0).any():
         got = "no known value in the last part of the series"
         raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
-    return Calibration(by_step, season_length)
+    return Calibration(paths, season_length)

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from elman._arrays import Array
-from elman._callbacks import CallbackSupportMixin, FitObserver, progress
+from elman._callbacks import CallbackSupportMixin, FitObserver, progress, report_of
 from elman._checkpoint import Checkpoint
 from elman._data import Data
 from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
@@ -99,10 +99,10 @@ class BaseNetworkEstimator(CallbackSupportMixin, CheckedPickleMixin, BaseEstimat
     ) -> Model:
         n_epochs = 1 if training.is_partial else settings["max_iter"]
         name, n_done = type(self).__name__, training.n_done
-        with progress(settings["verbose"], n_epochs, name, n_done) as show:
+        with progress(settings["verbose"], name, "epoch", n_epochs, n_done) as show:
 
             def after_epoch(state: TrainingState) -> bool:
-                show(state)
+                show(1, report_of(state))
                 return observer.end_epoch(
                     lambda: self._attributes(model.with_training(_copied(state)))
                 )

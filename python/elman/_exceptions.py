@@ -85,6 +85,20 @@ def problem(caller: str, argument: str, got: object, expected: str) -> str:
     return f"{caller}: {argument} got {got}, expected {expected}"
 
 
+def diverged(
+    error: Exception, caller: str, place: str, epoch: int, also: str = ""
+) -> DivergenceError:
+    """Say where a training diverged, for the core's own error, and what may help."""
+    _, batch, learning_rate, norm = error.args
+    got = (
+        f"a loss or gradient that is not finite {place}, at learning rate {learning_rate:g} "
+        f"(gradient norm {norm:g})"
+    )
+    expected = f"finite values: lower learning_rate_init or set clip_norm{also}"
+    message = problem(caller, "learning_rate_init", got, expected)
+    return DivergenceError(message, epoch, batch, learning_rate, norm)
+
+
 def not_fitted(caller: str, missing: str) -> NotFittedError:
     """Say that a method was called before `fit`, and what it would have needed."""
     name = caller.split(".")[0]

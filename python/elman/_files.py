@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 import elman
 from elman._disk import checked_path, read_file, write_file
 from elman._exceptions import ModelVersionError, problem
-from elman._model import Model
+from elman._model import FittedModel
 from elman._plain import Reader, Writer
 from elman._registry import ESTIMATORS, estimator_kind, kind_named, kind_of
 from elman._safetensors import Bytes, Source, Tensors, canonical_json, pack, strict_json, unpack
@@ -30,6 +29,8 @@ def save(model: Any, path: Any, *, include_training: bool = True) -> None:
     metadata as JSON. A checksum over every byte is its last tensor. It is written under another
     name beside its place, made durable, and then renamed, so that there is the old file or the new
     one at any time.
+
+    A forecaster is kept with its history, of which it needs all to go on.
 
     What is not kept: callbacks, metadata requests, and attributes of your own.
 
@@ -93,7 +94,8 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
     """Read a fitted estimator from a file.
 
     Nothing in the file is run, imported or opened: it is numbers and names from a fixed table, and
-    every one of them is checked. There is no other way to read it if that fails.
+    every one of them is checked. There is no other way to read it if that fails. Dates are read by
+    pandas, their time zones looked up among those of the system.
 
     Parameters
     ----------
@@ -132,11 +134,9 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
 
 def _lean(value: Any) -> Any:
     """Return a model without what is needed only to train it."""
-    if not isinstance(value, Model):
+    if not isinstance(value, FittedModel):
         return value
-    nothing = np.empty(0, dtype=value.parameters.dtype)
-    training = replace(value.training, parameters=nothing, solver_state=None)
-    return replace(value, training=training)
+    return value.without_moments()
 
 
 def _pieces(value: Any, source: Source, prepare: Callable[[Any], Any] | None = None) -> list[Any]:

@@ -144,12 +144,14 @@ class ForecastDisplay:
         place = _place(panel, series, caller)
         part = panel.cut(np.array([place]), panel.lengths[[place]])
         ahead = None if future is None else future[[place]]
-        forecast = forecaster._forecast(part, horizon, ahead, None)
         intervals = {}
         if pairs:
             levels = np.unique(list(pairs.values()))
-            quantiles = forecaster._quantiles(part, horizon, ahead, levels, forecast, caller)[0]
+            forecast, of_levels = forecaster._with_quantiles(part, horizon, ahead, levels, caller)
+            quantiles = of_levels[0]
             intervals = {c: quantiles[:, np.searchsorted(levels, p)] for c, p in pairs.items()}
+        else:
+            forecast = forecaster._forecast(part, horizon, ahead)
         if n_history is None:
             n_history = max(4 * horizon, 2 * max(forecaster.season_lengths_))
         return cls(

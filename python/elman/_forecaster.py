@@ -10,11 +10,11 @@ import numpy as np
 
 from elman import _core
 from elman._calendar import CALENDAR_FEATURES
+from elman._callbacks import progress
 from elman._estimator import generator
 from elman._forecast.candidates import CANDIDATES
 from elman._forecast.fit import LOSSES, check_values, fit_model
 from elman._forecast.model import ForecastModel
-from elman._forecast.progress import progress
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -352,7 +352,11 @@ or None, default="auto"
     def _fit_panel(self, panel: Panel, caller: str) -> dict[str, Any]:
         reader = self._reader(caller)
         reader.check(panel.form, tuple(self.known_covariates or ()))
-        settings = self.get_params(deep=False)
+        settings = {
+            name: int(value) if isinstance(value, np.integer) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        settings["quantiles"] = tuple(map(float, self.quantiles))
         settings["season_lengths"] = self._season_lengths(panel.form)
         random_state = generator(self.random_state, None, False)
         n_threads = effective_n_threads(self.n_jobs, caller)
@@ -361,33 +365,53 @@ or None, default="auto"
         panels = [panel]
         if self.strategy_panel == "local":
             panels = [panel.cut(np.array([i]), panel.lengths[[i]]) for i in range(len(panel))]
-        with progress(self.verbose, type(self).__name__) as report:
+        with progress(self.verbose, type(self).__name__, "update") as show:
+
+            def report(n_updates: int, loss: float) -> None:
+                show(n_updates, f"loss {loss:.6g}")
+
             models = tuple(
                 fit_model(reader.read(part), settings, caller, random_state, n_threads, report)
                 for part in panels
             )
         if isinstance(self.random_state, np.random.RandomState):
             self.random_state.set_state(random_state.get_state())
-        model = models[0]
+        shortest = settings["window"]
+        if shortest == "auto":
+            shortest = max(model.plan.least_length for model in models)
         return {
             "_models": models,
             "_reader_of_fit": replace(reader, caller=""),
-            "_shortest_series": self.window
-            if self.window != "auto"
-            else max(model.plan.least_length for model in models),
-            "plan_": model.plan.summary(),
-            "loss_curve_": [np.array(m.loss_curve) for model in models for m in model.members],
-            "validation_curve_": [
-                np.array(member.validation_curve) for model in models for member in model.members
-            ]
-            if self.early_stopping
-            else None,
-            "n_parameters_": int(model.members[0].parameters.size),
+            "_shortest_series": shortest,
+            **self._told_of_models(models),
         }
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
+    @staticmethod
+    def _told_of_models(models: tuple[ForecastModel, ...]) -> dict[str, Any]:
+        """Attributes that the networks tell."""
+        members = [member for model in models for member in model.members]
+        validations = [np.array(member.validation_curve) for member in members]
+        return {
+            "plan_": models[0].plan.summary(),
+            "loss_curve_": [np.array(member.loss_curve) for member in members],
+            "validation_curve_": validations if validations[0].size else None,
+            "n_parameters_": int(members[0].parameters.size),
+        }
+
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
+        return self._of_networks(panel, horizon, future, None)[0]
+
+    def _forecast_quantiles(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats
+    ) -> tuple[Floats, Floats]:
+        point, quantiles = self._of_networks(panel, horizon, future, levels)
+        assert quantiles is not None
+        return point, quantiles
+
+    def _of_networks(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats | None
+    ) -> tuple[Floats, Floats | None]:
+        """Forecasts, and quantiles where they are asked for, each series' own model's."""
         caller = f"{type(self).__name__}.predict"
         models: tuple[ForecastModel, ...] = self._models
         n_threads = effective_n_threads(self.n_jobs, caller)
@@ -396,18 +420,19 @@ or None, default="auto"
         check_values(panel.values, plan.transform, plan.loss, caller)
         if len(models) == 1:
             series = reader.read(panel, horizon, future)
-            return models[0].forecast(series, horizon, quantiles, n_threads)
-        shape = (
-            (len(panel), horizon) if quantiles is None else (len(panel), horizon, len(quantiles))
-        )
-        forecasts = np.empty(shape)
+            return models[0].forecast(series, horizon, levels, n_threads)
+        point = np.empty((len(panel), horizon))
+        quantiles = None if levels is None else np.empty((*point.shape, levels.shape[-1]))
         for i in np.unique(panel.series):
             which = np.flatnonzero(panel.series == i)
             part = panel.cut(which, panel.lengths[which])
             ahead = None if future is None else future[which]
+            of_part = levels if levels is None or levels.ndim == 1 else levels[which]
             series = reader.read(part, horizon, ahead)
-            forecasts[which] = models[i].forecast(series, horizon, quantiles, n_threads)
-        return forecasts
+            point[which], of_levels = models[i].forecast(series, horizon, of_part, n_threads)
+            if quantiles is not None and of_levels is not None:
+                quantiles[which] = of_levels
+        return point, quantiles
 
     def _has_quantiles(self) -> bool:
         return bool(self._models[0].plan.distribution.has_quantiles)

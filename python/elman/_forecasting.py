@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state
 
 from elman._backtest import actual_values, backtest_table, forecasts_of, origins
 from elman._baselines import naive_scale
@@ -15,12 +16,14 @@ from elman._calendar import import_pandas
 from elman._callbacks import exclusively
 from elman._conformal import Calibration, calibrate
 from elman._covariates import read_future
+from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, not_fitted, problem
 from elman._panel import Panel, join, read_history, read_panel
 from elman._panel_form import PanelForm
-from elman._panel_output import give_back
+from elman._panel_output import give_back, give_back_paths
 from elman._panel_rows import Floats
-from elman._parameters import COUNT, Rule, check_parameters
+from elman._parameters import COUNT, RULES, Rule, check_parameters
+from elman._pickles import CheckedPickleMixin
 from elman._report import INTERVAL
 
 LONGEST_HORIZON = 10**6
@@ -60,7 +63,10 @@ _BACKTEST_RULES: dict[str, Rule] = {
 }
 
 
-class BaseForecaster(BaseEstimator):
+_SAMPLE_RULES: dict[str, Rule] = {"n": COUNT, "random_state": RULES["random_state"]}
+
+
+class BaseForecaster(CheckedPickleMixin, BaseEstimator):
     """Read series, check them, hand them to a model, and give forecasts back in their kind.
 
     A forecaster below it has the parameters ``horizon``, ``season_length`` and ``columns``, and
@@ -77,21 +83,26 @@ class BaseForecaster(BaseEstimator):
         """Fit the model, change nothing of the estimator, and return its attributes by name."""
         raise NotImplementedError
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
-        """Forecast what comes after the end of each series of a panel.
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
+        """Forecast what comes after the end of each series of a panel, (n_series, horizon).
 
         ``future`` is (n_series, horizon, n_covariates), NaN in columns that `_future_columns` does
-        not name. Without quantiles the forecasts are (n_series, horizon), with them
-        (n_series, horizon, n_quantiles); those are asked for where `_has_quantiles`. A forecast
-        depends on nothing but its own series.
+        not name. A forecast depends on nothing but its own series.
         """
         raise NotImplementedError
 
     def _has_quantiles(self) -> bool:
-        """Whether `_forecast` knows quantiles; otherwise they are told by residuals."""
+        """Whether there is `_forecast_quantiles`; otherwise quantiles are told by residuals."""
         return False
+
+    def _forecast_quantiles(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats
+    ) -> tuple[Floats, Floats]:
+        """Forecast as `_forecast` does, and quantiles (n_series, horizon, n_levels).
+
+        Levels are (n_levels,), or (n_series, horizon, n_levels) where each value has its own.
+        """
+        raise NotImplementedError
 
     def _future_columns(self, form: PanelForm) -> tuple[str, ...]:
         """Columns of X that must be known in the future."""
@@ -179,7 +190,7 @@ class BaseForecaster(BaseEstimator):
         """
         caller = f"{type(self).__name__}.predict"
         panel, horizon, future = self._read_call(horizon, X, y, caller)
-        return give_back(panel, self._forecast(panel, horizon, future, None))
+        return give_back(panel, self._forecast(panel, horizon, future))
 
     def predict_quantiles(
         self,
@@ -239,6 +250,82 @@ class BaseForecaster(BaseEstimator):
         caller = f"{type(self).__name__}.predict_interval"
         levels = interval_levels(coverage, caller)
         return self._labelled(levels, ["lower", "upper"], horizon, X, y, caller)
+
+    def sample(
+        self,
+        n: int,
+        horizon: int | None = None,
+        X: Any = None,
+        y: Any = None,
+        random_state: Any = None,
+    ) -> Any:
+        """Draw paths that what comes after the end of y may take.
+
+        At each step they are distributed as `predict_quantiles` tells. Over the steps of a path
+        they keep together as the errors of the forecaster did on the last part of the training
+        data: each path takes the ranks that the errors from one origin had among those of their
+        steps [1]_ [2]_. For that a clone is fitted to the part before, once, as for the
+        intervals of a forecaster without quantiles of its own. So sums, largest values or times
+        of a path may be read off, which quantiles of single steps do not tell. Paths of different
+        series are independent.
+
+        Parameters
+        ----------
+        n : int
+            Number of paths.
+        horizon, X, y : object, default=None
+            As in `predict`.
+        random_state : int, RandomState or None, default=None
+            Draws. With an int the paths are the same each time, and those of a series do not
+            depend on the series beside it.
+
+        Returns
+        -------
+        paths : ndarray, list of ndarray, or frame
+            (n, horizon) or (n, horizon, n_series) for arrays, a list of (n, horizon) for a list.
+            For a Series a frame with a column for each path, the level of columns named "sample";
+            for a wide frame these are the second level of its columns; for a long frame a
+            long one: a row for each time of each path, with its number in the column ``sample``
+            and its value in ``y_pred``.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster is not fitted.
+        ValueError
+            If an argument is not as it should be, or the training series are too short to hold a
+            part of them back.
+
+        References
+        ----------
+        .. [1] Clark, M. et al. "The Schaake shuffle: A method for reconstructing space-time
+           variability in forecasted precipitation and temperature fields." Journal of
+           Hydrometeorology 5(1), 2004.
+        .. [2] Schefzik, R., Thorarinsdottir, T. L. and Gneiting, T. "Uncertainty quantification in
+           complex simulation models using ensemble copula coupling." Statistical Science 28(4),
+           2013.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from elman import NaiveForecaster
+        >>> y = np.random.RandomState(0).normal(size=200).cumsum()
+        >>> model = NaiveForecaster(horizon=12).fit(y)
+        >>> paths = model.sample(1000, random_state=0)
+        >>> paths.shape
+        (1000, 12)
+        >>> bool(0.3 < (paths.max(axis=1) > y[-1] + 2).mean() < 0.7)
+        True
+        """
+        caller = f"{type(self).__name__}.sample"
+        check_parameters({"n": n, "random_state": random_state}, caller, _SAMPLE_RULES)
+        panel, horizon, future = self._read_call(horizon, X, y, caller)
+        calibration = self._calibration(horizon, caller)
+        seed = int(check_random_state(random_state).randint(LARGEST_SEED))
+        generators = [np.random.RandomState([seed, number]) for number in panel.series]
+        levels = np.stack([calibration.draw_levels(n, generator) for generator in generators])
+        _, paths = self._with_quantiles(panel, horizon, future, levels, caller)
+        return give_back_paths(panel, paths)
 
     def update(self, y: Any, X: Any = None) -> BaseForecaster:
         """Let the history go on, so that the next forecasts begin after it; nothing is fitted.
@@ -376,24 +463,29 @@ class BaseForecaster(BaseEstimator):
     def _fit(self, panel: Panel, caller: str) -> BaseForecaster:
         """Fit to a panel, and commit only if that succeeds."""
         attributes = self._fit_panel(panel, caller)
-        form = panel.form
         attributes |= {"_panel": panel, "_training_lengths": panel.lengths, "_calibrations": {}}
-        attributes |= {"n_series_": len(panel), "season_lengths_": self._season_lengths(form)}
-        if form.covariates is not None:
-            attributes["n_features_in_"] = len(form.covariates)
-            if form.covariates.is_named:
-                attributes["feature_names_in_"] = np.array(form.covariates.names, dtype=object)
+        attributes |= {"season_lengths_": self._season_lengths(panel.form), **self._told_of(panel)}
         for name in vars(self).get("_fitted_names", ()):
             self.__dict__.pop(name, None)
-        self.__dict__.update(attributes, _fitted_names=tuple(attributes))
+        self.__dict__.update(attributes, _fitted_names=tuple(sorted(attributes)))
         return self
+
+    def _told_of(self, panel: Panel) -> dict[str, Any]:
+        """Attributes that the history of a fitted forecaster tells."""
+        columns = panel.form.covariates
+        told: dict[str, Any] = {"n_series_": len(panel)}
+        if columns is not None:
+            told["n_features_in_"] = len(columns)
+            if columns.is_named:
+                told["feature_names_in_"] = np.array(columns.names, dtype=object)
+        return told
 
     def _season_lengths(self, form: PanelForm) -> tuple[int, ...]:
         """Seasons in steps, the one that counts most first: the parameter's, or the frequency's."""
         season = self.season_length
         if isinstance(season, str):
             return form.frequency.season_lengths()
-        return tuple(season) if isinstance(season, tuple) else (int(season),)
+        return tuple(map(int, season)) if isinstance(season, tuple) else (int(season),)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_panel" in vars(self)
@@ -431,30 +523,22 @@ class BaseForecaster(BaseEstimator):
         self, levels: Floats, labels: list[str], horizon: Any, X: Any, y: Any, caller: str
     ) -> Any:
         panel, horizon, future = self._read_call(horizon, X, y, caller)
-        point = None
-        if panel.form.layout == "long" or not self._has_quantiles():
-            point = self._forecast(panel, horizon, future, None)
-        quantiles = self._quantiles(panel, horizon, future, levels, point, caller)
+        point, quantiles = self._with_quantiles(panel, horizon, future, levels, caller)
         return give_back(panel, quantiles, labels, point)
 
-    def _quantiles(
-        self,
-        panel: Panel,
-        horizon: int,
-        future: Floats | None,
-        levels: Floats,
-        point: Floats | None,
-        caller: str,
-    ) -> Floats:
-        """Forecast quantiles, (n_series, horizon, n_quantiles), the forecaster's own if it has any.
+    def _with_quantiles(
+        self, panel: Panel, horizon: int, future: Floats | None, levels: Floats, caller: str
+    ) -> tuple[Floats, Floats]:
+        """Forecast, and quantiles as of `_forecast_quantiles`, the forecaster's own if it has any.
 
-        Otherwise they are the forecasts, ``point``, with the quantiles of their errors.
+        Otherwise they are the forecasts with the quantiles of their errors.
         """
-        if point is None or self._has_quantiles():
-            return np.sort(self._forecast(panel, horizon, future, levels), axis=2)
-        every = np.arange(len(panel))
-        calibration = self._calibration(horizon, caller)
-        return calibration.quantiles(panel, every, panel.lengths, point, levels, caller)
+        if self._has_quantiles():
+            point, quantiles = self._forecast_quantiles(panel, horizon, future, levels)
+            return point, np.sort(quantiles, axis=2) if levels.ndim == 1 else quantiles
+        point = self._forecast(panel, horizon, future)
+        calibration, every = self._calibration(horizon, caller), np.arange(len(panel))
+        return point, calibration.quantiles(panel, every, panel.lengths, point, levels, caller)
 
     def _calibration(self, horizon: int, caller: str) -> Calibration:
         """Errors on the last part of the training data, of a model fitted to what is before."""

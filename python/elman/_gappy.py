@@ -45,6 +45,14 @@ class Calendar:
         length = self.frequency.season_lengths()[0]
         return length if length > 1 else None
 
+    def first(self) -> Any:
+        """Return the first time, as an index of it."""
+        import pandas as pd
+
+        if self.frequency.kind == "period":
+            return pd.PeriodIndex([self.origin], freq=self.frequency.offset)
+        return pd.DatetimeIndex([self.origin])
+
     def positions(self, times: Any, caller: str) -> Rows:
         """Count the steps from the origin to each time."""
         import pandas as pd
@@ -53,10 +61,9 @@ class Calendar:
         if not isinstance(times, kind):
             got, expected = type(times).__name__, f"a {kind.__name__} as in fit"
             raise ValueError(problem(caller, "the index of X", f"a {got}", expected))
-        if self.frequency.kind == "period":
-            origin = pd.PeriodIndex([self.origin], freq=times.freq)
-        else:
-            origin = pd.DatetimeIndex([self.origin]).as_unit(times.unit)
+        origin = self.first()
+        if self.frequency.kind == "date":
+            origin = origin.as_unit(times.unit)
             if (origin.tz is None) != (times.tz is None):
                 got = "times " + ("without a zone" if times.tz is None else f"of zone {times.tz}")
                 raise ValueError(problem(caller, "the index of X", got, "times as those of fit"))

@@ -10,11 +10,11 @@ import numpy as np
 
 from elman import _core
 from elman._arrays import Array
-from elman._exceptions import DivergenceError, problem
+from elman._exceptions import diverged
 from elman._fills import Fills, Rows
 from elman._gappy import Calendar, GappySeries
 from elman._gaps import Bools, GapShapes
-from elman._network import named_parameters
+from elman._model import FittedModel
 from elman._pieces import PieceDraws, Pieces, covering_pieces, joined
 from elman._sequences import InputForm
 from elman._spread import Spread, fitted_spread
@@ -35,7 +35,7 @@ class ScaledUnits:
 
 
 @dataclass(frozen=True)
-class ImputationModel:
+class ImputationModel(FittedModel):
     """Networks that fill gaps, and what has to be known beside them.
 
     Parameters
@@ -83,11 +83,6 @@ class ImputationModel:
         """Make the networks; they hold shapes only."""
         return self.method.network()
 
-    def weights(self) -> dict[str, Array]:
-        """Return copies of the parameters, by name."""
-        named = named_parameters(self.network(), self.parameters)
-        return {name: array.copy() for name, array in named.items()}
-
     def with_training(self, training: TrainingState) -> ImputationModel:
         """Return this model with the parameters of a training state."""
         parameters = training.parameters.copy()
@@ -133,19 +128,6 @@ class ImputationModel:
     def scaled(self, values: Array) -> Array:
         """Take off the mean of each channel, and divide by its standard deviation."""
         return ((values - self.center) / self.scale).astype(self.inputs.dtype)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        network = state["method"].network()
-        parameters = state["parameters"]
-        if parameters.shape != (network.n_parameters,) or parameters.dtype != network.dtype:
-            raise ValueError(
-                f"elman: pickled parameters got {parameters.dtype} {parameters.shape}, "
-                f"expected {network.dtype} ({network.n_parameters},)"
-            )
-        if not np.isfinite(parameters).all():
-            raise ValueError("elman: pickled parameters got NaN or infinity, expected numbers")
-        parameters.flags.writeable = False
-        self.__dict__.update(state)
 
 
 @dataclass
@@ -211,7 +193,8 @@ class ImputationTraining:
             try:
                 loss = trainer.update(self._values[rows], pieces.offsets, positions, is_hidden)
             except _core.Diverged as error:
-                raise self._divergence(error, n_iter) from error
+                place = f"in mini-batch {n_iter}"
+                raise diverged(error, self.caller, place, n_iter) from error
             state = replace(
                 state,
                 parameters=trainer.parameters,
@@ -258,13 +241,3 @@ class ImputationTraining:
             "seed": self.model.training.dropout_seed,
             "n_threads": self.n_threads,
         }
-
-    def _divergence(self, error: Exception, n_iter: int) -> DivergenceError:
-        _, batch, learning_rate, norm = error.args
-        got = (
-            f"a loss or gradient that is not finite in mini-batch {n_iter}, at learning rate "
-            f"{learning_rate:g} (gradient norm {norm:g})"
-        )
-        expected = "finite values: lower learning_rate_init or set clip_norm"
-        message = problem(self.caller, "learning_rate_init", got, expected)
-        return DivergenceError(message, n_iter, batch, learning_rate, norm)

@@ -12,7 +12,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 
 from elman._arrays import Array
 from elman._brits import brits
-from elman._callbacks import FitObserver, exclusively, progress, with_callbacks
+from elman._callbacks import FitObserver, exclusively, progress, report_of, with_callbacks
 from elman._estimator import LARGEST_SEED, BaseNetworkEstimator, generator
 from elman._exceptions import abbreviated, problem
 from elman._gappy import GappySeries, read_gappy
@@ -289,10 +289,10 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         self, training: ImputationTraining, settings: dict[str, Any], observer: FitObserver
     ) -> ImputationModel:
         name = type(self).__name__
-        with progress(settings["verbose"], settings["max_iter"], name, unit="mini-batch") as show:
+        with progress(settings["verbose"], name, "mini-batch", settings["max_iter"]) as show:
 
             def after_update(model: Any) -> bool:
-                show(model.training)
+                show(1, report_of(model.training))
                 return observer.end_epoch(lambda: self._attributes(model))
 
             return training.run(observer.begin_epoch, after_update)
@@ -376,12 +376,13 @@ def _start(
     season = settings["season_length"]
     if isinstance(season, str):
         season = series.calendar.season_length if series.calendar else None
+    season = None if season is None else int(season)
     is_missing = np.isnan(series.values)
     window = settings["window"]
     if isinstance(window, str):
         window = _told_window(is_missing, series, season or 0)
     window = min(int(window), int(series.lengths.max()))
-    n_channels = series.form.n_channels
+    n_channels = int(series.form.n_channels)
     make = METHODS[settings["method"]]
     method = make({**settings, **FIXED}, series.form.dtype, n_channels, season, caller)
     parameters = method.start(int(rng.randint(LARGEST_SEED)))

@@ -11,7 +11,7 @@ import numpy as np
 from elman._arrays import Array
 from elman._exceptions import abbreviated
 from elman._parameters import Rule
-from elman._plain import Kind, Mismatch, check_fields
+from elman._plain import Kind, MayMiss, Mismatch, check_fields
 
 LARGEST_INTEGER = 2**63 - 1
 
@@ -50,9 +50,31 @@ def list_of(rule: Rule) -> Rule:
     )
 
 
+def tuple_of(rule: Rule) -> Rule:
+    """Return a rule for a tuple of what passes another rule."""
+    return Rule(
+        lambda value: type(value) is tuple and all(map(rule.passes, value)),
+        f"a tuple of which each is {rule.expected}",
+    )
+
+
+def may_miss(*dtypes: str, n_axes: int = 1) -> Rule:
+    """Return a rule for such an array as of `array`, in which NaN is what is missing."""
+    rule = array(*dtypes, n_axes=n_axes)
+    return Rule(lambda value: type(value) is MayMiss and rule.passes(value.values), rule.expected)
+
+
 TEXT = instance(str)
 DICT = instance(dict)
 FLAG = instance(bool)
+OUTPUT = Rule(
+    lambda value: (
+        isinstance(value, dict)
+        and list(value) == ["transform"]
+        and value["transform"] in ("default", "pandas", "polars")
+    ),
+    "a kind of table for transform",
+)
 LABELS = ("b", "i", "u", "f", "m", "M", "U", "O")
 
 

@@ -123,9 +123,7 @@ class LinearForecaster(BaseForecaster):
         coef, intercept = _solve(inputs, regressors, targets, self.alpha)
         return {"window_": window, "coef_": coef, "intercept_": intercept, "_scaling": scaling}
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
         every, window = np.arange(len(panel)), self.window_
         inputs, last, scale = _windows(panel, every, panel.lengths, window, self._season(panel))
         coef = self.coef_[:horizon]
@@ -194,27 +192,42 @@ def _solve(
     if regressors is None:
         ridge = Ridge(alpha=alpha).fit(inputs, targets)
         shape = (targets.shape[1], -1)
-        return ridge.coef_.reshape(shape), np.broadcast_to(ridge.intercept_, shape[:1])
-    coef, intercept = [], []
-    for step, target in enumerate(targets.T):
-        ridge = Ridge(alpha=alpha).fit(np.hstack([inputs, regressors[:, step]]), target)
-        coef.append(ridge.coef_)
-        intercept.append(ridge.intercept_)
-    return np.array(coef), np.array(intercept)
+        # In the order of a file, on which the rounding of sums depends.
+        coef = np.ascontiguousarray(ridge.coef_.reshape(shape))
+        return coef, np.broadcast_to(ridge.intercept_, shape[:1])
+    of_steps = [
+        Ridge(alpha=alpha).fit(np.hstack([inputs, regressors[:, step]]), target)
+        for step, target in enumerate(targets.T)
+    ]
+    intercept = np.array([ridge.intercept_ for ridge in of_steps])
+    return np.array([ridge.coef_ for ridge in of_steps]), intercept
 
 
 @dataclass(frozen=True)
-class _Scaling:
-    """How columns of covariates become regressors: centre and scale, or number of categories."""
+class Scaling:
+    """How columns of covariates become regressors: centre and scale, or number of categories.
+
+    Parameters
+    ----------
+    center, scale : ndarray of shape (n_columns,)
+        Of numbers.
+    n_categories : tuple of int
+        Of each column; 0 of numbers.
+    """
 
     center: Floats
     scale: Floats
-    n_categories: tuple[int, ...]  # 0 for numbers
+    n_categories: tuple[int, ...]
+
+    @property
+    def n_regressors(self) -> int:
+        """Number of regressors at each step."""
+        return sum(max(n, 1) for n in self.n_categories)
 
 
-def _scaling(future: Floats | None, columns: Columns | None) -> _Scaling | None:
+def _scaling(future: Floats | None, columns: Columns | None) -> Scaling:
     if future is None or columns is None:
-        return None
+        return Scaling(np.zeros(0), np.ones(0), ())
     flat = future.reshape(-1, future.shape[2])
     is_known = ~np.isnan(flat)
     count = np.maximum(is_known.sum(axis=0), 1)
@@ -222,12 +235,12 @@ def _scaling(future: Floats | None, columns: Columns | None) -> _Scaling | None:
     scale = np.sqrt((np.where(is_known, flat - center, 0.0) ** 2).sum(axis=0) / count)
     scale[scale <= 1e-9 * np.abs(center)] = 1.0
     numbers = tuple(len(columns.categories.get(name, ())) for name in columns.names)
-    return _Scaling(center, scale, numbers)
+    return Scaling(center, scale, numbers)
 
 
-def _regressors(future: Floats | None, scaling: _Scaling | None) -> Floats | None:
+def _regressors(future: Floats | None, scaling: Scaling) -> Floats | None:
     """Standardise numbers, spread categories; what is missing says nothing, by a zero."""
-    if future is None or scaling is None:
+    if future is None:
         return None
     parts = []
     for i, n_categories in enumerate(scaling.n_categories):

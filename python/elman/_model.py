@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -16,9 +16,68 @@ from elman._sequences import InputForm, Sequences
 from elman._targets import TargetForm
 from elman._training import TrainingState
 
+_AnyModel = TypeVar("_AnyModel", bound="FittedModel")
+
+
+class FittedModel:
+    """What a fit of networks leaves behind: their parameters, and from where training goes on.
+
+    A class below it has ``parameters``, in the units of the data, ``training``, a `TrainingState`,
+    and ``task``, which turns the parameters of one into those of the other.
+    """
+
+    parameters: Array
+    training: TrainingState
+    task: Any
+
+    def network(self) -> Any:
+        """Make the network; it holds shapes only."""
+        raise NotImplementedError
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of the parameters, by name."""
+        named = named_parameters(self.network(), self.parameters)
+        return {name: array.copy() for name, array in named.items()}
+
+    def continued(self) -> TrainingState:
+        """Where training goes on from; a file may have left its parameters to be told."""
+        if self.training.parameters.size:
+            return self.training
+        parameters = self.task.unfold(self.network(), self.parameters)
+        return replace(self.training, parameters=parameters)
+
+    def compact_training(self) -> TrainingState:
+        """Return the state of training, without parameters where `continued` would find them."""
+        training = self.training
+        unfolded = self.task.unfold(self.network(), self.parameters)
+        if training.parameters.tobytes() != unfolded.tobytes():
+            return training
+        return replace(training, parameters=unfolded[:0].copy())
+
+    def without_moments(self: _AnyModel) -> _AnyModel:
+        """Return the model without what is needed only to go on as if it had never stopped."""
+        nothing = np.empty(0, dtype=self.parameters.dtype)
+        training = replace(self.training, parameters=nothing, solver_state=None)
+        model: Any = self  # a dataclass
+        return cast(_AnyModel, replace(model, training=training))
+
+    def __getstate__(self) -> bytes:
+        from elman._files import to_bytes
+
+        return to_bytes(self, Source(f"{type(self).__name__}.__getstate__", "model"))
+
+    def __setstate__(self, state: Any) -> None:
+        from elman._files import from_bytes
+
+        source = Source(f"{type(self).__name__}.__setstate__", "state")
+        model = from_bytes(state, source)
+        if type(model) is not type(self):
+            raise source.corrupt(f"a {type(model).__name__}", f"a {type(self).__name__}")
+        self.__dict__.update(vars(model))
+
 
 @dataclass(frozen=True)
-class Model:
+class Model(FittedModel):
     """A trained network, and the forms of the X and y that it was trained on.
 
     Parameters
@@ -54,11 +113,6 @@ class Model:
     @staticmethod
     def _network_of(architecture: dict[str, Any]) -> Any:
         return _core.Network(**architecture)
-
-    def weights(self) -> dict[str, Array]:
-        """Return copies of the parameters, by name."""
-        named = named_parameters(self.network(), self.parameters)
-        return {name: array.copy() for name, array in named.items()}
 
     def states(self, rows: Array) -> dict[str, Array]:
         """Cut rows of final states into arrays, by name."""
@@ -115,32 +169,3 @@ class Model:
         if len(outputs) == 1:
             return outputs[0], final_states[0]
         return np.concatenate(outputs), np.concatenate(final_states)
-
-    def continued(self) -> TrainingState:
-        """Where training goes on from; a file may have left its parameters to be told."""
-        if self.training.parameters.size:
-            return self.training
-        parameters = self.task.unfold(self.network(), self.parameters)
-        return replace(self.training, parameters=parameters)
-
-    def compact_training(self) -> TrainingState:
-        """Return the state of training, without parameters where `continued` would find them."""
-        training = self.training
-        unfolded = self.task.unfold(self.network(), self.parameters)
-        if training.parameters.tobytes() != unfolded.tobytes():
-            return training
-        return replace(training, parameters=unfolded[:0].copy())
-
-    def __getstate__(self) -> bytes:
-        from elman._files import to_bytes
-
-        return to_bytes(self, Source(f"{type(self).__name__}.__getstate__", "model"))
-
-    def __setstate__(self, state: Any) -> None:
-        from elman._files import from_bytes
-
-        source = Source(f"{type(self).__name__}.__setstate__", "state")
-        model = from_bytes(state, source)
-        if type(model) is not type(self):
-            raise source.corrupt(f"a {type(model).__name__}", f"a {type(self).__name__}")
-        self.__dict__.update(vars(model))

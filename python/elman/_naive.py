@@ -86,9 +86,7 @@ class NaiveForecaster(BaseForecaster):
     def _future_columns(self, form: Any) -> tuple[str, ...]:
         return ()
 
-    def _forecast(
-        self, panel: Panel, horizon: int, future: Floats | None, quantiles: Floats | None
-    ) -> Floats:
+    def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
         season = self._season_lengths(panel.form)[0] if "seasonal" in self.strategy else 1
         every, steps = np.arange(len(panel)), np.arange(horizon)
         if self.strategy == "mean":

@@ -32,6 +32,17 @@ _ARCHITECTURE: dict[str, Rule] = {
     "missing": one_of("none", "mask", "decay"),
 }
 
+_WITH_MORE_LAYERS: dict[str, Rule] = {
+    **_ARCHITECTURE,
+    "input_layer": integer(0, 2**24),
+    "head_layer": integer(0, 2**24),
+    "head_inputs": FLAG,
+}
+_WITH_DEFAULTS = (
+    frozenset(("n_tokens", "merge_mode", "residual", "missing", "layer_norm"))
+    | _WITH_MORE_LAYERS.keys() - _ARCHITECTURE.keys()
+)
+
 _SEQ2SEQ_ARCHITECTURE: dict[str, Rule] = {
     "encoder": or_none(DICT),
     "n_channels": integer(1),
@@ -43,12 +54,13 @@ _SEQ2SEQ_ARCHITECTURE: dict[str, Rule] = {
 
 def _least_parameters(architecture: Mapping[str, Any]) -> int:
     """Parameters that a network has at least, reckoned without an end to integers."""
-    sizes = architecture["hidden_layer_sizes"]
-    widths = [architecture["n_channels"], *sizes]
+    beside = [[architecture.get(name, 0)] for name in ("input_layer", "head_layer")]
+    first, last = (layer if layer[0] else [] for layer in beside)
+    widths = [architecture["n_channels"], *first, *architecture["hidden_layer_sizes"], *last]
     if architecture["head"]:
         widths.append(architecture["n_outputs"])
     between = sum(a * b for a, b in itertools.pairwise(widths))
-    return int(between + architecture["n_tokens"] * architecture["n_channels"])
+    return int(between + architecture.get("n_tokens", 0) * architecture["n_channels"])
 
 
 def _parts_of(architecture: dict[str, Any], is_seq2seq: bool) -> list[dict[str, Any]]:
@@ -70,14 +82,41 @@ def _network(cls: Any, architecture: dict[str, Any], n_parameters: int, is_seq2s
         least.append(architecture["n_outputs"])
         if architecture["encoder"] is None:
             least.append(architecture["n_channels"])
-    if sum(least) > n_parameters:
-        got = f"sizes for {sum(least)} parameters or more"
+    return _made(lambda: cls._network_of(architecture), sum(least), n_parameters)
+
+
+def _made(make: Callable[[], Any], least: int, n_parameters: int) -> Any:
+    if least > n_parameters:
+        got = f"sizes for {least} parameters or more"
         raise Mismatch("architecture", got, f"those of the {n_parameters} in weights")
     try:
-        return cls._network_of(architecture)
+        return make()
     except (TypeError, ValueError, RuntimeError) as error:
         got = f"what makes no network ({error})"
         raise Mismatch("architecture", got, "sizes that go together") from error
+
+
+def network_beside(architecture: dict[str, Any], make: Callable[[], Any], weights: Joined) -> Any:
+    """Make the networks of one architecture, whose defaults may be left out, for some weights.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `_core.Network`.
+    make : callable
+        Makes what has all of the weights: that network, or several of it.
+    weights : Joined
+        Parameters by name.
+
+    Returns
+    -------
+    network : object
+        What was made; `Mismatch` if it does not go with the weights.
+    """
+    check_fields(architecture, _WITH_MORE_LAYERS, "architecture", _WITH_DEFAULTS)
+    network = _made(make, _least_parameters(architecture), weights.flat.size)
+    _check_weights(network, weights)
+    return network
 
 
 def _check_weights(network: Any, weights: Joined) -> None:
@@ -92,6 +131,11 @@ def _check_weights(network: Any, weights: Joined) -> None:
         raise Mismatch("weights", f"dtype {weights.flat.dtype}", f"dtype {network.dtype}")
 
 
+def named_weights(network: Any, parameters: Any) -> Joined:
+    """Return parameters by name, as they are kept."""
+    return Joined(parameters, {name: tuple(shape) for name, shape, _ in network.parameters})
+
+
 def _model_kind(cls: Any, tasks: tuple[type, ...], check: Callable[[Any], None]) -> Kind:
     from elman._sequences import InputForm
     from elman._targets import TargetForm
@@ -100,10 +144,9 @@ def _model_kind(cls: Any, tasks: tuple[type, ...], check: Callable[[Any], None])
     is_seq2seq = cls.__name__ == "Seq2SeqModel"
 
     def take(model: Any) -> dict[str, Any]:
-        shapes = {name: tuple(shape) for name, shape, _ in model.network().parameters}
         return {
             "architecture": model.architecture,
-            "weights": Joined(model.parameters, shapes),
+            "weights": named_weights(model.network(), model.parameters),
             "inputs": model.inputs,
             "targets": model.targets,
             "task": model.task,
@@ -115,7 +158,7 @@ def _model_kind(cls: Any, tasks: tuple[type, ...], check: Callable[[Any], None])
         weights = values.pop("weights")
         network = _network(cls, values["architecture"], weights.flat.size, is_seq2seq)
         _check_weights(network, weights)
-        _check_training(values["training"], network)
+        check_training(values["training"], network)
         model = cls(parameters=weights.flat, **values)
         check(model)
         return model
@@ -132,7 +175,7 @@ def _model_kind(cls: Any, tasks: tuple[type, ...], check: Callable[[Any], None])
     return Kind(cls, rules, take, make)
 
 
-def _check_training(training: Any, network: Any) -> None:
+def check_training(training: Any, network: Any) -> None:
     """Compare the arrays of a training state with the network."""
     n, dtype = network.n_parameters, network.dtype
     if training.parameters.size and training.parameters.shape != (n,):

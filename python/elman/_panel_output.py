@@ -10,14 +10,15 @@ import numpy as np
 from elman._panel import Panel
 from elman._panel_rows import Floats
 
-PREDICTION = "y_pred"
+PREDICTION, PATH = "y_pred", "sample"
 
 
 def give_back(
     panel: Panel,
     forecasts: Floats,
-    labels: Sequence[str] | None = None,
+    labels: Sequence[Any] | None = None,
     point: Floats | None = None,
+    axis_name: str | None = None,
 ) -> Any:
     """Give forecasts the kind of y, with the times after the end of each series.
 
@@ -27,10 +28,12 @@ def give_back(
         The series that are forecast.
     forecasts : ndarray of shape (n_series, horizon) or (n_series, horizon, n_labels)
         The forecasts.
-    labels : sequence of str, default=None
+    labels : sequence, default=None
         What the last axis means, such as quantiles.
     point : ndarray of shape (n_series, horizon), default=None
         Forecasts that a long frame has in the column ``y_pred`` beside those with labels.
+    axis_name : str, default=None
+        What the labels are, as a name of their level of columns.
 
     Returns
     -------
@@ -49,12 +52,41 @@ def give_back(
         return _long(panel, forecasts, labels, point)
     index = _index(panel, forecasts.shape[1])
     if form.layout == "wide":
-        return _wide(panel, forecasts, labels, index)
+        return _wide(panel, forecasts, labels, index, axis_name)
     import pandas as pd
 
     if labels is None:
         return pd.Series(forecasts[0], index, name=form.label)
-    return pd.DataFrame(forecasts[0], index, pd.Index(labels))
+    return pd.DataFrame(forecasts[0], index, pd.Index(labels, name=axis_name))
+
+
+def give_back_paths(panel: Panel, paths: Floats) -> Any:
+    """Give sample paths the kind of y, with the times after the end of each series.
+
+    Parameters
+    ----------
+    panel : Panel
+        The series that are forecast.
+    paths : ndarray of shape (n_series, horizon, n_paths)
+        The paths.
+
+    Returns
+    -------
+    paths : ndarray, list of ndarray, or frame
+        Arrays have the paths as their first axis. A column for each path of a Series, and of each
+        series of a wide frame; a long frame has a row for each time of each path.
+    """
+    form, n_paths = panel.form, paths.shape[2]
+    if form.layout == "array":
+        return np.moveaxis(give_back(panel, paths), -1, 0)
+    if form.layout == "list":
+        return [of_series.T for of_series in paths]
+    if form.layout != "long":
+        return give_back(panel, paths, range(n_paths), axis_name=PATH)
+    n_series, horizon = paths.shape[:2]
+    numbers = np.tile(np.arange(n_paths).repeat(horizon), n_series)
+    columns = {PATH: numbers, PREDICTION: paths.swapaxes(1, 2).ravel()}
+    return _long_frame(panel, horizon, columns, n_paths)
 
 
 def _index(panel: Panel, horizon: int) -> Any:
@@ -72,7 +104,13 @@ def _index(panel: Panel, horizon: int) -> Any:
     return times.rename(form.index_name)
 
 
-def _wide(panel: Panel, forecasts: Floats, labels: Sequence[str] | None, index: Any) -> Any:
+def _wide(
+    panel: Panel,
+    forecasts: Floats,
+    labels: Sequence[Any] | None,
+    index: Any,
+    axis_name: str | None,
+) -> Any:
     import pandas as pd
 
     form = panel.form
@@ -85,7 +123,7 @@ def _wide(panel: Panel, forecasts: Floats, labels: Sequence[str] | None, index: 
         return _polars_frame(columns)
     columns = pd.Index(panel.names, name=form.label)
     if labels is not None:
-        columns = pd.MultiIndex.from_product([panel.names, labels], names=[form.label, None])
+        columns = pd.MultiIndex.from_product([panel.names, labels], names=[form.label, axis_name])
     if not form.has_time_column:
         return pd.DataFrame(table, index, columns)
     frame = pd.DataFrame(table, columns=columns)
@@ -94,28 +132,32 @@ def _wide(panel: Panel, forecasts: Floats, labels: Sequence[str] | None, index: 
 
 
 def _long(
-    panel: Panel, forecasts: Floats, labels: Sequence[str] | None, point: Floats | None
+    panel: Panel, forecasts: Floats, labels: Sequence[Any] | None, point: Floats | None
 ) -> Any:
-    form, horizon = panel.form, forecasts.shape[1]
-    times = panel.future_times(horizon)
-    columns: dict[str, Any] = {
-        form.columns[0]: np.repeat(np.arange(len(panel)), horizon),
-        form.columns[1]: times,
-    }
+    columns: dict[str, Any] = {}
     if labels is None:
         columns[PREDICTION] = forecasts.ravel()
     else:
         if point is not None:
             columns[PREDICTION] = point.ravel()
         columns |= {label: forecasts[..., i].ravel() for i, label in enumerate(labels)}
-    if form.library == "polars":
-        columns[form.columns[0]] = [name for name in panel.names for _ in range(horizon)]
-        columns[form.columns[1]] = _polars_times(times)
-        return _polars_frame(columns)
+    return _long_frame(panel, forecasts.shape[1], columns)
+
+
+def _long_frame(panel: Panel, horizon: int, columns: dict[str, Any], n_repeats: int = 1) -> Any:
+    """Put ids and times beside columns that go through the times of each series some times."""
+    id_name, time_name = panel.form.columns[:2]
+    series = np.repeat(np.arange(len(panel)), n_repeats * horizon)
+    steps = np.tile(np.arange(horizon), len(panel) * n_repeats)
+    times = panel.future_times(horizon)[series * horizon + steps]
+    if panel.form.library == "polars":
+        names = panel.names
+        ids = [names[i] for i in series.tolist()]
+        return _polars_frame({id_name: ids, time_name: _polars_times(times), **columns})
     import pandas as pd
 
-    columns[form.columns[0]] = pd.Index(panel.names).take(columns[form.columns[0]])
-    return pd.DataFrame(columns)
+    ids = pd.Index(panel.names).take(series)
+    return pd.DataFrame({id_name: ids, time_name: times, **columns})
 
 
 def _polars_frame(columns: dict[str, Any]) -> Any:

@@ -107,6 +107,19 @@ class Joined:
             begin = end
 
 
+@dataclass(frozen=True)
+class MayMiss:
+    """Numbers in which NaN is what is missing, wherever else it would be damage.
+
+    Parameters
+    ----------
+    values : ndarray of floats
+        The numbers.
+    """
+
+    values: Array
+
+
 def check_fields(
     values: Mapping[Any, Any],
     rules: Mapping[str, Rule],
@@ -205,6 +218,8 @@ class Writer:
             for part, array in value.parts():
                 self._add(array, joined(name, part))
             return {"joined": self._short(list(value.shapes), joined(name, "names"))}
+        if isinstance(value, MayMiss):
+            return {"may_miss": self._array(value.values, name, may_miss=True)}
         if isinstance(value, dict):
             items = [
                 [self.plain(key, name), self.plain(item, joined(name, str(key)))]
@@ -232,8 +247,9 @@ class Writer:
             return items
         return {"json": self._add(np.frombuffer(text.encode(), dtype=np.uint8), name)}
 
-    def _add(self, array: Array, name: str) -> str:
-        if not self._allow_nonfinite and not is_finite(array):
+    def _add(self, array: Array, name: str, may_miss: bool = False) -> str:
+        is_right = not np.isinf(array).any() if may_miss else is_finite(array)
+        if not self._allow_nonfinite and not is_right:
             raise ValueError(self._source.problem("NaN or infinity", "finite numbers", name))
         while name in self.tensors:  # a dict may have the keys 1 and "1"
             name += "'"
@@ -252,7 +268,7 @@ class Writer:
         fields = {part: self.plain(item, joined(name, part)) for part, item in values.items()}
         return {tag: fields}
 
-    def _array(self, value: Array, name: str) -> Any:
+    def _array(self, value: Array, name: str, *, may_miss: bool = False) -> Any:
         kind, shape = value.dtype.kind, list(value.shape)
         if type(value) not in (np.ndarray, np.memmap) or kind not in "biufmMUO":
             got = f"a {type(value).__name__} of dtype {value.dtype}"
@@ -266,7 +282,7 @@ class Writer:
             raise TypeError(self._source.problem(got, "numbers of up to 64 bits", name))
         if value.size == 0:
             return {"empty": [value.dtype.name, shape]}
-        return {"array": self._add(value, name)}
+        return {"array": self._add(value, name, may_miss)}
 
     def _array_of_items(self, value: Array, name: str) -> Any:
         shape, width = list(value.shape), value.dtype.itemsize // 4
@@ -327,6 +343,7 @@ class Reader:
             "frozenset": lambda content, name, depth: self._set(frozenset, content, name, depth),
             "dict": self._dict,
             "array": self._array,
+            "may_miss": self._may_miss,
             "empty": self._empty,
             "items": self._array_of_items,
             "utf32": self._array_of_codes,
@@ -459,6 +476,17 @@ class Reader:
         array = self._tensor(content, name)
         self._check_finite(array, name)
         return array
+
+    def _may_miss(self, content: Any, name: str, depth: int) -> MayMiss:
+        if isinstance(content, dict) and tuple(content) == ("array",):
+            array = self._tensor(content["array"], name)
+            is_right = array.dtype.kind == "f" and not np.isinf(array).any()
+        else:
+            array = self.value(content, name, depth + 1)
+            is_right = isinstance(array, np.ndarray) and array.dtype.kind == "f" and not array.size
+        if not (is_right or self._allow_nonfinite):
+            raise self._source.corrupt("infinity, or no floats", "numbers or NaN", name)
+        return MayMiss(array)
 
     def _check_finite(self, array: Array, name: str) -> None:
         if not self._allow_nonfinite and not is_finite(array):

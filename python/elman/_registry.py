@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from elman import _forecast_kinds, _imputer_kinds, _panel_kinds, _scalar_kinds
 from elman._exceptions import abbreviated
 from elman._kinds import (
     DICT,
     FLAG,
     LABELS,
+    OUTPUT,
     TEXT,
     EstimatorKind,
     array,
@@ -249,7 +251,7 @@ def _scaler() -> EstimatorKind:
             "form": instance(InputForm),
             "center": or_none(array("float64")),
             "scale": or_none(array("float64")),
-            "output": or_none(Rule(_is_output, "a kind of table for transform")),
+            "output": or_none(OUTPUT),
         },
         {
             "form": "_form",
@@ -260,12 +262,6 @@ def _scaler() -> EstimatorKind:
         derived,
         check,
     )
-
-
-def _is_output(value: Any) -> bool:
-    """Whether it is what scikit-learn's `set_output` leaves behind."""
-    kinds = ("default", "pandas", "polars")
-    return isinstance(value, dict) and list(value) == ["transform"] and value["transform"] in kinds
 
 
 def _window() -> EstimatorKind:
@@ -360,7 +356,11 @@ def _fit_progress() -> Kind:
 
 _ESTIMATORS: dict[str, Callable[[], EstimatorKind]] = {
     "CountRatioEncoder": _count_ratio_encoder,
+    "LinearForecaster": _forecast_kinds.linear_forecaster,
+    "NaiveForecaster": _forecast_kinds.naive_forecaster,
     "RNNClassifier": _classifier,
+    "RNNForecaster": _forecast_kinds.rnn_forecaster,
+    "RNNImputer": _imputer_kinds.rnn_imputer,
     "RNNRegressor": _regressor,
     "Seq2SeqRegressor": _seq2seq_regressor,
     "Seq2SeqTranslator": _seq2seq_translator,
@@ -370,18 +370,38 @@ _ESTIMATORS: dict[str, Callable[[], EstimatorKind]] = {
 }
 
 _OTHERS: dict[str, Callable[[], Kind]] = {
+    "Brits": _imputer_kinds.brits,
+    "Calendar": _imputer_kinds.calendar,
+    "Calibration": _panel_kinds.calibration,
     "ClassificationTask": _classification_task,
+    "Columns": _panel_kinds.columns,
     "FitProgress": _fit_progress,
+    "ForecastModel": _forecast_kinds.forecast_model,
+    "Frequency": _panel_kinds.frequency,
+    "GapShapes": _imputer_kinds.gap_shapes,
+    "ImputationModel": _imputer_kinds.imputation_model,
     "InputForm": _input_form,
+    "Interval": _scalar_kinds.interval,
+    "Mixture": _imputer_kinds.mixture,
     "Model": model,
+    "Panel": _panel_kinds.panel,
+    "PanelForm": _panel_kinds.panel_form,
+    "Plan": _forecast_kinds.plan,
     "RandomState": _random_state,
+    "RegressionFill": _imputer_kinds.regression_fill,
     "RegressionTask": _regression_task,
+    "Scaling": _forecast_kinds.scaling,
     "Seq2SeqModel": seq2seq_model,
+    "SeriesReader": _forecast_kinds.reader,
+    "Spread": _imputer_kinds.spread,
     "TargetForm": _target_form,
+    "Timestamp": _scalar_kinds.timestamp,
     "TokensTask": _tokens_task,
     "TrainingState": training_state,
+    "UUID": _scalar_kinds.unique_id,
     "ValuesTask": _values_task,
     "Vocabulary": _vocabulary,
+    "date": _scalar_kinds.date,
 }
 
 ESTIMATORS = tuple(_ESTIMATORS)

@@ -36,6 +36,11 @@ class RegressionFill:
     coefficients: Array
     season_length: int | None
 
+    def width(self, n_channels: int) -> int:
+        """Count the regressors of a channel."""
+        waves = seasonal_waves(np.zeros(1, np.int64), self.season_length, np.float64)
+        return int(n_channels + waves.shape[1] + (0 if self.season_length is None else 2))
+
     def fill(self, fills: Fills, positions: Rows) -> Array:
         """Fill the gaps of some windows.
 

@@ -342,7 +342,7 @@ def _read_table(
         raise ValueError(problem(caller, argument, got, f"a multiple of n_channels={n_channels}"))
     names = getattr(estimator, "feature_names_in_", None)
     form = form or InputForm(
-        layout, n_columns, n_channels, float_dtype(array), str(array.shape), names
+        layout, n_columns, int(n_channels), float_dtype(array), str(array.shape), names
     )
     array = array.reshape(n_rows, n_columns // n_channels, n_channels)
     return _regular(array, form, caller, argument), form

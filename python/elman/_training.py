@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from elman import _core
 from elman._arrays import Array
-from elman._exceptions import DivergenceError, problem
+from elman._exceptions import DivergenceError, diverged
 
 EPOCHS_BEFORE_ADAPTING = 2
 ADAPTING_DIVISOR = 5.0
@@ -309,14 +309,8 @@ class Training:
         )
 
     def _divergence(self, error: Exception, epoch: int) -> DivergenceError:
-        _, batch, learning_rate, norm = error.args
-        got = (
-            f"a loss or gradient that is not finite in epoch {epoch}, batch {batch}, at learning "
-            f"rate {learning_rate:g} (gradient norm {norm:g})"
-        )
-        expected = "finite values: lower learning_rate_init, set clip_norm or scale X"
-        message = problem(self.caller, "learning_rate_init", got, expected)
-        return DivergenceError(message, epoch, batch, learning_rate, norm)
+        place = f"in epoch {epoch}, batch {error.args[1]}"
+        return diverged(error, self.caller, place, epoch, ", or scale X")
 
     def run_lbfgs(self, before_epoch: Callable[[], None], after_epoch: AfterEpoch) -> TrainingState:
         """Minimise the loss of all examples at once by L-BFGS.

@@ -59,7 +59,8 @@ def good_arguments(method):
         return {"y": sales(HORIZON, LATER), "X": weather(HORIZON, LATER)}
     if method == "score":
         return {"y": sales(HORIZON, LATER), "X": weather(HORIZON, LATER)}
-    return {"X": weather(HORIZON, LATER)}
+    ahead = {"X": weather(HORIZON, LATER)}
+    return {"n": 3, **ahead} if method == "sample" else ahead
 
 
 def _with_history(y):
@@ -69,7 +70,7 @@ def _with_history(y):
 
 def bad_horizon(what, horizon, expected="an integer from 1 to 1000000"):
     message = f"horizon got .*, expected {expected}"
-    for method in ("predict", "predict_interval", "predict_quantiles", "backtest"):
+    for method in ("predict", "predict_interval", "predict_quantiles", "sample", "backtest"):
         yield ForecastCase(66, what, method, {"horizon": horizon}, ValueError, message)
     yield ForecastCase(66, what, "fit", {}, ValueError, message, parameters={"horizon": horizon})
 

@@ -3,6 +3,7 @@
 import functools
 import re
 
+import promises.series_file_cases  # noqa: F401  adds its own to CASES
 import pytest
 from elman import ModelFileError, load
 from elman._model import Model

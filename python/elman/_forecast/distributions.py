@@ -4,7 +4,8 @@
     student_t           m, log scale, d: 2 + softplus(d) degrees of freedom
     negative_binomial   log mean mu, log alpha: variance mu + alpha mu^2 (Salinas et al., 2020)
 
-Outputs come as (n, n_blocks, n_values), a block for each number.
+Outputs come as (n, n_blocks, n_values), a block for each number. Levels of quantiles are the same
+for all values, (n_levels,), or each value's own, (n, n_values, n_levels).
 """
 
 from __future__ import annotations
@@ -39,30 +40,32 @@ class Distribution:
         """Return the forecast (n, n_values): the median, of counts the mean."""
         return outputs[:, 0]
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level, or one for each value."""
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles, (n, n_values, n_levels)."""
         raise NotImplementedError
 
 
 class Gaussian(Distribution):
     """A normal distribution."""
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level."""
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles."""
         from scipy.special import ndtri
 
-        return np.asarray(outputs[:, 0] + np.exp(outputs[:, 1]) * ndtri(level))
+        middle, spread = outputs[:, 0, :, None], np.exp(outputs[:, 1, :, None])
+        return np.asarray(middle + spread * ndtri(levels))
 
 
 class StudentT(Distribution):
     """Student's t distribution, moved and stretched."""
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level."""
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles."""
         from scipy.special import stdtrit
 
-        freedom = 2.0 + np.logaddexp(0.0, outputs[:, 2].astype(np.float64))
-        return np.asarray(outputs[:, 0] + np.exp(outputs[:, 1]) * stdtrit(freedom, level))
+        middle, spread = outputs[:, 0, :, None], np.exp(outputs[:, 1, :, None])
+        freedom = 2.0 + np.logaddexp(0.0, outputs[:, 2, :, None].astype(np.float64))
+        return np.asarray(middle + spread * stdtrit(freedom, levels))
 
 
 class NegativeBinomial(Distribution):
@@ -72,13 +75,13 @@ class NegativeBinomial(Distribution):
         """Return the mean."""
         return np.exp(outputs[:, 0])
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level."""
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles."""
         from scipy.stats import nbinom
 
-        mean = np.exp(outputs[:, 0].astype(np.float64))
-        size = np.exp(-outputs[:, 1].astype(np.float64))
-        return np.asarray(nbinom.ppf(level, size, size / (size + mean)))
+        mean = np.exp(outputs[:, 0, :, None].astype(np.float64))
+        size = np.exp(-outputs[:, 1, :, None].astype(np.float64))
+        return np.asarray(nbinom.ppf(levels, size, size / (size + mean)))
 
 
 class Poisson(Distribution):
@@ -88,11 +91,11 @@ class Poisson(Distribution):
         """Return the mean."""
         return np.exp(outputs[:, 0])
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level."""
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles."""
         from scipy.stats import poisson
 
-        return np.asarray(poisson.ppf(level, np.exp(outputs[:, 0].astype(np.float64))))
+        return np.asarray(poisson.ppf(levels, np.exp(outputs[:, 0, :, None].astype(np.float64))))
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,19 @@ class Quantiles(Distribution):
 
     def point(self, outputs: Array) -> Array:
         """Return the median."""
-        return self.quantile(outputs, 0.5)
+        return self.quantiles(outputs, np.array([0.5]))[..., 0]
 
-    def quantile(self, outputs: Array, level: Any) -> Array:
-        """Return the quantile at a level; beyond the outermost ones these."""
-        ordered = np.sort(outputs, axis=1)
-        place = np.interp(level, self.levels, np.arange(len(self.levels)))
-        below = np.minimum(np.floor(place).astype(np.int64), len(self.levels) - 2)
-        if len(self.levels) == 1:
-            return np.asarray(ordered[:, 0])
-        share = np.asarray(place - below)
-        if share.ndim == 0:
-            return np.asarray(ordered[:, below] * (1.0 - share) + ordered[:, below + 1] * share)
-        low = np.take_along_axis(ordered, below[:, None], axis=1)[:, 0]
-        high = np.take_along_axis(ordered, below[:, None] + 1, axis=1)[:, 0]
+    def quantiles(self, outputs: Array, levels: Array) -> Array:
+        """Return quantiles; beyond the outermost levels these."""
+        ordered = np.sort(outputs, axis=1).swapaxes(1, 2)
+        n, n_values, n_known = ordered.shape
+        place = np.broadcast_to(
+            np.interp(levels, self.levels, np.arange(n_known)), (n, n_values, levels.shape[-1])
+        )
+        below = np.clip(np.floor(place).astype(np.int64), 0, max(n_known - 2, 0))
+        share = place - below
+        low = np.take_along_axis(ordered, below, axis=2)
+        high = np.take_along_axis(ordered, np.minimum(below + 1, n_known - 1), axis=2)
         return np.asarray(low * (1.0 - share) + high * share)
 
 

@@ -148,7 +148,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         sharpness=SHARPNESS,
         is_decoding=is_decoding,
         reads_holes=bool(np.isnan(series.values).any() or (lengths < window + horizon).any()),
-        n_identities=len(lengths) if settings["series_identity"] else 0,
+        n_identities=int(series.identities.max()) + 1 if settings["series_identity"] else 0,
         loss=loss,
         levels=tuple(settings["quantiles"]) if loss == "quantile" else (),
         covariate_mean=covariates[0],
@@ -190,9 +190,10 @@ def _window_and_segment(
 
 
 def _units(columns: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation of each column; a constant one is divided by 1."""
+    """Mean and deviation of each column; one that is constant, or all missing, is divided by 1."""
     if columns.shape[1] == 0:
         return np.zeros(0), np.ones(0)
+    columns = np.where(np.isnan(columns).all(axis=0), 0.0, columns)
     scale = np.nanstd(columns, axis=0)
     return np.nanmean(columns, axis=0), np.where(scale > 0.0, scale, 1.0)
 

@@ -34,7 +34,7 @@ class ForecastModel:
 
     def forecast(
         self, series: Series, horizon: int, levels: Floats | None, n_threads: int
-    ) -> Floats:
+    ) -> tuple[Floats, Floats | None]:
         """Forecast the last ``horizon`` times of each series, whose values nobody knows yet.
 
         A horizon that is longer than that of the networks goes on from their own forecasts.
@@ -45,27 +45,27 @@ class ForecastModel:
             Series that end in the times to forecast, with their covariates.
         horizon : int
             How many these are.
-        levels : ndarray or None
-            Quantiles instead of forecasts.
+        levels : ndarray of shape (n_levels,) or (n_series, horizon, n_levels), or None
+            Quantiles that are wanted too.
         n_threads : int
             Never changes a bit.
 
         Returns
         -------
-        forecasts : ndarray of shape (n_series, horizon) or (n_series, horizon, n_levels)
+        forecasts : ndarray of shape (n_series, horizon)
             In the units of y; the median over the networks.
+        quantiles : ndarray of shape (n_series, horizon, n_levels) or None
+            That of each level.
         """
         history = series.history(self.plan.transform)
         network = _core.Network(**self.architecture)
-        return np.asarray(
-            np.median(
-                [
-                    self._of(member, network, history.writable(), horizon, levels, n_threads)
-                    for member in self.members
-                ],
-                axis=0,
-            )
-        )
+        told = [
+            self._of(member, network, history.writable(), horizon, levels, n_threads)
+            for member in self.members
+        ]
+        point = np.median([point for point, _ in told], axis=0)
+        quantiles = [quantiles for _, quantiles in told if quantiles is not None]
+        return np.asarray(point), np.asarray(np.median(quantiles, axis=0)) if quantiles else None
 
     def _of(
         self,
@@ -75,11 +75,11 @@ class ForecastModel:
         horizon: int,
         levels: Floats | None,
         n_threads: int,
-    ) -> Floats:
+    ) -> tuple[Floats, Floats | None]:
         """Forecasts of one network, which are written into the history where it reads on."""
         plan, told = self.plan, self.plan.distribution
         series = np.arange(history.n_series)
-        forecasts = []
+        points, quantiles = [], []
         for done in range(0, horizon, plan.horizon):
             origins = history.ends - horizon + done
             n = min(plan.horizon, horizon - done)
@@ -88,9 +88,10 @@ class ForecastModel:
             outputs = outputs[:, :, :n]
             point = plan.in_units(window, told.point(outputs))
             history.write(origins, point)
-            wanted = point
+            points.append(restored(point, plan.transform))
             if levels is not None:
-                quantiles = [told.quantile(outputs, level) for level in levels]
-                wanted = plan.in_units(window, np.stack(quantiles, axis=2))
-            forecasts.append(restored(wanted, plan.transform))
-        return np.concatenate(forecasts, axis=1)
+                of_steps = levels if levels.ndim == 1 else levels[:, done : done + n]
+                of_steps = plan.in_units(window, told.quantiles(outputs, of_steps))
+                quantiles.append(restored(of_steps, plan.transform))
+        point = np.concatenate(points, axis=1)
+        return point, None if levels is None else np.concatenate(quantiles, axis=1)

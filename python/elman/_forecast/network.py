@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from elman import _core
 from elman._estimator import LARGEST_SEED
-from elman._exceptions import DivergenceError, problem
+from elman._exceptions import diverged
 from elman._forecast.history import History
 from elman._forecast.origins import Origins
 from elman._forecast.plan import Plan
@@ -131,14 +131,8 @@ class Course:
                 )
             )
         except _core.Diverged as error:
-            _, batch, rate, norm = error.args
-            got = (
-                f"a loss or gradient that is not finite near update {number * UPDATES_A_REPORT} "
-                f"at learning rate {rate:g} (gradient norm {norm:g})"
-            )
-            expected = "finite values: lower learning_rate_init or set clip_norm"
-            message = problem(self.caller, "learning_rate_init", got, expected)
-            raise DivergenceError(message, number, batch, rate, norm) from error
+            place = f"near update {number * UPDATES_A_REPORT}"
+            raise diverged(error, self.caller, place, number) from error
 
     def _validation(self, network: Any, n_threads: int) -> Callable[[Parameters], float] | None:
         if self.held_out is None:
