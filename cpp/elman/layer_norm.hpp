@@ -24,45 +24,40 @@ struct UnitsOfRow {
     Index first, n;
 };
 
-// The sum of function(unit, values) over all units, in an order of its own: whole registers, then
-// what is left. values are Vec<T>, or T for the latter.
-template <class T, class OfRegister, class OfOne>
-T sum_over_units(const std::vector<UnitsOfRow<T>>& row, const OfRegister& of_register,
-                 const OfOne& of_one) {
-    using V = Vec<T>;
-    V lanes = V::zero();
-    T rest = T(0);
+// The sum of value(block, i) over all units: unit u goes to lane u mod 8, whatever the width of a
+// register, and of the blocks, is.
+template <class T, class Value>
+T sum_over_units(const std::vector<UnitsOfRow<T>>& row, const Value& value) {
+    constexpr Index lanes = 8;
+    T lane[lanes] = {};
     for (std::size_t block = 0; block < row.size(); ++block) {
-        Index i = 0;
-        for (; i + V::width <= row[block].n; i += V::width) lanes = lanes + of_register(block, i);
-        for (; i < row[block].n; ++i) rest += of_one(block, i);
+        const Index n = row[block].n;
+        for (Index i = 0; i < n;) {
+            const Index begin = (row[block].first + i) % lanes;
+            if (begin == 0 && i + lanes <= n) {
+                for (Index k = 0; k < lanes; ++k) lane[k] += value(block, i + k);
+                i += lanes;
+            } else {
+                lane[begin] += value(block, i);
+                ++i;
+            }
+        }
     }
-    T lane[V::width];
-    lanes.store(lane);
-    for (Index half = V::width / 2; half > 0; half /= 2)
-        for (Index i = 0; i < half; ++i) lane[i] += lane[i + half];
-    return lane[0] + rest;
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) +
+           ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 // Turns the sums s of a row into z; normalized, unless empty, gets s^. Returns 1 / sqrt(var + e).
 template <class T>
 T normalize(const std::vector<UnitsOfRow<T>>& sums, const std::vector<UnitsOfRow<T>>& normalized,
             Index n_units, const T* gain, const T* shift) {
-    using V = Vec<T>;
-    const T mean = sum_over_units(
-                       sums, [&](std::size_t b, Index i) { return V::load(sums[b].data + i); },
-                       [&](std::size_t b, Index i) { return sums[b].data[i]; }) /
-                   T(n_units);
-    const T variance = sum_over_units(
-                           sums,
-                           [&](std::size_t b, Index i) {
-                               const V centred = V::load(sums[b].data + i) - V(mean);
-                               return centred * centred;
-                           },
-                           [&](std::size_t b, Index i) {
-                               const T centred = sums[b].data[i] - mean;
-                               return centred * centred;
-                           }) /
+    const T mean =
+        sum_over_units(sums, [&](std::size_t b, Index i) { return sums[b].data[i]; }) / T(n_units);
+    const T variance = sum_over_units(sums,
+                                      [&](std::size_t b, Index i) {
+                                          const T centred = sums[b].data[i] - mean;
+                                          return centred * centred;
+                                      }) /
                        T(n_units);
     const T scale = T(1) / std::sqrt(variance + T(1e-5));
     for (std::size_t b = 0; b < sums.size(); ++b)
@@ -80,20 +75,13 @@ template <class T>
 void normalize_backward(const std::vector<UnitsOfRow<T>>& dz,
                         const std::vector<UnitsOfRow<T>>& normalized, Index n_units, const T* gain,
                         T scale) {
-    using V = Vec<T>;
     for (const UnitsOfRow<T>& units : dz)
         for (Index i = 0; i < units.n; ++i) units.data[i] *= gain[units.first + i];
-    const T mean = sum_over_units(
-                       dz, [&](std::size_t b, Index i) { return V::load(dz[b].data + i); },
-                       [&](std::size_t b, Index i) { return dz[b].data[i]; }) /
-                   T(n_units);
+    const T mean =
+        sum_over_units(dz, [&](std::size_t b, Index i) { return dz[b].data[i]; }) / T(n_units);
     const T along =
         sum_over_units(
-            dz,
-            [&](std::size_t b, Index i) {
-                return V::load(dz[b].data + i) * V::load(normalized[b].data + i);
-            },
-            [&](std::size_t b, Index i) { return dz[b].data[i] * normalized[b].data[i]; }) /
+            dz, [&](std::size_t b, Index i) { return dz[b].data[i] * normalized[b].data[i]; }) /
         T(n_units);
     for (std::size_t b = 0; b < dz.size(); ++b)
         for (Index i = 0; i < dz[b].n; ++i)
