@@ -41,16 +41,38 @@ requirements() {
 fastest_isa() { "$1" -c 'from elman import _isa; print(_isa.available()[-1])'; }
 other_isas() { "$1" -c 'from elman import _isa; print(*_isa.available()[:-1])'; }
 
-# core_tests VENV SANITIZERS: build tests/cpp with them, for the fastest instruction set, and run.
-core_tests() {
-    local bin=$PWD/$1/bin build=build/sanitize-${2//,/-} isa
-    isa=$(fastest_isa "$bin/python")
+# build_core_tests VENV BUILD OPTION...: tests/cpp, with warnings as errors.
+build_core_tests() {
+    local bin=$PWD/$1/bin build=$2
     "$bin/cmake" -S . -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
-        -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DPython_EXECUTABLE="$bin/python" \
-        -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_ISA="$isa" \
-        -DELMAN_WERROR=ON -DELMAN_SANITIZE="$2"
+        -DPython_EXECUTABLE="$bin/python" -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_WERROR=ON \
+        -DCMAKE_BUILD_TYPE=None "${@:3}"
     "$bin/cmake" --build "$build"
-    "$bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error
+}
+
+# sanitized_tests VENV SANITIZERS: the core's own tests with them, on the fastest instruction set.
+sanitized_tests() {
+    local build=build/sanitize-${2//,/-}
+    build_core_tests "$1" "$build" -DCMAKE_CXX_FLAGS=-O1 -DELMAN_SANITIZE="$2" \
+        -DELMAN_ISA="$(fastest_isa "$1/bin/python")"
+    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
+}
+
+# tests_on_arm64 VENV X86_BUILD: the core's own tests there, by emulation, and the bits of many
+# trainings beside those of this machine's fastest instruction set, of which there is a build.
+tests_on_arm64() {
+    local build=build/arm64 emulate=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
+    command -v aarch64-linux-gnu-g++ qemu-aarch64 > /dev/null ||
+        (apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+            g++-aarch64-linux-gnu qemu-user) > /dev/null 2>&1 ||
+        { echo "no cross compiler or no qemu: NOT TESTED" && return; }
+    build_core_tests "$1" "$build" -DCMAKE_CXX_FLAGS=-O2 -DCMAKE_SYSTEM_NAME=Linux \
+        -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+        -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${emulate[*]}")"
+    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
+    "${emulate[@]}" "$build/tests/cpp/digests_neon" > "$build/neon.txt"
+    "$2/tests/cpp/digests_$(fastest_isa "$1/bin/python")" | diff - "$build/neon.txt"
+    echo "the same bits of $(wc -l < "$build/neon.txt") trainings"
 }
 
 # sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,

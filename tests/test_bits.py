@@ -1,7 +1,12 @@
 """The same bits for any number of threads, any batch, any order and any alignment."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from elman import _isa
 from problems import CELLS, Problem
 
 N_SEQUENCES = 150
@@ -110,3 +115,33 @@ def shifted(array, n_elements):
     room = np.empty(array.size + n_elements, dtype=array.dtype)
     room[n_elements:] = array.ravel()
     return room[n_elements:].reshape(array.shape)
+
+
+FIT = """
+import hashlib, numpy as np, elman
+X, y = elman.datasets.generate_time_series(60, 21, random_state=1)[:, :20], np.arange(60) % 3
+digest = hashlib.sha256()
+for cell in ("simple", "gru", "lstm", "min_gru"):
+    for dtype in (np.float32, np.float64):
+        model = elman.RNNClassifier(cell=cell, hidden_layer_sizes=(20, 9), bidirectional=True, layer_norm=cell != "simple",
+                                    dropout=0.1, max_iter=3, random_state=0)
+        digest.update(model.fit(X.astype(dtype), y).predict_proba(X).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_a_fit_on_any_instruction_set_that_has_an_fma():
+    isas = [isa for isa in _isa.available() if isa != "baseline"]
+    if len(isas) < 2:
+        pytest.skip(f"one instruction set with an FMA here: {isas}")
+    digests = [
+        subprocess.run(
+            [sys.executable, "-c", FIT],
+            env={**os.environ, "ELMAN_ISA": isa},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[-1]
+        for isa in isas
+    ]
+    assert len(set(digests)) == 1, dict(zip(isas, digests, strict=True))

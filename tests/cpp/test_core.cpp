@@ -215,7 +215,7 @@ void test_threads(const CellOptions& cell) {
     Team alone(1, {});
     const Network<double> network({cell, {33, 20}, {false, true}, 2, 1, true});
     std::vector<Index> lengths;
-    for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
+    for (Index i = 0; i < 32; ++i) lengths.push_back(1 + i * 7 % 40);
     const Problem problem(lengths, 2, 1, false);
     const Examples<double> examples = problem.examples(2, 1);
     Array<double> start(std::size_t(network.n_parameters()));
@@ -243,7 +243,7 @@ void test_segments(const CellOptions& cell, const Shape& shape) {
     Team alone(1, {});
     const Network<double> network({cell, shape.hidden_layer_sizes, {false, false}, 2, 1, true});
     std::vector<Index> lengths = shape.lengths;
-    for (Index& length : lengths) length *= 300;
+    for (Index& length : lengths) length *= 100;
     const Problem problem(lengths, 2, 1, true);
     const Examples<double> examples = problem.examples(2, 1);
     Array<double> weights(std::size_t(network.n_parameters()));
@@ -310,7 +310,7 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
     shape.head_inputs = variant.head_inputs;
     const Network<double> network(shape);
     std::vector<Index> lengths;
-    for (Index i = 0; i < 60; ++i) lengths.push_back(1 + i * 7 % 40);
+    for (Index i = 0; i < 32; ++i) lengths.push_back(1 + i * 7 % 40);
     Problem problem(lengths, 5, 1, true);
     std::vector<std::int32_t> ids;
     std::vector<Index> first{0};
