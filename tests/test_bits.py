@@ -123,8 +123,9 @@ X, y = elman.datasets.generate_time_series(60, 21, random_state=1)[:, :20], np.a
 digest = hashlib.sha256()
 for cell in ("simple", "gru", "lstm", "min_gru"):
     for dtype in (np.float32, np.float64):
-        model = elman.RNNClassifier(cell=cell, hidden_layer_sizes=(20, 9), bidirectional=True, layer_norm=cell != "simple",
-                                    dropout=0.1, max_iter=3, random_state=0)
+        model = elman.RNNClassifier(cell=cell, hidden_layer_sizes=(20, 9), bidirectional=True,
+                                    layer_norm=cell != "simple", dropout=0.1, max_iter=3,
+                                    random_state=0)
         digest.update(model.fit(X.astype(dtype), y).predict_proba(X).tobytes())
 print(digest.hexdigest())
 """
