@@ -96,6 +96,36 @@ def test_candidates_need_a_window_that_holds_them():
     assert defaults((), 48) == ()
 
 
+def test_the_drift_of_a_season_begins_with_the_series():
+    short = np.repeat(1.0, 4)  # before its beginning a series is read as its first value
+    u = np.concatenate([short, np.arange(1.0, 9.0)])[None]
+    forecast = candidates(u, [("seasonal_drift", 4)], (4,), 6)[0, 0]
+    np.testing.assert_allclose(forecast, [9, 10, 11, 12, 13, 14])
+
+
+def test_a_few_windows_begin_with_what_candidates_were_worth():
+    t = np.arange(96)
+    growing = np.exp(0.01 * t + 0.2 * np.sin(2 * np.pi * t / 12))
+    growing *= np.exp(0.01 * np.random.default_rng(0).normal(size=96))
+    model = RNNForecaster(24, season_length=12, random_state=0).fit(growing[:-24])
+    names = [name for name, _ in model.plan_["candidates"]]
+    weights = dict(zip(names, model.plan_["prior"], strict=True))
+    assert weights["seasonal_drift"] > weights["seasonal"] + 2.0
+    assert model.plan_["window"] == 60
+    error = np.abs(np.log(model.predict() / growing[-24:]))
+    assert error.mean() < 0.03  # a year of growth is 0.12
+    long = RNNForecaster(12, season_length=12, **SMALL).fit(seasonal_series())
+    assert long.plan_["prior"] == ()
+
+
+def test_candidates_that_were_never_wrong_or_never_told_have_finite_weights():
+    exact = np.tile(np.arange(1.0, 13.0), 6)
+    for y in (exact, np.ones(40)):
+        model = RNNForecaster(6, season_length=12, random_state=0).fit(y)
+        assert np.isfinite(model.plan_["prior"]).all()
+        np.testing.assert_allclose(model.predict(), y[-12:-6], rtol=0.05)
+
+
 def test_a_single_candidate_is_what_is_corrected():
     y = seasonal_series()
     corrected = RNNForecaster(
@@ -132,6 +162,19 @@ def test_known_covariates_are_used(strategy):
         **{**SMALL, "n_updates": 600, "hidden_layer_sizes": 32, "learning_rate_init": 0.01},
     ).fit(y[:-4], X[:-4])
     assert np.mean(np.abs(model.predict(X=X[-4:]) - y[-4:])) < 1.0
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+def test_dense_layers_before_and_behind_the_recurrence(strategy, panel):
+    layers = {"input_layer_size": 5, "head_layer_size": 7}
+    plain, dense = (
+        RNNForecaster(12, strategy=strategy, season_length=12, **SMALL, **sizes).fit(panel)
+        for sizes in ({}, layers)
+    )
+    assert "input.W" in dense.summary()
+    assert "head.0.W" in dense.summary()
+    assert dense.n_parameters_ != plain.n_parameters_
+    assert np.isfinite(dense.predict()).all()
 
 
 def test_covariates_that_are_known_for_the_past_are_not_asked_for():

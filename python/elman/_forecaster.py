@@ -101,6 +101,8 @@ _FORECASTER_RULES: dict[str, Rule] = {
     "past_covariates": _NAMES,
     "static_covariates": _NAMES,
     "series_identity": BOOLEAN,
+    "input_layer_size": or_none(COUNT),
+    "head_layer_size": or_none(COUNT),
     "strategy_panel": one_of("global", "local"),
     "loss": one_of(*LOSSES),
     "quantiles": Rule(_are_levels, "numbers between 0 and 1, ascending, each of them once"),
@@ -171,6 +173,12 @@ or None, default="auto"
         Units of each layer.
     activation : {"tanh", "relu", "identity"}, default="tanh"
         Of the simple cell.
+    input_layer_size : int or None, default=None
+        Units of a dense layer with ReLU through which a segment goes before the recurrence, as in
+        SegRNN [2]_; None has none.
+    head_layer_size : int or None, default=None
+        Units of a dense layer with ReLU between states and forecasts. It reads what the network
+        reads at that step, too, covariates of the times to forecast among it; None has none.
     dropout : float, default=0.0
         Share of a layer's outputs that is left out in each update.
     loss : {"absolute_error", "squared_error", "huber", "quantile", "gaussian_nll", \
@@ -281,6 +289,8 @@ or None, default="auto"
         cell: str = "gru",
         hidden_layer_sizes: Any = (64,),
         activation: str = "tanh",
+        input_layer_size: int | None = None,
+        head_layer_size: int | None = None,
         dropout: float = 0.0,
         loss: str = "absolute_error",
         huber_delta: float = 1.0,
@@ -320,6 +330,8 @@ or None, default="auto"
         self.cell = cell
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.input_layer_size = input_layer_size
+        self.head_layer_size = head_layer_size
         self.dropout = dropout
         self.loss = loss
         self.huber_delta = huber_delta

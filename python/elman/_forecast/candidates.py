@@ -12,6 +12,7 @@ the times that are forecast, and s(t) = t mod m.
     seasonal_last    seasonal + (u[L - 1] - u[L - 1 - m])
     seasonal_level   seasonal + (mean of the last short season - mean of the one m before)
     seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - of the one before)
+    seasonal_drift   seasonal + (1 + floor(t / m)) (mean of u[i] - u[i - m] over the window)
 """
 
 from __future__ import annotations
@@ -41,6 +42,17 @@ def _seasonal_mean(u: Floats, m: int, t: Integers, most: int) -> Floats:
     return np.asarray(np.mean([season(u, m, t, back) for back in range(1, n + 1)], axis=0))
 
 
+def _growth(u: Floats, m: int) -> Floats:
+    """Mean change over m values, (n, 1), since the first value that is not its row's first one.
+
+    A series that is shorter than the window begins with its first value again and again.
+    """
+    change = u[:, m:] - u[:, :-m]
+    has_begun = np.maximum.accumulate(u != u[:, :1], axis=1)[:, 1 : 1 + change.shape[1]]
+    total = np.sum(np.where(has_begun, change, 0.0), axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(1, has_begun.sum(axis=1, keepdims=True)))
+
+
 _Candidate = Callable[[Floats, int, int, Integers], Floats]
 
 _UNSEASONAL: dict[str, _Candidate] = {
@@ -61,14 +73,21 @@ _SEASONAL: dict[str, _Candidate] = {
     "seasonal_trend": lambda u, m, short, t: (
         season(u, m, t) + (1 + t // m) * (_level(u, m) - _level(u, m, m))
     ),
+    "seasonal_drift": lambda u, m, short, t: season(u, m, t) + (1 + t // m) * _growth(u, m),
 }
 _CANDIDATES = {**_UNSEASONAL, **_SEASONAL}
-_VALUES_NEEDED = {"seasonal_last": (1, 1), "seasonal_level": (1, 1), "seasonal_trend": (2, 0)}
+_VALUES_NEEDED = {
+    "seasonal_last": (1, 1),
+    "seasonal_level": (1, 1),
+    "seasonal_trend": (2, 0),
+    "seasonal_drift": (2, 0),
+}
 CANDIDATES = tuple(_CANDIDATES)
 
 # What a window of one season, and of one of several, is mixed of unless the user says otherwise.
 OF_SHORTEST = ("seasonal", "seasonal_mean", "seasonal_last", "seasonal_trend")
 OF_LONGER = ("seasonal", "seasonal_level", "seasonal_pair", "seasonal_last")
+OF_SHORT = ("seasonal", "seasonal_last", "seasonal_trend", "seasonal_drift")
 
 
 def defaults(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int], ...]:
@@ -79,6 +98,12 @@ def defaults(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int
             if fits(name, m, season_lengths[0], window):
                 chosen.append((name, m))
     return tuple(chosen)
+
+
+def trending(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int], ...]:
+    """Candidates of a few short series, whose growth matters more than what they share."""
+    seasonal = ((name, m) for m in season_lengths for name in OF_SHORT if fits(name, m, m, window))
+    return (("last", 1), *seasonal)
 
 
 def fits(name: str, m: int, short: int, window: int) -> bool:

@@ -9,8 +9,8 @@ import numpy as np
 
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, problem
-from elman._forecast import settle
-from elman._forecast.candidates import defaults, fits
+from elman._forecast import contest, settle
+from elman._forecast.candidates import defaults, fits, trending
 from elman._forecast.distributions import COUNTS
 from elman._forecast.history import Floats, History, Integers, transformed
 from elman._forecast.model import ForecastModel
@@ -61,24 +61,17 @@ def fit_model(
         The plan and the networks.
     """
     plan = settle_plan(series, settings, caller)
-    history = series.history(plan.transform)
-    origins, held_out = _origins(history, plan, series, settings, caller)
-    architecture = {
-        "dtype": "float32",
-        "cell": settings["cell"],
-        "activation": settings["activation"],
-        "reset_after": True,
-        "hidden_layer_sizes": list(layer_sizes(settings["hidden_layer_sizes"])),
-        "bidirectional": [False] * len(layer_sizes(settings["hidden_layer_sizes"])),
-        "n_channels": plan.n_channels,
-        "n_outputs": plan.n_outputs,
-        "head": True,
-        "residual": False,
-    }
+    history, origins, held_out = _origins(plan, series, settings, caller)
+    architecture = _architecture(plan, settings)
     build(architecture, caller)
     n_updates = settings["n_updates"]
     if n_updates == "auto":
-        n_updates = settle.updates_for(len(origins.all()[0]))
+        n_origins = int(origins.counts.sum())
+        n_updates = (
+            settle.updates_for_few(n_origins, plan.window + plan.horizon)
+            if plan.prior
+            else settle.updates_for(n_origins)
+        )
     options = {
         "loss": plan.loss,
         "loss_parameter": np.array(plan.levels) if plan.levels else settings["huber_delta"],
@@ -107,6 +100,26 @@ def fit_model(
     return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
 
 
+def _architecture(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `_core.Network`."""
+    sizes = layer_sizes(settings["hidden_layer_sizes"])
+    return {
+        "dtype": "float32",
+        "cell": settings["cell"],
+        "activation": settings["activation"],
+        "reset_after": True,
+        "hidden_layer_sizes": list(sizes),
+        "bidirectional": [False] * len(sizes),
+        "n_channels": plan.n_channels,
+        "n_outputs": plan.n_outputs,
+        "head": True,
+        "residual": False,
+        "input_layer": settings["input_layer_size"] or 0,
+        "head_layer": settings["head_layer_size"] or 0,
+        "head_inputs": settings["head_layer_size"] is not None,
+    }
+
+
 def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Plan:
     """Turn parameters into a plan, and "auto" into what the series suggest."""
     lengths, horizon = series.lengths, settings["horizon"]
@@ -117,16 +130,26 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     strong = tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
     window, segment = _window_and_segment(lengths, seasons, settings, caller)
     chosen = settings["candidates"]
+    few, prior = bool(seasons) and settle.are_few(lengths, window, horizon), ()
+    if few:
+        strong = seasons
+    if few and settings["window"] == "auto":
+        window = settle.long_window_of(lengths, strong, segment)
     if isinstance(chosen, str) and chosen == "auto":
         chosen = defaults(strong, window)
+        if few and chosen:
+            chosen = trending(strong, window)
+            history = series.extended(horizon).history(transform)
+            prior = tuple(contest.logits(history, chosen, strong, window, horizon))
     else:
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    # Logarithms differ by shares: of a few short series they need no other unit.
-    has_unit = transform is not None and bool(strong)
-    has_unit = has_unit and settle.phase_of(lengths, horizon, window, strong) == 1
+    # Logarithms differ by shares: of short series they need no other unit.
+    is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
+    has_unit = transform is not None and is_short and not prior
     centre, scale = settings["centre"], settings["scale"]
     if centre == "auto":
-        centre = "mean" if any(m > 1 for _, m in chosen) and not has_unit else "last"
+        is_level = any(m > 1 for _, m in chosen) and not has_unit and not prior
+        centre = "mean" if is_level else "last"
     if scale == "auto":
         scale = None if has_unit else "standard"
     if loss in COUNTS:
@@ -144,6 +167,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         centre=centre,
         scale=scale,
         candidates=tuple(chosen),
+        prior=prior,
         n_groups=1 if is_decoding or horizon == 1 else 2,
         sharpness=SHARPNESS,
         is_decoding=is_decoding,
@@ -234,9 +258,9 @@ def _named_candidates(
 
 
 def _origins(
-    history: History, plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
-) -> tuple[Origins, Origins | None]:
-    """Origins to train from, and those whose forecasts tell which updates were the best."""
+    plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
+) -> tuple[History, Origins, Origins | None]:
+    """Series, origins to train from, and those whose forecasts tell which updates were the best."""
     lengths = series.lengths
     held_out = np.zeros_like(lengths)
     if settings["early_stopping"]:
@@ -247,10 +271,17 @@ def _origins(
     if step == "auto":
         step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
     weights = settings["series_weights"]
+    history, known = series.history(plan.transform), plan.horizon
+    least_past = settle.least_past(left, plan.window, plan.horizon)
+    if plan.prior and not settings["early_stopping"]:
+        known = 1
+        history = series.extended(plan.horizon).history(plan.transform)
+        held_out = held_out + plan.horizon
+        least_past = min(least_past, 2 * max(plan.season_lengths) + 1)
     origins = origins_within(
         history,
-        horizon=plan.horizon,
-        least_past=settle.least_past(left, plan.window, plan.horizon),
+        horizon=known,
+        least_past=least_past,
         step=step,
         is_uniform=settle.is_uniform(left) if weights == "auto" else weights == "uniform",
         held_out=held_out,
@@ -260,8 +291,8 @@ def _origins(
         expected = f"at least one of {plan.horizon + 1 + int(held_out.min())} times"
         raise ValueError(problem(caller, "y", got, expected))
     if not settings["early_stopping"]:
-        return origins, None
+        return history, origins, None
     validation = held_out_origins(
         history, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
     )
-    return origins, validation
+    return history, origins, validation

@@ -31,6 +31,8 @@ class Plan:
         As of `History` and `cut`.
     candidates : tuple of (name, season length)
         Simple forecasts that are mixed; empty: the network forecasts from zero.
+    prior : tuple of float
+        Logits with which the mixture of the candidates begins; empty: all weigh alike.
     n_groups : int
         Parts of the outputs of a step that have weights of the mixture of their own.
     sharpness : float
@@ -58,6 +60,7 @@ class Plan:
     centre: str | None
     scale: str | None
     candidates: tuple[tuple[str, int], ...]
+    prior: tuple[float, ...]
     n_groups: int
     sharpness: float
     is_decoding: bool
@@ -194,7 +197,7 @@ class Plan:
     def summary(self) -> dict[str, Any]:
         """Return what a user may want to know of it."""
         names = ("window", "segment_length", "season_lengths", "transform", "centre", "scale")
-        return {name: getattr(self, name) for name in (*names, "candidates")}
+        return {name: getattr(self, name) for name in (*names, "candidates", "prior")}
 
     def base(self, window: Window) -> NDArray[np.float32] | None:
         """Return the candidates, float32 (n_rows, n_candidates * n_values), in units of the window.
