@@ -103,6 +103,30 @@ def test_the_drift_of_a_season_begins_with_the_series():
     np.testing.assert_allclose(forecast, [9, 10, 11, 12, 13, 14])
 
 
+def test_similar_times_are_told_by_their_covariates():
+    u = np.array([[1.0, 2.0, 30.0, 40.0, 5.0, 6.0]])
+    holiday = np.array([0, 0, 1, 1, 0, 0, 1, 1, 0, 0.0])[None, :, None] * 100.0
+    forecast = candidates(u, [("seasonal_similar", 2)], (2,), 4, holiday)[0, 0]
+    np.testing.assert_allclose(forecast, [30, 40, 3, 4])
+    alike = candidates(u, [("seasonal_similar", 2)], (2,), 2)[0, 0]
+    np.testing.assert_allclose(alike, [12, 16])
+
+
+def test_a_forecaster_with_covariates_mixes_similar_seasons():
+    rng = np.random.default_rng(0)
+    is_holiday = np.repeat(rng.random(100) < 0.3, 7).astype(float)
+    y = np.tile(np.arange(7.0), 100) * np.where(is_holiday, 0.2, 1.0) + 20
+    X = is_holiday[:, None]
+    first = {**SMALL, "n_updates": 1, "candidates": "seasonal_similar", "window": 70}
+    model = RNNForecaster(7, season_length=7, **first).fit(y[:-7], X[:-7])
+    ordinary, holiday = (model.predict(X=np.full((7, 1), day)) for day in (0.0, 1.0))
+    assert ordinary[6] - ordinary[0] > 2.5 * (holiday[6] - holiday[0])
+    names = [
+        name for name, _ in RNNForecaster(7, season_length=7, **SMALL).fit(y, X).plan_["candidates"]
+    ]
+    assert "seasonal_similar" in names
+
+
 def test_a_few_windows_begin_with_what_candidates_were_worth():
     t = np.arange(96)
     growing = np.exp(0.01 * t + 0.2 * np.sin(2 * np.pi * t / 12))

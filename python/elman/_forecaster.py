@@ -153,9 +153,11 @@ or None, default="auto"
         logarithms of a few short series.
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
-        "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend".
-        "auto": those of each season that beats the last value on the training data. With one
-        the network corrects it, with None it forecasts from the centre of the window.
+        "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
+        "seasonal_drift", and "seasonal_similar": seasons ago when covariates were as they will be.
+        "auto": those of each season that beats the last value on the training data; of a few short
+        series those that grow, weighted by what they were worth so far. With one the network
+        corrects it, with None it forecasts from the centre of the window.
     calendar : sequence of str, default=None
         What is read of the dates, at past and future times: of "hour", "dayofweek", "day",
         "month", "quarter", "weekofyear", "dayofyear" sine and cosine, "is_weekend".

@@ -125,33 +125,31 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     lengths, horizon = series.lengths, settings["horizon"]
     loss = LOSSES[settings["loss"]]
     transform = _transform(series, settings["transform"], loss, caller)
+    history = series.extended(horizon).history(transform)
     seasons = settle.seasons_in(lengths, settings["season_lengths"])
-    z = transformed(series.values, transform)
-    strong = tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
     window, segment = _window_and_segment(lengths, seasons, settings, caller)
-    chosen = settings["candidates"]
-    few, prior = bool(seasons) and settle.are_few(lengths, window, horizon), ()
-    if few:
-        strong = seasons
-    if few and settings["window"] == "auto":
-        window = settle.long_window_of(lengths, strong, segment)
-    if isinstance(chosen, str) and chosen == "auto":
-        chosen = defaults(strong, window)
-        if few and chosen:
-            chosen = trending(strong, window)
-            history = series.extended(horizon).history(transform)
-            prior = tuple(contest.logits(history, chosen, strong, window, horizon))
-    else:
+    is_few = bool(seasons) and settle.are_few(lengths, window, horizon)
+    if is_few and settings["window"] == "auto":
+        window = settle.long_window_of(lengths, seasons, segment)
+    strong = seasons if is_few else _strong_seasons(series, transform, seasons, horizon)
+    chosen, prior = settings["candidates"], ()
+    if not (isinstance(chosen, str) and chosen == "auto"):
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    # Logarithms differ by shares: of short series they need no other unit.
+    elif is_few:
+        chosen = trending(strong, window)
+        prior = tuple(contest.logits(history, chosen, strong, window, horizon))
+    else:
+        chosen = defaults(strong, window, series.covariates.shape[1] > 0)
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
-    has_unit = transform is not None and is_short and not prior
     centre, scale = settings["centre"], settings["scale"]
-    if centre == "auto":
-        is_level = any(m > 1 for _, m in chosen) and not has_unit and not prior
-        centre = "mean" if is_level else "last"
+    if centre == "auto" and not chosen:
+        centre = contest.best_centre(history, seasons, window, horizon)
+    elif centre == "auto":
+        is_levelled = any(m > 1 for _, m in chosen) and not (is_short and transform) and not prior
+        centre = "mean" if is_levelled else "last"
     if scale == "auto":
-        scale = None if has_unit else "standard"
+        # Logarithms differ by shares: of short series they need no other unit.
+        scale = None if is_short and transform and not prior else "standard"
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
@@ -182,6 +180,14 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         static_mean=static[0],
         static_scale=static[1],
     )
+
+
+def _strong_seasons(
+    series: Series, transform: str | None, seasons: tuple[int, ...], horizon: int
+) -> tuple[int, ...]:
+    """Seasons that say more about what comes than the last value does."""
+    z = transformed(series.values, transform)
+    return tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
 
 
 def _transform(series: Series, transform: str | None, loss: str, caller: str) -> str | None:
@@ -271,16 +277,16 @@ def _origins(
     if step == "auto":
         step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
     weights = settings["series_weights"]
-    history, known = series.history(plan.transform), plan.horizon
+    history, futures = series.history(plan.transform), plan.horizon
     least_past = settle.least_past(left, plan.window, plan.horizon)
     if plan.prior and not settings["early_stopping"]:
-        known = 1
-        history = series.extended(plan.horizon).history(plan.transform)
+        # Of a few windows even those count whose future is known in part.
+        history, futures = series.extended(plan.horizon).history(plan.transform), 1
         held_out = held_out + plan.horizon
         least_past = min(least_past, 2 * max(plan.season_lengths) + 1)
     origins = origins_within(
         history,
-        horizon=known,
+        horizon=futures,
         least_past=least_past,
         step=step,
         is_uniform=settle.is_uniform(left) if weights == "auto" else weights == "uniform",

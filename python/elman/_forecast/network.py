@@ -236,7 +236,7 @@ def _forward(
     if plan.is_decoding:
         outputs = outputs.reshape(n, plan.n_steps, -1)[:, plan.n_read :]
         outputs = np.ascontiguousarray(outputs.reshape(n * plan.n_written, -1))
-    base = plan.base(window)
+    base = plan.base(history, window)
     if base is not None:
         outputs = _core.mix(
             outputs,

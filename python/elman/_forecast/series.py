@@ -49,11 +49,11 @@ class Series:
         """Return the series with n times behind each of which nothing is known."""
         empty = np.full((len(self.static), n), np.nan)
         values, offsets = _longer(self.values, self.offsets, empty)
-        beside = [
+        covariates, past = (
             _longer(rows, self.offsets, np.repeat(empty[:, :, None], rows.shape[1], axis=2))[0]
             for rows in (self.covariates, self.past)
-        ]
-        return Series(values, offsets, *beside, self.static, self.identities)
+        )
+        return Series(values, offsets, covariates, past, self.static, self.identities)
 
     def history(self, transform: str | None) -> History:
         """Return the series on the scale on which the networks see them."""
