@@ -134,6 +134,7 @@ def ett(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
     shape = {"window": 336, "segment_length": 24, "dropout": 0.2, "n_updates": 480}
     if horizon > 24:
         shape = {"window": 720, "segment_length": 48, "dropout": 0.5, "n_updates": 640}
+        shape["centre"] = "auto"  # the last value for 96 hours, the mean for more
     model = RNNForecaster(horizon, random_state=seed, **{**ETT, **shape, **changes})
     seconds = fitted(model, data[:11520])
     first, end, step = (8640, 11520, 3) if part == "validation" else (11520, 14400, 1)

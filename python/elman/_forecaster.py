@@ -130,9 +130,9 @@ class RNNForecaster(BaseForecaster):
         Times to forecast.
     window : int or "auto", default="auto"
         Values that a forecast is made from. "auto": four seasons, two of the longest where there
-        are several, and at least two horizons, as far as the series are long enough; a series that
-        is shorter is read as if it had begun with its first value. Of a number no series may be
-        shorter.
+        are several, and at least two horizons, as far as the series are long enough, but five
+        seasons of a few short series; a series that is shorter is read as if it had begun with its
+        first value. Of a number no series may be shorter.
     strategy : {"direct", "recursive", "seq2seq"}, default="direct"
         "direct": the state after the window tells the whole horizon. "recursive": it tells the
         next segment, from which the following one is forecast. "seq2seq": the recurrence goes on
@@ -143,14 +143,16 @@ class RNNForecaster(BaseForecaster):
         Values that the network reads at one step. "auto": a season, or part of a long one.
     transform : {"auto", "log", "log1p"} or None, default="auto"
         What is done to values first. "auto": "log" where all are positive and vary by half.
-    centre : {"auto", "mean", "median", "last"} or None, default="auto"
-        What is taken off a window. "auto": its mean where candidates know the season, otherwise
-        the last value, as for logarithms of a few short series.
+    centre : {"auto", "mean", "median", "season", "last"} or None, default="auto"
+        What is taken off a window: its mean or median, the mean of its last season, or its last
+        value. "auto": the mean where candidates know the season, except for a few short series,
+        and without candidates where the horizon is longer than the longest season; otherwise the
+        last value.
     scale : {"auto", "standard", "mean_absolute", "robust", "difference", "seasonal_difference"} \
 or None, default="auto"
         What a window is divided by: its standard deviation, mean absolute value, interquartile
         range, mean absolute change, or that over a season. "auto": "standard", and None for
-        logarithms of a few short series.
+        logarithms of short series.
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
         "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
@@ -195,8 +197,9 @@ or None, default="auto"
     n_estimators : int, default=3
         Networks whose median is the forecast, each from a start of its own.
     n_updates : int or "auto", default="auto"
-        Mini-batches that each of them is trained on. "auto": 600, and fewer where the series hold
-        fewer than a thousand windows.
+        Mini-batches that each of them is trained on. "auto": 600, fewer where the series hold
+        fewer than a thousand windows, and where they hold fewer than a hundred as many as do not
+        overlap: the forecasts then stay close to the mixture of the candidates.
     batch_size : int, default=128
         Windows in a mini-batch, drawn anew for each.
     solver : {"adam", "adamw", "nadam", "rmsprop", "sgd"}, default="adam"

@@ -6,8 +6,7 @@ far: weights that fall with a power of its mean absolute error e,
     w_k = e_k^-p / sum_j e_j^-p,
 
 as in combinations of forecasts by their past performance (Bates & Granger, 1969; Stock & Watson,
-2004), and the network learns what to change of that. What a network without candidates is to
-forecast from, is the constant that forecasts best.
+2004), and the network learns what to change of that.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from elman._forecast.window import cut
 POWER = 8.0
 LEAST_SHARE = 1e-6
 """Of the largest error; a candidate that was never wrong is not infinitely good."""
-MOST_ORIGINS = 2000
-"""In all series together, about."""
 
 
 def logits(
@@ -35,9 +32,10 @@ def logits(
     window: int,
     horizon: int,
 ) -> Floats:
-    """Return log w of each candidate, up to a constant.
+    """Return log w of each candidate, up to a constant; zeros where no series tells any.
 
-    The origins lie behind the first two seasons, and futures end with the series.
+    Errors are means over all origins behind the first two seasons of a series, whose futures end
+    with it; their logarithms are averaged over series.
 
     Parameters
     ----------
@@ -50,45 +48,11 @@ def logits(
     window, horizon : int
         Times that a candidate is computed from, and that it forecasts.
     """
-    least_past = 2 * max(season_lengths) + 1
-    errors = _log_errors(history, chosen, season_lengths, window, horizon, least_past)
-    return -POWER * errors
-
-
-def best_centre(history: History, season_lengths: Sequence[int], window: int, horizon: int) -> str:
-    """Return which constant forecasts best: the last value, the mean of a season or of a window.
-
-    Parameters
-    ----------
-    history, season_lengths, window, horizon
-        As of `logits`.
-    """
-    means = {"last": ("last", 1), "mean": ("mean", 1)}
-    if season_lengths and season_lengths[0] < window:
-        means["season"] = ("mean", season_lengths[0])
-    chosen = list(means.values())
-    errors = _log_errors(history, chosen, season_lengths, window, horizon, window)
-    return list(means)[int(np.argmin(errors))]
-
-
-def _log_errors(
-    history: History,
-    chosen: Sequence[tuple[str, int]],
-    season_lengths: Sequence[int],
-    window: int,
-    horizon: int,
-    least_past: int,
-) -> Floats:
-    """Logarithm of each candidate's mean absolute error on a series, averaged over series.
-
-    Zeros where no series tells any.
-    """
-    n_origins = int(np.maximum(np.diff(history.offsets) - horizon - least_past, 0).sum())
     origins = origins_within(
         history,
         horizon=1,
-        least_past=least_past,
-        step=1 + n_origins // MOST_ORIGINS,
+        least_past=2 * max(season_lengths) + 1,
+        step=1,
         is_uniform=False,
         held_out=np.full(history.n_series, horizon),
     )
@@ -114,4 +78,5 @@ def _log_errors(
     if not told.any():
         return np.zeros(len(chosen))
     means = sums[:, told] / counts[told]
-    return np.asarray(np.log(np.maximum(means, LEAST_SHARE * means.max(axis=0))).mean(axis=1))
+    means = np.maximum(means, LEAST_SHARE * means.max(axis=0))
+    return np.asarray(-POWER * np.log(means).mean(axis=1))

@@ -125,7 +125,6 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     lengths, horizon = series.lengths, settings["horizon"]
     loss = LOSSES[settings["loss"]]
     transform = _transform(series, settings["transform"], loss, caller)
-    history = series.extended(horizon).history(transform)
     seasons = settle.seasons_in(lengths, settings["season_lengths"])
     window, segment = _window_and_segment(lengths, seasons, settings, caller)
     is_few = bool(seasons) and settle.are_few(lengths, window, horizon)
@@ -137,13 +136,14 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
     elif is_few:
         chosen = trending(strong, window)
+        history = series.extended(horizon).history(transform)
         prior = tuple(contest.logits(history, chosen, strong, window, horizon))
     else:
         chosen = defaults(strong, window, series.covariates.shape[1] > 0)
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
     centre, scale = settings["centre"], settings["scale"]
     if centre == "auto" and not chosen:
-        centre = contest.best_centre(history, seasons, window, horizon)
+        centre = settle.centre_of(horizon, seasons)
     elif centre == "auto":
         is_levelled = any(m > 1 for _, m in chosen) and not (is_short and transform) and not prior
         centre = "mean" if is_levelled else "last"

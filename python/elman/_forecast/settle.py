@@ -85,13 +85,19 @@ def window_of(lengths: Integers, horizon: int, season_lengths: Sequence[int], un
 
 def are_few(lengths: Integers, window: int, horizon: int) -> bool:
     """Whether the series hold so few windows that a network learns little from them."""
-    return bool(np.maximum(lengths - window - horizon + 1, 0).sum() < FEWEST_WINDOWS)
+    n_windows = np.maximum(lengths - least_past(lengths, window, horizon) - horizon + 1, 0).sum()
+    return bool(n_windows < FEWEST_WINDOWS)
 
 
 def long_window_of(lengths: Integers, season_lengths: Sequence[int], unit: int) -> int:
     """Return five seasons, or as much as a typical series holds, in whole units."""
     wanted = SEASONS_OF_A_SHORT_SERIES * max(season_lengths)
     return min(-(-wanted // unit), int(np.median(lengths)) // unit) * unit
+
+
+def centre_of(horizon: int, season_lengths: Sequence[int]) -> str:
+    """Return "last", and "mean" for horizons that are longer than the longest season."""
+    return "mean" if season_lengths and horizon > max(season_lengths) else "last"
 
 
 def phase_of(lengths: Integers, horizon: int, window: int, season_lengths: Sequence[int]) -> int:
