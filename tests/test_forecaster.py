@@ -112,6 +112,27 @@ def test_similar_times_are_told_by_their_covariates():
     np.testing.assert_allclose(alike, [12, 16])
 
 
+def test_far_horizons_are_told_from_the_mean_and_near_ones_from_the_last_value():
+    y = seasonal_series(600)
+    for horizon, centre in ((12, "last"), (30, "mean")):
+        model = RNNForecaster(horizon, season_length=12, candidates=None, **SMALL).fit(y)
+        assert model.plan_["centre"] == centre
+
+
+def test_a_panel_of_many_short_series_is_not_few_windows():
+    y = [seasonal_series(40, seed=i) for i in range(60)]
+    assert RNNForecaster(12, season_length=12, **SMALL).fit(y).plan_["prior"] == ()
+    assert RNNForecaster(12, season_length=12, **SMALL).fit(y[:2]).plan_["prior"] != ()
+
+
+@pytest.mark.parametrize("centre", ["season", "median"])
+def test_centres_of_a_window(centre):
+    units = {"transform": None, "centre": centre, "scale": None, "candidates": None}
+    level = RNNForecaster(6, season_length=12, **units, **SMALL)
+    moved = clone(level).fit(seasonal_series(level=120.0)).predict()
+    np.testing.assert_allclose(moved, 100.0 + level.fit(seasonal_series()).predict(), rtol=1e-4)
+
+
 def test_a_forecaster_with_covariates_mixes_similar_seasons():
     rng = np.random.default_rng(0)
     is_holiday = np.repeat(rng.random(100) < 0.3, 7).astype(float)
