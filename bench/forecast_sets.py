@@ -48,6 +48,7 @@ BIKE = {
     "window": 168,
     "calendar": ["hour", "dayofweek"],
     "hidden_layer_sizes": 96,
+    "head_layer_size": 64,
     "n_updates": 800,
     "batch_size": 64,
     "learning_rate_init": 0.004,
@@ -209,11 +210,8 @@ def bike(part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
     y = pd.Series(rentals.target, index=index).asfreq("h").fillna(0.0)
     X = pd.DataFrame(rentals.data, index=index, columns=rentals.feature_names)[WEATHER]
     X = X.asfreq("h").ffill()
-    changes = dict(changes)
-    if changes.pop("onehot", False):
-        X["hr"] = X.index.hour.astype(str)
-    if changes.pop("kind", False):
-        X["kind"] = X.index.hour.astype(str) + "_" + X["workingday"].astype(str)
+    day = np.where(X["workingday"] == 1, "working day", "day off")
+    X["hour"] = [f"{hour} h of a {kind}" for hour, kind in zip(X.index.hour, day, strict=True)]
     first, end = ("2012-09-01", "2012-11-01") if part == "validation" else ("2012-11-01", "2013")
     n, end = int((y.index < first).sum()), int((y.index < end).sum())
     model = RNNForecaster(24, random_state=seed, **{**BIKE, **changes})

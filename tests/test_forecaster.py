@@ -163,6 +163,16 @@ def test_a_few_windows_begin_with_what_candidates_were_worth():
     assert long.plan_["prior"] == ()
 
 
+@pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])
+def test_what_spreads_is_learned_of_a_few_windows_too(loss):
+    y = seasonal_series(80) + np.random.default_rng(1).normal(size=80)
+    model = RNNForecaster(12, season_length=12, loss=loss, random_state=0).fit(y)
+    assert model.plan_["prior"] != ()
+    lower, upper = model.predict_interval(0.8).T
+    assert (upper - lower > 0.5).all()
+    assert (upper - lower < 20.0).all()
+
+
 def test_candidates_that_were_never_wrong_or_never_told_have_finite_weights():
     exact = np.tile(np.arange(1.0, 13.0), 6)
     for y in (exact, np.ones(40)):

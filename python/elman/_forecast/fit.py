@@ -64,14 +64,7 @@ def fit_model(
     history, origins, held_out = _origins(plan, series, settings, caller)
     architecture = _architecture(plan, settings)
     build(architecture, caller)
-    n_updates = settings["n_updates"]
-    if n_updates == "auto":
-        n_origins = int(origins.counts.sum())
-        n_updates = (
-            settle.updates_for_few(n_origins, plan.window + plan.horizon)
-            if plan.prior
-            else settle.updates_for(n_origins)
-        )
+    n_updates = _n_updates(plan, int(origins.counts.sum()), settings)
     options = {
         "loss": plan.loss,
         "loss_parameter": np.array(plan.levels) if plan.levels else settings["huber_delta"],
@@ -120,6 +113,15 @@ def _architecture(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _n_updates(plan: Plan, n_origins: int, settings: Mapping[str, Any]) -> int:
+    """Mini-batches of a training: what spreads around a forecast has to be learned in any case."""
+    if settings["n_updates"] != "auto":
+        return int(settings["n_updates"])
+    if plan.prior and not plan.distribution.has_quantiles:
+        return settle.updates_for_few(n_origins, plan.window + plan.horizon)
+    return settle.updates_for(n_origins)
+
+
 def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Plan:
     """Turn parameters into a plan, and "auto" into what the series suggest."""
     lengths, horizon = series.lengths, settings["horizon"]
@@ -140,16 +142,17 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         prior = tuple(contest.logits(history, chosen, strong, window, horizon))
     else:
         chosen = defaults(strong, window, series.covariates.shape[1] > 0)
+    # Logarithms differ by shares: of short series they need no other unit.
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
+    needs_unit = not (is_short and transform) or bool(prior)
     centre, scale = settings["centre"], settings["scale"]
     if centre == "auto" and not chosen:
         centre = settle.centre_of(horizon, seasons)
     elif centre == "auto":
-        is_levelled = any(m > 1 for _, m in chosen) and not (is_short and transform) and not prior
-        centre = "mean" if is_levelled else "last"
+        is_seasonal = any(m > 1 for _, m in chosen)
+        centre = "mean" if is_seasonal and needs_unit and not prior else "last"
     if scale == "auto":
-        # Logarithms differ by shares: of short series they need no other unit.
-        scale = None if is_short and transform and not prior else "standard"
+        scale = "standard" if needs_unit else None
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
