@@ -49,7 +49,8 @@ BIKE = {
     "calendar": ["hour", "dayofweek"],
     "hidden_layer_sizes": 96,
     "head_layer_size": 64,
-    "n_updates": 800,
+    "dropout": 0.3,
+    "n_updates": 400,
     "batch_size": 64,
     "learning_rate_init": 0.004,
 }
