@@ -204,8 +204,11 @@ def mta(part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
     return Result("MASE", *mase, seconds, found.coverage)
 
 
-def bike(part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
-    """Each day of two months from midnight. Test: the last two. Validation: the two before."""
+def bike(year: int, part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
+    """Each day of two months from midnight.
+
+    Test: the last two of 2012. Validation: the two before, and the last two of 2011.
+    """
     rentals = fetch_bike_sharing()
     index = pd.DatetimeIndex(rentals.dates)
     y = pd.Series(rentals.target, index=index).asfreq("h").fillna(0.0)
@@ -213,7 +216,9 @@ def bike(part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
     X = X.asfreq("h").ffill()
     day = np.where(X["workingday"] == 1, "working day", "day off")
     X["hour"] = [f"{hour} h of a {kind}" for hour, kind in zip(X.index.hour, day, strict=True)]
-    first, end = ("2012-09-01", "2012-11-01") if part == "validation" else ("2012-11-01", "2013")
+    first, end = f"{year}-11-01", f"{year + 1}"
+    if part == "validation" and year == 2012:
+        first, end = "2012-09-01", "2012-11-01"
     n, end = int((y.index < first).sum()), int((y.index < end).sum())
     model = RNNForecaster(24, random_state=seed, **{**BIKE, **changes})
     seconds = fitted(model, y.iloc[:n], X.iloc[:n])
@@ -243,6 +248,7 @@ SETS: dict[str, Callable[[str, int, dict, bool], Result]] = {
     **{f"etth1-{h}": partial(ett, h) for h in (24, 96, 192, 336, 720)},
     **{f"air-{h}": partial(air, h) for h in (12, 24, 36)},
     "mta": mta,
-    "bike": bike,
+    "bike": partial(bike, 2012),
+    "bike-2011": partial(bike, 2011),
     "stocks": stocks,
 }
