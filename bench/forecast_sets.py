@@ -35,7 +35,6 @@ ETT = {
     "scale": None,
     "candidates": None,
     "hidden_layer_sizes": 128,
-    "input_layer_size": 128,
     "series_identity": True,
     "origin_step": 1,
     "batch_size": 224,
@@ -136,6 +135,7 @@ def ett(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
     shape = {"window": 336, "segment_length": 24, "dropout": 0.2, "n_updates": 480}
     if horizon > 24:
         shape = {"window": 720, "segment_length": 48, "dropout": 0.5, "n_updates": 640}
+        shape["input_layer_size"] = 128
         shape["centre"] = "auto"  # the last value for 96 hours, the mean for more
     model = RNNForecaster(horizon, random_state=seed, **{**ETT, **shape, **changes})
     seconds = fitted(model, data[:11520])
