@@ -216,6 +216,18 @@ def test_stock_prices(folder):
     assert prices.dates[0] == np.datetime64("2007-01-03")
 
 
+def test_ridership(folder):
+    folder(
+        "mta_ridership/MTA_Daily_Ridership.csv",
+        "Date,Subways: Total Estimated Ridership,Subways: % of Comparable Pre-Pandemic Day,"
+        "Buses: Total Estimated Ridership\n2020-03-01,5,97,7\n2020-03-02,6,96,8\n",
+    )
+    ridership = datasets.fetch_mta_ridership()
+    assert ridership.data.tolist() == [[5, 7], [6, 8]]
+    assert ridership.feature_names == ["Subways", "Buses"]
+    assert ridership.dates[-1] == np.datetime64("2020-03-02")
+
+
 DATA = Path(os.environ.get("ELMAN_DATA", "/nowhere"))
 SIZES = {
     "rt_polarity": lambda: len(datasets.fetch_movie_reviews().data) == 10662,
@@ -230,6 +242,7 @@ SIZES = {
     "etth1": lambda: datasets.fetch_ett().data.shape == (17420, 7),
     "bike_sharing": lambda: datasets.fetch_bike_sharing().data.shape == (17379, 12),
     "stocks_daily": lambda: datasets.fetch_stock_prices().data.shape[1] == 5,
+    "mta_ridership": lambda: datasets.fetch_mta_ridership().data.shape == (1706, 7),
 }
 
 

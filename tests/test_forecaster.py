@@ -96,6 +96,91 @@ def test_candidates_need_a_window_that_holds_them():
     assert defaults((), 48) == ()
 
 
+def test_the_drift_of_a_season_begins_with_the_series():
+    short = np.repeat(1.0, 4)  # before its beginning a series is read as its first value
+    u = np.concatenate([short, np.arange(1.0, 9.0)])[None]
+    forecast = candidates(u, [("seasonal_drift", 4)], (4,), 6)[0, 0]
+    np.testing.assert_allclose(forecast, [9, 10, 11, 12, 13, 14])
+
+
+def test_similar_times_are_told_by_their_covariates():
+    u = np.array([[1.0, 2.0, 30.0, 40.0, 5.0, 6.0]])
+    holiday = np.array([0, 0, 1, 1, 0, 0, 1, 1, 0, 0.0])[None, :, None] * 100.0
+    forecast = candidates(u, [("seasonal_similar", 2)], (2,), 4, holiday)[0, 0]
+    np.testing.assert_allclose(forecast, [30, 40, 3, 4])
+    alike = candidates(u, [("seasonal_similar", 2)], (2,), 2)[0, 0]
+    np.testing.assert_allclose(alike, [12, 16])
+
+
+def test_far_horizons_are_told_from_the_mean_and_near_ones_from_the_last_value():
+    y = seasonal_series(600)
+    for horizon, centre in ((12, "last"), (30, "mean")):
+        model = RNNForecaster(horizon, season_length=12, candidates=None, **SMALL).fit(y)
+        assert model.plan_["centre"] == centre
+
+
+def test_a_panel_of_many_short_series_is_not_few_windows():
+    y = [seasonal_series(40, seed=i) for i in range(60)]
+    assert RNNForecaster(12, season_length=12, **SMALL).fit(y).plan_["prior"] == ()
+    assert RNNForecaster(12, season_length=12, **SMALL).fit(y[:2]).plan_["prior"] != ()
+
+
+@pytest.mark.parametrize("centre", ["season", "median"])
+def test_centres_of_a_window(centre):
+    units = {"transform": None, "centre": centre, "scale": None, "candidates": None}
+    level = RNNForecaster(6, season_length=12, **units, **SMALL)
+    moved = clone(level).fit(seasonal_series(level=120.0)).predict()
+    np.testing.assert_allclose(moved, 100.0 + level.fit(seasonal_series()).predict(), rtol=1e-4)
+
+
+def test_a_forecaster_with_covariates_mixes_similar_seasons():
+    rng = np.random.default_rng(0)
+    is_holiday = np.repeat(rng.random(100) < 0.3, 7).astype(float)
+    y = np.tile(np.arange(7.0), 100) * np.where(is_holiday, 0.2, 1.0) + 20
+    X = is_holiday[:, None]
+    first = {**SMALL, "n_updates": 1, "candidates": "seasonal_similar", "window": 70}
+    model = RNNForecaster(7, season_length=7, **first).fit(y[:-7], X[:-7])
+    ordinary, holiday = (model.predict(X=np.full((7, 1), day)) for day in (0.0, 1.0))
+    assert ordinary[6] - ordinary[0] > 2.5 * (holiday[6] - holiday[0])
+    names = [
+        name for name, _ in RNNForecaster(7, season_length=7, **SMALL).fit(y, X).plan_["candidates"]
+    ]
+    assert "seasonal_similar" in names
+
+
+def test_a_few_windows_begin_with_what_candidates_were_worth():
+    t = np.arange(96)
+    growing = np.exp(0.01 * t + 0.2 * np.sin(2 * np.pi * t / 12))
+    growing *= np.exp(0.01 * np.random.default_rng(0).normal(size=96))
+    model = RNNForecaster(24, season_length=12, random_state=0).fit(growing[:-24])
+    names = [name for name, _ in model.plan_["candidates"]]
+    weights = dict(zip(names, model.plan_["prior"], strict=True))
+    assert weights["seasonal_drift"] > weights["seasonal"] + 2.0
+    assert model.plan_["window"] == 60
+    error = np.abs(np.log(model.predict() / growing[-24:]))
+    assert error.mean() < 0.03  # a year of growth is 0.12
+    long = RNNForecaster(12, season_length=12, **SMALL).fit(seasonal_series())
+    assert long.plan_["prior"] == ()
+
+
+@pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])
+def test_what_spreads_is_learned_of_a_few_windows_too(loss):
+    y = seasonal_series(80) + np.random.default_rng(1).normal(size=80)
+    model = RNNForecaster(12, season_length=12, loss=loss, random_state=0).fit(y)
+    assert model.plan_["prior"] != ()
+    lower, upper = model.predict_interval(0.8).T
+    assert (upper - lower > 0.5).all()
+    assert (upper - lower < 20.0).all()
+
+
+def test_candidates_that_were_never_wrong_or_never_told_have_finite_weights():
+    exact = np.tile(np.arange(1.0, 13.0), 6)
+    for y in (exact, np.ones(40)):
+        model = RNNForecaster(6, season_length=12, random_state=0).fit(y)
+        assert np.isfinite(model.plan_["prior"]).all()
+        np.testing.assert_allclose(model.predict(), y[-12:-6], rtol=0.05)
+
+
 def test_a_single_candidate_is_what_is_corrected():
     y = seasonal_series()
     corrected = RNNForecaster(
@@ -132,6 +217,19 @@ def test_known_covariates_are_used(strategy):
         **{**SMALL, "n_updates": 600, "hidden_layer_sizes": 32, "learning_rate_init": 0.01},
     ).fit(y[:-4], X[:-4])
     assert np.mean(np.abs(model.predict(X=X[-4:]) - y[-4:])) < 1.0
+
+
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+def test_dense_layers_before_and_behind_the_recurrence(strategy, panel):
+    layers = {"input_layer_size": 5, "head_layer_size": 7}
+    plain, dense = (
+        RNNForecaster(12, strategy=strategy, season_length=12, **SMALL, **sizes).fit(panel)
+        for sizes in ({}, layers)
+    )
+    assert "input.W" in dense.summary()
+    assert "head.0.W" in dense.summary()
+    assert dense.n_parameters_ != plain.n_parameters_
+    assert np.isfinite(dense.predict()).all()
 
 
 def test_covariates_that_are_known_for_the_past_are_not_asked_for():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ def plan() -> Kind:
         for name, m in plan.candidates:
             if not fits(name, m, short, plan.window):
                 raise Mismatch("candidates", f"{name!r} of {m}", f"some that fit {plan.window}")
+        if plan.prior:
+            expect("prior", len(plan.prior), len(plan.candidates))
         if (plan.loss == "quantile") != bool(levels) or list(levels) != sorted(set(levels)):
             raise Mismatch("levels", abbreviated(levels), f"those of the loss {plan.loss!r}")
         for name in _UNITS:
@@ -68,6 +71,7 @@ def plan() -> Kind:
         centre=or_none(one_of(*CENTRES)),
         scale=or_none(one_of(*SCALES)),
         candidates=tuple_of(Rule(is_candidate, "a name and a season")),
+        prior=tuple_of(number(-math.inf)),
         n_groups=size,
         sharpness=number(0, brackets="()"),
         is_decoding=FLAG,

@@ -101,6 +101,8 @@ _FORECASTER_RULES: dict[str, Rule] = {
     "past_covariates": _NAMES,
     "static_covariates": _NAMES,
     "series_identity": BOOLEAN,
+    "input_layer_size": or_none(COUNT),
+    "head_layer_size": or_none(COUNT),
     "strategy_panel": one_of("global", "local"),
     "loss": one_of(*LOSSES),
     "quantiles": Rule(_are_levels, "numbers between 0 and 1, ascending, each of them once"),
@@ -128,9 +130,9 @@ class RNNForecaster(BaseForecaster):
         Times to forecast.
     window : int or "auto", default="auto"
         Values that a forecast is made from. "auto": four seasons, two of the longest where there
-        are several, and at least two horizons, as far as the series are long enough; a series that
-        is shorter is read as if it had begun with its first value. Of a number no series may be
-        shorter.
+        are several, and at least two horizons, as far as the series are long enough, but five
+        seasons of a few short series; a series that is shorter is read as if it had begun with its
+        first value. Of a number no series may be shorter.
     strategy : {"direct", "recursive", "seq2seq"}, default="direct"
         "direct": the state after the window tells the whole horizon. "recursive": it tells the
         next segment, from which the following one is forecast. "seq2seq": the recurrence goes on
@@ -141,19 +143,23 @@ class RNNForecaster(BaseForecaster):
         Values that the network reads at one step. "auto": a season, or part of a long one.
     transform : {"auto", "log", "log1p"} or None, default="auto"
         What is done to values first. "auto": "log" where all are positive and vary by half.
-    centre : {"auto", "mean", "median", "last"} or None, default="auto"
-        What is taken off a window. "auto": its mean where candidates know the season, otherwise
-        the last value, as for logarithms of a few short series.
+    centre : {"auto", "mean", "median", "season", "last"} or None, default="auto"
+        What is taken off a window: its mean or median, the mean of its last season, or its last
+        value. "auto": the mean where candidates know the season, except for a few short series,
+        and without candidates where the horizon is longer than the longest season; otherwise the
+        last value.
     scale : {"auto", "standard", "mean_absolute", "robust", "difference", "seasonal_difference"} \
 or None, default="auto"
         What a window is divided by: its standard deviation, mean absolute value, interquartile
         range, mean absolute change, or that over a season. "auto": "standard", and None for
-        logarithms of a few short series.
+        logarithms of short series.
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
-        "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend".
-        "auto": those of each season that beats the last value on the training data. With one
-        the network corrects it, with None it forecasts from the centre of the window.
+        "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
+        "seasonal_drift", and "seasonal_similar": seasons ago when covariates were as they will be.
+        "auto": those of each season that beats the last value on the training data; of a few short
+        series those that grow, weighted by what they were worth so far. With one the network
+        corrects it, with None it forecasts from the centre of the window.
     calendar : sequence of str, default=None
         What is read of the dates, at past and future times: of "hour", "dayofweek", "day",
         "month", "quarter", "weekofyear", "dayofyear" sine and cosine, "is_weekend".
@@ -171,6 +177,12 @@ or None, default="auto"
         Units of each layer.
     activation : {"tanh", "relu", "identity"}, default="tanh"
         Of the simple cell.
+    input_layer_size : int or None, default=None
+        Units of a dense layer with ReLU through which a segment goes before the recurrence, as in
+        SegRNN [2]_; None has none.
+    head_layer_size : int or None, default=None
+        Units of a dense layer with ReLU between states and forecasts. It reads what the network
+        reads at that step, too, covariates of the times to forecast among it; None has none.
     dropout : float, default=0.0
         Share of a layer's outputs that is left out in each update.
     loss : {"absolute_error", "squared_error", "huber", "quantile", "gaussian_nll", \
@@ -185,8 +197,9 @@ or None, default="auto"
     n_estimators : int, default=3
         Networks whose median is the forecast, each from a start of its own.
     n_updates : int or "auto", default="auto"
-        Mini-batches that each of them is trained on. "auto": 600, and fewer where the series hold
-        fewer than a thousand windows.
+        Mini-batches that each of them is trained on. "auto": 600, fewer where the series hold
+        fewer than a thousand windows, and where they hold fewer than a hundred as many as do not
+        overlap: the forecasts then stay close to the mixture of the candidates.
     batch_size : int, default=128
         Windows in a mini-batch, drawn anew for each.
     solver : {"adam", "adamw", "nadam", "rmsprop", "sgd"}, default="adam"
@@ -281,6 +294,8 @@ or None, default="auto"
         cell: str = "gru",
         hidden_layer_sizes: Any = (64,),
         activation: str = "tanh",
+        input_layer_size: int | None = None,
+        head_layer_size: int | None = None,
         dropout: float = 0.0,
         loss: str = "absolute_error",
         huber_delta: float = 1.0,
@@ -320,6 +335,8 @@ or None, default="auto"
         self.cell = cell
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.input_layer_size = input_layer_size
+        self.head_layer_size = head_layer_size
         self.dropout = dropout
         self.loss = loss
         self.huber_delta = huber_delta

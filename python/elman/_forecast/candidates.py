@@ -12,6 +12,10 @@ the times that are forecast, and s(t) = t mod m.
     seasonal_last    seasonal + (u[L - 1] - u[L - 1 - m])
     seasonal_level   seasonal + (mean of the last short season - mean of the one m before)
     seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - of the one before)
+    seasonal_drift   seasonal + (1 + floor(t / m)) (mean of u[i] - u[i - m] over the window)
+    seasonal_similar mean of u[L - k m + s(t)] over the seasons k = 1, 2, … of the window, weighted
+                     by exp(-d / 2), where d is the squared distance between the covariates that
+                     are known of that time and of the one that is forecast (Nadaraya, 1964)
 """
 
 from __future__ import annotations
@@ -41,6 +45,29 @@ def _seasonal_mean(u: Floats, m: int, t: Integers, most: int) -> Floats:
     return np.asarray(np.mean([season(u, m, t, back) for back in range(1, n + 1)], axis=0))
 
 
+def _growth(u: Floats, m: int) -> Floats:
+    """Mean change over m values, (n, 1), since the first value that is not its row's first one.
+
+    A series that is shorter than the window begins with its first value again and again.
+    """
+    change = u[:, m:] - u[:, :-m]
+    has_begun = np.maximum.accumulate(u != u[:, :1], axis=1)[:, 1 : 1 + change.shape[1]]
+    total = np.sum(np.where(has_begun, change, 0.0), axis=1, keepdims=True)
+    return np.asarray(total / np.maximum(1, has_begun.sum(axis=1, keepdims=True)))
+
+
+def _similar(u: Floats, known: Floats, m: int, t: Integers) -> Floats:
+    length = u.shape[1]
+    backs = range(1, length // m + 1)
+    ahead = known[:, length + t]
+    apart = [
+        np.sum((known[:, length - back * m + t % m] - ahead) ** 2, axis=2) / 2 for back in backs
+    ]
+    weights = np.exp(np.min(apart, axis=0) - apart)
+    past = np.array([season(u, m, t, back) for back in backs])
+    return np.asarray(np.sum(weights * past, axis=0) / np.sum(weights, axis=0))
+
+
 _Candidate = Callable[[Floats, int, int, Integers], Floats]
 
 _UNSEASONAL: dict[str, _Candidate] = {
@@ -61,24 +88,42 @@ _SEASONAL: dict[str, _Candidate] = {
     "seasonal_trend": lambda u, m, short, t: (
         season(u, m, t) + (1 + t // m) * (_level(u, m) - _level(u, m, m))
     ),
+    "seasonal_drift": lambda u, m, short, t: season(u, m, t) + (1 + t // m) * _growth(u, m),
 }
 _CANDIDATES = {**_UNSEASONAL, **_SEASONAL}
-_VALUES_NEEDED = {"seasonal_last": (1, 1), "seasonal_level": (1, 1), "seasonal_trend": (2, 0)}
-CANDIDATES = tuple(_CANDIDATES)
+_VALUES_NEEDED = {
+    "seasonal_last": (1, 1),
+    "seasonal_level": (1, 1),
+    "seasonal_trend": (2, 0),
+    "seasonal_drift": (2, 0),
+}
+SIMILAR = "seasonal_similar"
+CANDIDATES = (*_CANDIDATES, SIMILAR)
 
 # What a window of one season, and of one of several, is mixed of unless the user says otherwise.
 OF_SHORTEST = ("seasonal", "seasonal_mean", "seasonal_last", "seasonal_trend")
 OF_LONGER = ("seasonal", "seasonal_level", "seasonal_pair", "seasonal_last")
+OF_SHORT = ("seasonal", "seasonal_last", "seasonal_trend", "seasonal_drift")
 
 
-def defaults(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int], ...]:
+def defaults(
+    season_lengths: Sequence[int], window: int, has_covariates: bool = False
+) -> tuple[tuple[str, int], ...]:
     """Candidates and their seasons for a window; none where it holds no season."""
     chosen = []
+    if has_covariates and season_lengths and fits(SIMILAR, season_lengths[0], 1, window):
+        chosen.append((SIMILAR, season_lengths[0]))
     for i, m in enumerate(season_lengths):
         for name in OF_SHORTEST if i == 0 else OF_LONGER:
             if fits(name, m, season_lengths[0], window):
                 chosen.append((name, m))
     return tuple(chosen)
+
+
+def trending(season_lengths: Sequence[int], window: int) -> tuple[tuple[str, int], ...]:
+    """Candidates of a few short series, whose growth matters more than what they share."""
+    seasonal = ((name, m) for m in season_lengths for name in OF_SHORT if fits(name, m, m, window))
+    return (("last", 1), *seasonal)
 
 
 def fits(name: str, m: int, short: int, window: int) -> bool:
@@ -91,7 +136,11 @@ def fits(name: str, m: int, short: int, window: int) -> bool:
 
 
 def candidates(
-    u: Floats, chosen: Sequence[tuple[str, int]], season_lengths: Sequence[int], horizon: int
+    u: Floats,
+    chosen: Sequence[tuple[str, int]],
+    season_lengths: Sequence[int],
+    horizon: int,
+    known: Floats | None = None,
 ) -> Floats:
     """Compute the chosen simple forecasts.
 
@@ -105,6 +154,8 @@ def candidates(
         Of the series, the shortest first.
     horizon : int
         Times to forecast.
+    known : ndarray of shape (n, window + horizon, n_covariates), default=None
+        Covariates in units of their own, of which similar times are told.
 
     Returns
     -------
@@ -113,4 +164,12 @@ def candidates(
     """
     t = np.arange(horizon)
     short = season_lengths[0] if season_lengths else 1
-    return np.stack([_CANDIDATES[name](u, m, short, t) for name, m in chosen], axis=1)
+    if known is None:
+        known = np.zeros((len(u), u.shape[1] + horizon, 0))
+    return np.stack(
+        [
+            _similar(u, known, m, t) if name == SIMILAR else _CANDIDATES[name](u, m, short, t)
+            for name, m in chosen
+        ],
+        axis=1,
+    )

@@ -9,8 +9,8 @@ import numpy as np
 
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, problem
-from elman._forecast import settle
-from elman._forecast.candidates import defaults, fits
+from elman._forecast import contest, settle
+from elman._forecast.candidates import defaults, fits, trending
 from elman._forecast.distributions import COUNTS
 from elman._forecast.history import Floats, History, Integers, transformed
 from elman._forecast.model import ForecastModel
@@ -61,24 +61,10 @@ def fit_model(
         The plan and the networks.
     """
     plan = settle_plan(series, settings, caller)
-    history = series.history(plan.transform)
-    origins, held_out = _origins(history, plan, series, settings, caller)
-    architecture = {
-        "dtype": "float32",
-        "cell": settings["cell"],
-        "activation": settings["activation"],
-        "reset_after": True,
-        "hidden_layer_sizes": list(layer_sizes(settings["hidden_layer_sizes"])),
-        "bidirectional": [False] * len(layer_sizes(settings["hidden_layer_sizes"])),
-        "n_channels": plan.n_channels,
-        "n_outputs": plan.n_outputs,
-        "head": True,
-        "residual": False,
-    }
+    history, origins, held_out = _origins(plan, series, settings, caller)
+    architecture = _architecture(plan, settings)
     build(architecture, caller)
-    n_updates = settings["n_updates"]
-    if n_updates == "auto":
-        n_updates = settle.updates_for(len(origins.all()[0]))
+    n_updates = _n_updates(plan, int(origins.counts.sum()), settings)
     options = {
         "loss": plan.loss,
         "loss_parameter": np.array(plan.levels) if plan.levels else settings["huber_delta"],
@@ -107,28 +93,66 @@ def fit_model(
     return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
 
 
+def _architecture(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `_core.Network`."""
+    sizes = layer_sizes(settings["hidden_layer_sizes"])
+    return {
+        "dtype": "float32",
+        "cell": settings["cell"],
+        "activation": settings["activation"],
+        "reset_after": True,
+        "hidden_layer_sizes": list(sizes),
+        "bidirectional": [False] * len(sizes),
+        "n_channels": plan.n_channels,
+        "n_outputs": plan.n_outputs,
+        "head": True,
+        "residual": False,
+        "input_layer": settings["input_layer_size"] or 0,
+        "head_layer": settings["head_layer_size"] or 0,
+        "head_inputs": settings["head_layer_size"] is not None,
+    }
+
+
+def _n_updates(plan: Plan, n_origins: int, settings: Mapping[str, Any]) -> int:
+    """Mini-batches of a training: what spreads around a forecast has to be learned in any case."""
+    if settings["n_updates"] != "auto":
+        return int(settings["n_updates"])
+    if plan.prior and not plan.distribution.has_quantiles:
+        return settle.updates_for_few(n_origins, plan.window + plan.horizon)
+    return settle.updates_for(n_origins)
+
+
 def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Plan:
     """Turn parameters into a plan, and "auto" into what the series suggest."""
     lengths, horizon = series.lengths, settings["horizon"]
     loss = LOSSES[settings["loss"]]
     transform = _transform(series, settings["transform"], loss, caller)
     seasons = settle.seasons_in(lengths, settings["season_lengths"])
-    z = transformed(series.values, transform)
-    strong = tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
     window, segment = _window_and_segment(lengths, seasons, settings, caller)
-    chosen = settings["candidates"]
-    if isinstance(chosen, str) and chosen == "auto":
-        chosen = defaults(strong, window)
-    else:
+    is_few = bool(seasons) and settle.are_few(lengths, window, horizon)
+    if is_few and settings["window"] == "auto":
+        window = settle.long_window_of(lengths, seasons, segment)
+    strong = seasons if is_few else _strong_seasons(series, transform, seasons, horizon)
+    chosen, prior = settings["candidates"], ()
+    if not (isinstance(chosen, str) and chosen == "auto"):
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    # Logarithms differ by shares: of a few short series they need no other unit.
-    has_unit = transform is not None and bool(strong)
-    has_unit = has_unit and settle.phase_of(lengths, horizon, window, strong) == 1
+    elif is_few:
+        chosen = trending(strong, window)
+        history = series.extended(horizon).history(transform)
+        prior = tuple(contest.logits(history, chosen, strong, window, horizon))
+    else:
+        chosen = defaults(strong, window, series.covariates.shape[1] > 0)
+    # Logarithms differ by shares: of short series they need no other unit.
+    is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
+    needs_unit = not (is_short and transform) or bool(prior)
     centre, scale = settings["centre"], settings["scale"]
-    if centre == "auto":
-        centre = "mean" if any(m > 1 for _, m in chosen) and not has_unit else "last"
+    if centre == "auto" and not chosen:
+        centre = settle.centre_of(horizon, seasons)
+    elif centre == "auto":
+        is_seasonal = any(m > 1 for _, m in chosen)
+        centre = "mean" if is_seasonal and needs_unit and not prior else "last"
     if scale == "auto":
-        scale = None if has_unit else "standard"
+        scale = "standard" if needs_unit else None
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
@@ -144,6 +168,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         centre=centre,
         scale=scale,
         candidates=tuple(chosen),
+        prior=prior,
         n_groups=1 if is_decoding or horizon == 1 else 2,
         sharpness=SHARPNESS,
         is_decoding=is_decoding,
@@ -158,6 +183,14 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         static_mean=static[0],
         static_scale=static[1],
     )
+
+
+def _strong_seasons(
+    series: Series, transform: str | None, seasons: tuple[int, ...], horizon: int
+) -> tuple[int, ...]:
+    """Seasons that say more about what comes than the last value does."""
+    z = transformed(series.values, transform)
+    return tuple(m for m in seasons if settle.is_seasonal(z, series.offsets, horizon, m))
 
 
 def _transform(series: Series, transform: str | None, loss: str, caller: str) -> str | None:
@@ -235,9 +268,9 @@ def _named_candidates(
 
 
 def _origins(
-    history: History, plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
-) -> tuple[Origins, Origins | None]:
-    """Origins to train from, and those whose forecasts tell which updates were the best."""
+    plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
+) -> tuple[History, Origins, Origins | None]:
+    """Series, origins to train from, and those whose forecasts tell which updates were the best."""
     lengths = series.lengths
     held_out = np.zeros_like(lengths)
     if settings["early_stopping"]:
@@ -248,10 +281,17 @@ def _origins(
     if step == "auto":
         step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
     weights = settings["series_weights"]
+    history, futures = series.history(plan.transform), plan.horizon
+    least_past = settle.least_past(left, plan.window, plan.horizon)
+    if plan.prior and not settings["early_stopping"]:
+        # Of a few windows even those count whose future is known in part.
+        history, futures = series.extended(plan.horizon).history(plan.transform), 1
+        held_out = held_out + plan.horizon
+        least_past = min(least_past, 2 * max(plan.season_lengths) + 1)
     origins = origins_within(
         history,
-        horizon=plan.horizon,
-        least_past=settle.least_past(left, plan.window, plan.horizon),
+        horizon=futures,
+        least_past=least_past,
         step=step,
         is_uniform=settle.is_uniform(left) if weights == "auto" else weights == "uniform",
         held_out=held_out,
@@ -261,8 +301,8 @@ def _origins(
         expected = f"at least one of {plan.horizon + 1 + int(held_out.min())} times"
         raise ValueError(problem(caller, "y", got, expected))
     if not settings["early_stopping"]:
-        return origins, None
+        return history, origins, None
     validation = held_out_origins(
         history, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
     )
-    return origins, validation
+    return history, origins, validation

@@ -87,7 +87,7 @@ class Course:
         network = _core.Network(**self.architecture)
         trainer = _core.Trainer(
             network,
-            start(network, int(random_state.randint(LARGEST_SEED))),
+            start(network, self.plan, int(random_state.randint(LARGEST_SEED))),
             **self.options,
             **self.plan.mixture,
             seed=int(random_state.randint(LARGEST_SEED)),
@@ -151,10 +151,15 @@ class Course:
         return validate
 
 
-def start(network: Any, seed: int) -> Parameters:
+def start(network: Any, plan: Plan, seed: int) -> Parameters:
     """Return the parameters with which training begins."""
     parameters: Parameters = network.initialize(seed)
-    named_parameters(network, parameters)["head.W"] *= START_OF_HEAD
+    named = named_parameters(network, parameters)
+    named["head.W"] *= START_OF_HEAD
+    if plan.prior:
+        scores = np.array(plan.prior) / plan.sharpness
+        named["head.W"][:, : plan.n_blocks * plan.n_values] = 0.0
+        named["head.b"][plan.n_blocks * plan.n_values :] = np.tile(scores, plan.n_groups)
     return parameters
 
 
@@ -225,7 +230,7 @@ def _forward(
     if plan.is_decoding:
         outputs = outputs.reshape(n, plan.n_steps, -1)[:, plan.n_read :]
         outputs = np.ascontiguousarray(outputs.reshape(n * plan.n_written, -1))
-    base = plan.base(window)
+    base = plan.base(history, window)
     if base is not None:
         outputs = _core.mix(
             outputs,

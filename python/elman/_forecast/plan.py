@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman._forecast.candidates import candidates
+from elman._forecast.candidates import SIMILAR, candidates
 from elman._forecast.distributions import COUNTS, Distribution, distribution
 from elman._forecast.history import Floats, History, Integers
 from elman._forecast.window import Window, cut
@@ -31,6 +31,8 @@ class Plan:
         As of `History` and `cut`.
     candidates : tuple of (name, season length)
         Simple forecasts that are mixed; empty: the network forecasts from zero.
+    prior : tuple of float
+        Logits with which the mixture of the candidates begins; empty: all weigh alike.
     n_groups : int
         Parts of the outputs of a step that have weights of the mixture of their own.
     sharpness : float
@@ -58,6 +60,7 @@ class Plan:
     centre: str | None
     scale: str | None
     candidates: tuple[tuple[str, int], ...]
+    prior: tuple[float, ...]
     n_groups: int
     sharpness: float
     is_decoding: bool
@@ -194,9 +197,9 @@ class Plan:
     def summary(self) -> dict[str, Any]:
         """Return what a user may want to know of it."""
         names = ("window", "segment_length", "season_lengths", "transform", "centre", "scale")
-        return {name: getattr(self, name) for name in (*names, "candidates")}
+        return {name: getattr(self, name) for name in (*names, "candidates", "prior")}
 
-    def base(self, window: Window) -> NDArray[np.float32] | None:
+    def base(self, history: History, window: Window) -> NDArray[np.float32] | None:
         """Return the candidates, float32 (n_rows, n_candidates * n_values), in units of the window.
 
         A row is a window, or where the recurrence goes on over the horizon a segment of it.
@@ -204,7 +207,12 @@ class Plan:
         if not self.candidates:
             return None
         length = self.n_written * self.segment_length if self.is_decoding else self.horizon
-        base = candidates(window.u, self.candidates, self.season_lengths, length)
+        known = None
+        if any(name == SIMILAR for name, _ in self.candidates):
+            known = self._standardised(
+                history.covariates, self.covariate_mean, self.covariate_scale, window.rows
+            )
+        base = candidates(window.u, self.candidates, self.season_lengths, length, known)
         if self.loss in COUNTS:
             base = np.log(np.maximum(window.restored(base.transpose(0, 2, 1)), 1e-3))
             base = base.transpose(0, 2, 1)
@@ -225,7 +233,7 @@ class Plan:
         y = y[:, : self.n_values * self.n_written if self.is_decoding else self.horizon]
         rows = y.reshape(-1, self.n_values).astype(np.float32)
         weights: NDArray[np.float32] = np.mean(~np.isnan(rows), axis=1, dtype=np.float32)
-        base = self.base(window)
+        base = self.base(history, window)
         if base is not None:
             rows = np.concatenate([rows, base], axis=1)
         if not self.is_decoding:

@@ -45,6 +45,16 @@ class Series:
         """Times of each series."""
         return np.diff(self.offsets)
 
+    def extended(self, n: int) -> Series:
+        """Return the series with n times behind each of which nothing is known."""
+        empty = np.full((len(self.static), n), np.nan)
+        values, offsets = _longer(self.values, self.offsets, empty)
+        covariates, past = (
+            _longer(rows, self.offsets, np.repeat(empty[:, :, None], rows.shape[1], axis=2))[0]
+            for rows in (self.covariates, self.past)
+        )
+        return Series(values, offsets, covariates, past, self.static, self.identities)
+
     def history(self, transform: str | None) -> History:
         """Return the series on the scale on which the networks see them."""
         z = transformed(self.values, transform)
@@ -134,7 +144,7 @@ def _longer(rows: Floats, offsets: Integers, more: Floats) -> tuple[Floats, Inte
     longer = np.empty((len(rows) + n * n_series, *rows.shape[1:]))
     longer[np.arange(len(rows)) + np.repeat(shift[:-1], np.diff(offsets))] = rows
     new = offsets + shift
-    longer[(new[1:, None] - n + np.arange(n)).ravel()] = more.reshape(-1, *rows.shape[1:])
+    longer[(new[1:, None] - n + np.arange(n)).ravel()] = more.reshape(n_series * n, *rows.shape[1:])
     return longer, new
 
 

@@ -15,6 +15,8 @@ LEAST_WINDOW = 48
 LONGEST_SEGMENT = 31
 SEGMENTS_WITHOUT_SEASON = 8
 LEAST_RATIO_FOR_LOG = 1.5
+FEWEST_WINDOWS = 100
+SEASONS_OF_A_SHORT_SERIES = 5
 FEWEST_ORIGINS_IN_PHASE = 1000
 LARGEST_SPREAD_OF_LENGTHS = 3.0
 TRIED_ORIGINS = 8
@@ -81,6 +83,23 @@ def window_of(lengths: Integers, horizon: int, season_lengths: Sequence[int], un
     return max(window, -(-least // unit) * unit)
 
 
+def are_few(lengths: Integers, window: int, horizon: int) -> bool:
+    """Whether the series hold so few windows that a network learns little from them."""
+    n_windows = np.maximum(lengths - least_past(lengths, window, horizon) - horizon + 1, 0).sum()
+    return bool(n_windows < FEWEST_WINDOWS)
+
+
+def long_window_of(lengths: Integers, season_lengths: Sequence[int], unit: int) -> int:
+    """Return five seasons, or as much as a typical series holds, in whole units."""
+    wanted = SEASONS_OF_A_SHORT_SERIES * max(season_lengths)
+    return min(-(-wanted // unit), int(np.median(lengths)) // unit) * unit
+
+
+def centre_of(horizon: int, season_lengths: Sequence[int]) -> str:
+    """Return "last", and "mean" for horizons that are longer than the longest season."""
+    return "mean" if season_lengths and horizon > max(season_lengths) else "last"
+
+
 def phase_of(lengths: Integers, horizon: int, window: int, season_lengths: Sequence[int]) -> int:
     """Return the shortest season where there are enough origins in phase with the end, else 1."""
     if not season_lengths:
@@ -106,3 +125,8 @@ def least_past(lengths: Integers, window: int, horizon: int) -> int:
 def updates_for(n_origins: int) -> int:
     """Return 600 updates, and fewer where there are fewer than a thousand windows to learn from."""
     return int(np.clip(MOST_UPDATES * np.sqrt(n_origins / 1000.0), FEWEST_UPDATES, MOST_UPDATES))
+
+
+def updates_for_few(n_origins: int, n_values: int) -> int:
+    """Return an update for each window of so many values that overlaps with no other one."""
+    return max(1, n_origins // n_values)

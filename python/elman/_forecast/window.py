@@ -92,7 +92,7 @@ def cut(
     rows = np.clip(times, starts[:, None], history.ends[series][:, None] - 1)
     is_known = (times >= starts[:, None])[:, :length] & ~np.isnan(history.values[rows[:, :length]])
     z = history.filled(rows[:, :length])
-    middle = _CENTRES[centre](z)
+    middle = _CENTRES[centre](z, season_length)
     least = LEAST_RELATIVE_SCALE * np.mean(np.abs(z), axis=1)
     size = np.maximum(_SCALES[scale](z, season_length), least)
     size[size == 0.0] = 1.0
@@ -111,11 +111,12 @@ def _mean_absolute_change(z: Floats, lag: int) -> Floats:
     return np.asarray(np.mean(np.abs(z[:, lag:] - z[:, :-lag]), axis=1))
 
 
-_CENTRES: dict[str | None, Callable[[Floats], Floats]] = {
-    "mean": lambda z: np.asarray(np.mean(z, axis=1)),
-    "median": lambda z: np.asarray(np.median(z, axis=1)),
-    "last": lambda z: z[:, -1].copy(),
-    None: lambda z: np.zeros(len(z)),
+_CENTRES: dict[str | None, Callable[[Floats, int], Floats]] = {
+    "mean": lambda z, m: np.asarray(np.mean(z, axis=1)),
+    "median": lambda z, m: np.asarray(np.median(z, axis=1)),
+    "season": lambda z, m: np.asarray(np.mean(z[:, -m:], axis=1)),
+    "last": lambda z, m: z[:, -1].copy(),
+    None: lambda z, m: np.zeros(len(z)),
 }
 _SCALES: dict[str | None, Callable[[Floats, int], Floats]] = {
     "standard": lambda z, m: np.asarray(np.std(z, axis=1, ddof=min(1, z.shape[1] - 1))),

@@ -417,3 +417,36 @@ def fetch_stock_prices(*, data_home: Path = None) -> Bunch:
         feature_names=[name for name in names if name != "Date"],
         dates=np.array([row[column] for row in rows], dtype="datetime64[D]"),
     )
+
+
+def fetch_mta_ridership(*, data_home: Path = None) -> Bunch:
+    """Daily passengers and vehicles of seven transport systems of New York, from 2020 to 2024.
+
+    Parameters
+    ----------
+    data_home : path, default=None
+        Folder of downloads; by default the user's cache. Files in the folder that the
+        environment variable ELMAN_DATA names come first.
+
+    Returns
+    -------
+    ridership : Bunch
+        ``data``, an array of shape (n_days, n_series); ``feature_names``; ``dates``, an array
+        of datetime64.
+
+    Raises
+    ------
+    ImportError
+        If pooch, of the extra "data", is needed and not installed.
+    OSError
+        If the file cannot be downloaded.
+    """
+    path = "mta_ridership/MTA_Daily_Ridership.csv"
+    contents = read_file(path, data_home, "fetch_mta_ridership")
+    names, *rows = csv.reader(io.StringIO(contents.decode("utf-8-sig")))
+    counts = [i for i, name in enumerate(names) if ": Total" in name]
+    return Bunch(
+        data=np.array([[float(row[i]) for i in counts] for row in rows]),
+        feature_names=[names[i].partition(":")[0] for i in counts],
+        dates=np.array([row[names.index("Date")] for row in rows], dtype="datetime64[D]"),
+    )

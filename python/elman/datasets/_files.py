@@ -74,6 +74,12 @@ SOURCES = {
         "stockdata.csv",
         "60bf505fec160ce05ba959382adee32ea6e53ce14fe22886db27c58fe1b0d26b",
     ),
+    "mta_ridership/MTA_Daily_Ridership.csv": Source(
+        "plotly/datasets",
+        "0c447c47b757ad74edecab31f0d72f849d2e67c2",
+        "App-Challenges/MTA-NYC/MTA_Daily_Ridership.csv",
+        "6e3ff89e6cb35a0fda4c668b86f4388c2b111d446b42d7f745c00ef60c644dbf",
+    ),
     "rt_polarity/rt-polarity.pos.txt": Source(
         "dennybritz/cnn-text-classification-tf",
         "18762b459e21d9c70e5c242f8d43fc4e6db37a0d",

@@ -1,0 +1,82 @@
+"""How good simple forecasts have been on the series at hand.
+
+Where there are few windows to learn from, the mixture begins with what each candidate was worth so
+far: weights that fall with a power of its mean absolute error e,
+
+    w_k = e_k^-p / sum_j e_j^-p,
+
+as in combinations of forecasts by their past performance (Bates & Granger, 1969; Stock & Watson,
+2004), and the network learns what to change of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from elman._forecast.candidates import candidates
+from elman._forecast.history import Floats, History
+from elman._forecast.origins import origins_within
+from elman._forecast.window import cut
+
+POWER = 8.0
+LEAST_SHARE = 1e-6
+"""Of the largest error; a candidate that was never wrong is not infinitely good."""
+
+
+def logits(
+    history: History,
+    chosen: Sequence[tuple[str, int]],
+    season_lengths: Sequence[int],
+    window: int,
+    horizon: int,
+) -> Floats:
+    """Return log w of each candidate, up to a constant; zeros where no series tells any.
+
+    Errors are means over all origins behind the first two seasons of a series, whose futures end
+    with it; their logarithms are averaged over series.
+
+    Parameters
+    ----------
+    history : History
+        Series with ``horizon`` unknown times behind each.
+    chosen : sequence of (name, season length)
+        Candidates.
+    season_lengths : sequence of int
+        Of the series, the shortest first.
+    window, horizon : int
+        Times that a candidate is computed from, and that it forecasts.
+    """
+    origins = origins_within(
+        history,
+        horizon=1,
+        least_past=2 * max(season_lengths) + 1,
+        step=1,
+        is_uniform=False,
+        held_out=np.full(history.n_series, horizon),
+    )
+    if len(origins.series) == 0:
+        return np.zeros(len(chosen))
+    windows = cut(
+        history,
+        *origins.all(),
+        length=window,
+        horizon=horizon,
+        centre=None,
+        scale=None,
+        season_length=1,
+    )
+    truth = history.values[windows.rows[:, None, window:]]
+    errors = np.abs(candidates(windows.u, chosen, season_lengths, horizon) - truth)
+    is_known = ~np.isnan(errors)
+    sums = np.stack(
+        [np.bincount(windows.series, row) for row in np.where(is_known, errors, 0.0).sum(axis=2).T]
+    )
+    counts = np.bincount(windows.series, is_known[:, 0].sum(axis=1))
+    told = (counts > 0) & (sums.max(axis=0) > 0.0)
+    if not told.any():
+        return np.zeros(len(chosen))
+    means = sums[:, told] / counts[told]
+    means = np.maximum(means, LEAST_SHARE * means.max(axis=0))
+    return np.asarray(-POWER * np.log(means).mean(axis=1))
