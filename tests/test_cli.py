@@ -266,7 +266,8 @@ def test_series_are_filled_each_by_itself(run, imputer):
     code, out, _ = run("impute", write(frame))
     assert code == 0
     assert [item.shape for item in imputer.seen] == [(60, 1), (30, 1)]
-    filled = pd.read_csv(io.StringIO(out), float_precision="round_trip")["y"]
+    # Digits as Python reads them: those of pandas may be off by a bit.
+    filled = pd.read_csv(io.StringIO(out), dtype={"y": str})["y"].map(float)
     assert filled[[3, 70]].tolist() == [100, 100]
     assert filled.drop([3, 70]).equals(frame["y"].drop([3, 70]))
 
