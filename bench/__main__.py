@@ -4,7 +4,17 @@ import argparse
 import json
 import os
 
-from bench import batches, fits, footprint, picture, report, seq2seq, small, streaming
+from bench import (
+    batches,
+    c_programs,
+    fits,
+    footprint,
+    picture,
+    report,
+    seq2seq,
+    small,
+    streaming,
+)
 from bench.limits import Copy
 from bench.measure import in_turn
 from bench.workloads import SHAPES, SWEEPS, WORKLOADS
@@ -111,7 +121,11 @@ def run_streaming(arguments, figures):
     for row in streaming.measure(arguments.rounds):
         rows.append(row)
         print(streaming.text(row), flush=True)
-    return {"streaming": rows}
+    of_c = []
+    for row in c_programs.measure(arguments.rounds):
+        of_c.append(row)
+        print(c_programs.text(row), flush=True)
+    return {"streaming": rows, "c_programs": of_c}
 
 
 def run_footprint(arguments, figures):
