@@ -26,7 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "executed",
     "drawing",
-    "mathml",
+    "equations",
 ]
 exclude_patterns = ["_*"]
 templates_path = ["_templates"]
@@ -45,13 +45,14 @@ executed_have_data = "ELMAN_DATA" in os.environ
 
 copybutton_exclude = ".linenos, .gp, .go"
 
-html_math_renderer = "mathml"  # of the extension of this name
+html_math_renderer = "drawn"  # by the extension equations
 html_theme = "pydata_sphinx_theme"
 html_title = "elman"
 html_static_path = ["_static"]
 html_css_files = ["elman.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_sidebars = {"[!acg]*": [], "changelog": [], "glossary": []}  # pages with none below them
 html_theme_options = {
     "logo": {"text": "elman"},
     "navbar_align": "left",

@@ -11,10 +11,11 @@ BLUE, ORANGE, GREEN = COLORS[:3]
 
 def neuron():
     """A recurrent neuron reads x at step t and its own state of the step before, and puts out h."""
-    figure, ax = _canvas(6.4, 2.2, (0, 6.4), (0, 2.2))
+    figure, ax = _canvas(6.4, 2.0, (0, 6.4), (0.5, 2.4))
     _box(ax, 2.5, 0.6, 1.6, 1.0, "φ(x W + h W + b)")
     _arrow(ax, (0.9, 1.1), (2.5, 1.1), BLUE, "$x_t$")
-    _arrow(ax, (4.1, 1.1), (5.6, 1.1), INK, "$h_t$")
+    _arrow(ax, (4.1, 1.1), (5.6, 1.1), INK)
+    ax.text(5.25, 1.18, "$h_t$", ha="center", va="bottom")
     ax.plot([4.8, 4.8, 1.9, 1.9], [1.1, 1.95, 1.95, 1.35], color=ORANGE, lw=1.8)
     _arrow(ax, (1.9, 1.35), (2.5, 1.35), ORANGE)
     ax.text(3.3, 2.0, "$h_{t-1}$, a step later", ha="center", va="bottom", color=ORANGE)
@@ -31,7 +32,7 @@ def unrolled():
 
 
 def kinds_of_sequences():
-    """Four panels: sequence to sequence, sequence to vector, vector to sequence, encoder-decoder."""
+    """Four: sequence to sequence, sequence to vector, vector to sequence, encoder-decoder."""
     figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.6))
     titles = (
         "sequence to sequence",
@@ -80,7 +81,7 @@ def truncated():
 
 
 def panels():
-    """A weight matrix cut into panels of columns, and a tile of rows and lanes kept in registers."""
+    """A weight matrix cut into panels of columns, and a tile of rows and lanes in registers."""
     figure, ax = _canvas(6.4, 3.2, (0, 6.4), (0, 3.3))
     _grid(ax, 0.3, 1.0, 4, 4, 0.28, BLUE)
     ax.text(0.3 + 0.56, 2.3, "states\n4 sequences", ha="center")

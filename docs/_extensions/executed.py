@@ -5,9 +5,9 @@ what it prints, the value of its last expression, and its figures. Of a block th
 the lines that begin with ``$`` are run by a shell. Both work in a folder of their own, which is
 thrown away. Code that fails, or warns, is a warning of Sphinx, with which ``-W`` fails.
 
-A page whose front matter says ``needs: data`` is run only where public data may be read, and a block
-that imports a package which is named in OPTIONAL only where that is installed; elsewhere they are
-shown without results.
+A page whose front matter says ``needs: data`` is run only where public data may be read, and a
+block that imports a package which is named in OPTIONAL only where that is installed; elsewhere
+they are shown without results.
 """
 
 from __future__ import annotations

@@ -14,13 +14,13 @@ STYLE = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.labelcolor": INK,
-    "axes.prop_cycle": "cycler('color', [%s])" % ", ".join(f"'{color}'" for color in COLORS),
+    "axes.prop_cycle": f"cycler('color', {COLORS})",
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlecolor": INK,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "none",
-    "figure.figsize": (6.4, 3.4),
+    "figure.figsize": (5.8, 3.2),
     "font.size": 11.0,
     "legend.frameon": False,
     "savefig.facecolor": "none",
@@ -45,6 +45,7 @@ def of_figure(figure, alt=None):
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\1#{prefix}", text)
     label = html.escape(alt or _described(figure), quote=True)
+    text = re.sub(r"(<svg[^>]*?) height=\"[^\"]*\"", r"\1", text, count=1)  # follows the width
     text = text.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
     return f'<figure class="drawn">{text}</figure>'
 
