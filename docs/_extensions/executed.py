@@ -59,10 +59,14 @@ def run_page(app, doctree):
             plt.close("all")
 
 
+def _optional(code):
+    """Optional packages that the code imports."""
+    return [name for name in OPTIONAL if re.search(rf"^(import|from) {name}\b", code, re.M)]
+
+
 def _lacks(code):
     """Whether the code needs an optional package that is not installed."""
-    named = [name for name in OPTIONAL if re.search(rf"^(import|from) {name}\b", code, re.M)]
-    return any(importlib.util.find_spec(name) is None for name in named)
+    return any(importlib.util.find_spec(name) is None for name in _optional(code))
 
 
 def _run_python(block, namespace):
@@ -71,7 +75,8 @@ def _run_python(block, namespace):
     plt.close("all")
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(output):
-            warnings.simplefilter("error")
+            # What optional packages warn of among themselves is not ours to mend.
+            warnings.simplefilter("ignore" if _optional(block.astext()) else "error")
             warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs, by intention
             value = _execute(block.astext(), namespace)
     except Exception:
