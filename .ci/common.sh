@@ -86,3 +86,8 @@ sklearn_tests() {
     "$venv/bin/python" -c 'import sklearn; print("scikit-learn", sklearn.__version__)'
     "$venv/bin/python" -m pytest -q tests/test_sklearn.py
 }
+
+# documentation VENV: build the site anew.
+documentation() {
+    KERAS_BACKEND=torch "$1/bin/python" -m sphinx -q -E -W --keep-going -b html docs build/docs
+}

@@ -212,6 +212,16 @@ def test_cooccurrence_of_one_token_alone_is_nothing():
     assert not cooccurrence_embedding(steps, np.array([0, 1, 2, 3]), 4, 0).any()
 
 
+def test_features_below_zero_are_no_company():
+    """As the ratios of `CountRatioEncoder` are, which may have any sign."""
+    steps = scipy.sparse.csr_array([[1, 0, -2.0], [0, 1, 1.5], [1, 0, -1.0], [0, 1, -3.0]])
+    seen, offsets = steps.maximum(0), np.array([0, 2, 4])
+    embedding = cooccurrence_embedding(steps, offsets, 2, 0)
+    assert np.isfinite(embedding).all()
+    assert embedding.any()
+    assert (embedding == cooccurrence_embedding(seen, offsets, 2, 0)).all()
+
+
 def test_rare_tokens_are_dropped_more_often():
     """What is seen once is unknown in a third of the updates; the unknown token learns from it."""
     X = [[1, 1, 1, i] for i in range(2, 42)]

@@ -56,6 +56,7 @@ def cooccurrence_embedding(
 
 def _counts(steps: sparse.csr_array, offsets: NDArray[np.int64]) -> sparse.csr_array:
     n_steps, n_tokens = steps.shape
+    steps = steps.maximum(0)  # features may have any value; less than nothing is not seen
     sequence = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     counts = sparse.csr_array((n_tokens, n_tokens))
     for distance in range(1, min(WINDOW, n_steps - 1) + 1):

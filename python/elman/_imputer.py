@@ -156,7 +156,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         Number of channels.
     n_features_in_ : int
         Number of columns of a table of sequences, otherwise of channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, when X was a data frame.
     n_iter_ : int
         Number of mini-batches.

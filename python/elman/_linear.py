@@ -61,7 +61,7 @@ class LinearForecaster(BaseForecaster):
         The seasons.
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, when X was a frame.
 
     References

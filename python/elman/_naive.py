@@ -39,7 +39,7 @@ class NaiveForecaster(BaseForecaster):
         The seasons.
     n_features_in_ : int
         Number of columns of X, which is not looked at.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, when X was a frame.
 
     See Also

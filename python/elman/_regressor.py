@@ -179,7 +179,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         Number of targets.
     n_features_in_ : int
         Number of columns of a table, otherwise of channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, when X was a data frame.
     n_channels_in_ : int
         Number of channels of a time step.

@@ -42,7 +42,7 @@ class SequenceScaler(OneToOneFeatureMixin, TransformerMixin, CheckedPickleMixin,
         The statistics, with ``by="channel"``.
     n_features_in_ : int
         Number of columns of a table, otherwise of channels.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, when X was a data frame.
 
     See Also
