@@ -44,7 +44,7 @@ class ForecastStream:
     >>> bool((forecast == model.predict(y=y)).all())
     True
     >>> stream.state["y"].shape
-    (1, 12)
+    (1, 14)
     """
 
     def __init__(self, forecaster: BaseForecaster, horizon: int, panel: Panel) -> None:
