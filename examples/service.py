@@ -1,10 +1,11 @@
 """A service that predicts: one compiled model for all threads, and what it takes under load.
 
-    python examples/service.py
+    python examples/service.py [MODEL]
 
-trains a small forecaster, serves it over HTTP on a free port of this machine, and asks it from 16
-threads at once for a few seconds; then it prints how long answers took. Any WSGI server can run
-`application(model)`; this one is the standard library's. With ``--serve`` it goes on serving:
+loads a file of `elman.save`, such as examples/train.ipynb writes, or trains a small forecaster;
+serves it over HTTP on a free port of this machine, and asks it from 16 threads at once for a few
+seconds; then it prints how long answers took. Any WSGI server can run `application(model)`; this
+one is the standard library's. With ``--serve`` it goes on serving:
 
     curl -d '[[0.1], [0.2], [0.3]]' http://localhost:8000/
 """
@@ -37,7 +38,7 @@ def application(model):
         try:
             n_bytes = int(environ.get("CONTENT_LENGTH") or 0)
             sequence = np.array(json.loads(environ["wsgi.input"].read(n_bytes)), dtype=np.float32)
-            status, body = "200 OK", {"prediction": float(predict(sequence))}
+            status, body = "200 OK", {"prediction": np.asarray(predict(sequence)).tolist()}
         except (ValueError, TypeError) as error:  # what is no sequence, elman refuses by name
             status, body = "400 Bad Request", {"error": str(error)}
         text = json.dumps(body).encode()
@@ -64,30 +65,36 @@ class Handler(WSGIRequestHandler):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", help="a file of elman.save")
     parser.add_argument("--serve", action="store_true", help="go on serving, on port 8000")
     parser.add_argument("--seconds", type=float, default=3.0, help="of the load")
     arguments = parser.parse_args()
 
-    series = generate_time_series(4000, 51, random_state=0).astype(np.float32)
-    X, y = series[:, :-1], series[:, -1, 0]
-    model = elman.RNNRegressor(cell="gru", hidden_layer_sizes=(20, 20), max_iter=5, random_state=0)
-    model.fit(X[:3000], y[:3000])
-    print(f"R² {model.score(X[3000:], y[3000:]):.3f}")
-
+    model = elman.load(arguments.model) if arguments.model else trained()
+    print(model)
+    X = np.random.default_rng(0).normal(size=(1000, 50, model.n_channels_in_)).astype(np.float32)
     in_process = alone(model, X[0])
     print(f"the call itself, in this thread: {1e6 * in_process:.0f} µs")
     port = 8000 if arguments.serve else 0
     with make_server("localhost", port, application(model), Server, Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        expected = model.predict(X[3000:])
+        expected = model.predict(X)
         with ProcessPoolExecutor(1, get_context("spawn")) as clients:  # beside the server's process
-            answers = clients.submit(
-                load, server.server_port, X[3000:], expected, arguments.seconds
-            )
+            answers = clients.submit(load, server.server_port, X, expected, arguments.seconds)
             print(report(answers.result()))
         while arguments.serve:
             time.sleep(1)
         server.shutdown()
+
+
+def trained():
+    """Make a forecaster of the value after 50 others."""
+    series = generate_time_series(4000, 51, random_state=0).astype(np.float32)
+    X, y = series[:, :-1], series[:, -1, 0]
+    model = elman.RNNRegressor(cell="gru", hidden_layer_sizes=(20, 20), max_iter=5, random_state=0)
+    model.fit(X[:3000], y[:3000])
+    print(f"R² {model.score(X[3000:], y[3000:]):.3f}")
+    return model
 
 
 def alone(model, x):
@@ -114,7 +121,7 @@ def load(port, X, expected, seconds):
             connection.request("POST", "/", body)
             answer = json.loads(connection.getresponse().read())
             answers[client].append(time.perf_counter() - start)
-            assert answer["prediction"] == float(expected[i % len(X)]), answer
+            assert answer["prediction"] == expected[i % len(X)].tolist(), answer
         connection.close()
 
     clients = [threading.Thread(target=ask, args=(client,)) for client in range(N_CLIENTS)]

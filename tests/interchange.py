@@ -119,3 +119,15 @@ def assert_close(got, expected, tolerance=1e-5):
     """Largest difference, relative to the largest value where that is above one."""
     assert got.shape == expected.shape
     assert np.abs(got - expected).max() <= tolerance * max(1.0, np.abs(expected).max())
+
+
+def torch_weights(n_gates, n_units=5):
+    """What a state_dict of PyTorch holds, as arrays."""
+    rng = np.random.default_rng(3)
+    weights = {"head.weight": rng.normal(size=(2, n_units)), "head.bias": rng.normal(size=2)}
+    for layer, n_inputs in enumerate((2, n_units)):
+        shapes = {"weight_ih": (n_inputs,), "weight_hh": (n_units,), "bias_ih": (), "bias_hh": ()}
+        for name, shape in shapes.items():
+            array = rng.normal(size=(n_gates * n_units, *shape))
+            weights[f"rnn.{name}_l{layer}"] = array.astype(np.float32)
+    return weights

@@ -6,11 +6,13 @@ import pickle
 import threading
 import tracemalloc
 
+import elman
 import numpy as np
 import pytest
 from elman import RNNClassifier, RNNRegressor, Seq2SeqRegressor, Seq2SeqTranslator, _core
 from hypothesis import given
 from hypothesis import strategies as st
+from interchange import torch_weights
 from problems import CELLS, cast_values, problems, steps_between
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -373,13 +375,66 @@ def test_states_that_do_not_fit(X, state, what):
     np.testing.assert_array_equal(stream.state["layers.0.h"], before["layers.0.h"])
 
 
-@pytest.mark.parametrize("which", [2, -3, [0, 2], [True], 0.5, "a", [0.0], slice("a", None)])
+@pytest.mark.parametrize(
+    "which",
+    [2, -3, [0, 2], [True], True, 0.5, "a", [0.0], [[0, 1]], {0}, ..., None, slice("a", None)],
+)
 def test_streams_that_are_not_there(X, which):
     stream = fitted(RNNRegressor(), X, X[:, :, :1]).stream(2)
-    for method in ("reset", "drop"):
+    for method in ("reset", "drop") if which is not None else ("drop",):
         with pytest.raises(ValueError, match=rf"Stream.{method}: which got .*, expected numbers"):
             getattr(stream, method)(which)
     assert stream.n_streams == 2
+
+
+@pytest.mark.parametrize("which", [(0, 2), [-3, 2, 2], np.int8([0, 2]), slice(0, 3, 2)])
+def test_streams_by_number(X, which):
+    stream = fitted(RNNRegressor(), X, X[:, :, :1]).stream(3)
+    stream.step(X[:3, 0])
+    stream.reset([])
+    stream.drop(np.array([]))
+    kept = stream.state["layers.0.h"][1]
+    stream.drop(which)
+    np.testing.assert_array_equal(stream.state["layers.0.h"], [kept])
+
+
+def test_outputs_may_go_where_the_inputs_are(X):
+    model = fitted(RNNRegressor(), X, X)
+    for n_streams in (1, 30):
+        stream, twin = model.stream(n_streams), model.stream(n_streams)
+        expected, buffer = X[:n_streams, 0], X[:n_streams, 0].copy()
+        for _ in range(4):
+            expected = twin.step(expected)
+            assert stream.step(buffer, out=buffer) is buffer
+            np.testing.assert_array_equal(buffer, expected)
+
+
+IMPORTED = {
+    "torch, RNN": lambda: elman.from_torch(torch_weights(1)),
+    "torch, LSTM": lambda: elman.from_torch(torch_weights(4)),
+    "onnx, GRU": lambda: elman.from_onnx(elman.to_onnx(elman.from_torch(torch_weights(3)))),
+}
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_estimators_that_came_in(X, name):
+    if name.startswith("onnx"):
+        pytest.importorskip("onnx")
+    X = X.astype(np.float32)
+    model = IMPORTED[name]()
+    np.testing.assert_array_equal(stepped(model.stream(30), X), model.predict(X))
+
+
+def test_estimators_with_quantiles_checkpoints_and_files(X, tmp_path):
+    y = X.cumsum(axis=1)
+    for model in (
+        RNNRegressor(loss="quantile", quantile=0.9, bptt_memory="checkpoint"),
+        RNNRegressor(checkpoint=tmp_path / "fit", checkpoint_every=1),
+    ):
+        fitted(model, X, y)
+        elman.save(model, tmp_path / "model.safetensors")
+        for each in (model, elman.load(tmp_path / "model.safetensors")):
+            np.testing.assert_array_equal(stepped(each.stream(30), X), model.predict(X))
 
 
 def test_copies_and_pickles_go_on_by_themselves(X):

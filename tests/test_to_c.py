@@ -12,6 +12,7 @@ import pytest
 from elman import RNNClassifier, RNNRegressor, _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interchange import torch_weights
 from problems import CELLS
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -188,6 +189,15 @@ def X():
 def fitted(estimator, X, y):
     estimator.set_params(max_iter=100, learning_rate_init=0.01, random_state=0)
     return estimator.fit(X, y)
+
+
+@pytest.mark.parametrize("n_gates", [1, 3, 4])
+@pytest.mark.parametrize("classes", [None, ["a", "b"]])
+def test_estimators_that_came_in(n_gates, classes, X):
+    weights = {name: array / 2 for name, array in torch_weights(n_gates).items()}
+    model = elman.from_torch(weights, output="sequence", classes=classes)
+    compiled, X = Compiled(model), X[:, :N_STEPS]
+    check(model, X, np.stack([compiled.steps(x) for x in X]), True)
 
 
 @pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "min_gru", "min_lstm"])

@@ -41,6 +41,48 @@ def filled_forward(panel: Panel, season_length: int = 1) -> Floats:
     return filled
 
 
+def filled(panel: Panel, season_length: int) -> Floats:
+    """Fill as `filled_forward` does, and where no season has a value with the last one known."""
+    values = filled_forward(panel, season_length)
+    is_missing = np.isnan(values)
+    return np.where(is_missing, filled_forward(panel), values) if is_missing.any() else values
+
+
+def with_same_fills(panel: Panel, n_times: int, season_length: int) -> Panel:
+    """Cut off the beginning of series so that their end is filled as before, however they go on.
+
+    Parameters
+    ----------
+    panel : Panel
+        The series.
+    n_times : int
+        Times at the end of each series that stay as they are.
+    season_length : int
+        As of `filled`.
+
+    Returns
+    -------
+    tail : Panel
+        Before these times it has two seasons. In the first one what is missing is filled by seasons
+        before it. If nothing is known in the second one, it has the last value that was known, a
+        whole number of seasons later, so that this is still the last one.
+    """
+    n_kept = n_times + 2 * season_length
+    tail = panel.cut(np.arange(len(panel)), panel.lengths, n_kept)
+    is_cut = panel.lengths > n_kept
+    first, begin = tail.offsets[:-1][is_cut], panel.offsets[1:][is_cut] - n_kept
+    season = np.arange(season_length)
+    with_fills = filled_forward(panel, season_length)
+    tail.values[first[:, None] + season] = with_fills[begin[:, None] + season]
+    second = tail.values[first[:, None] + season_length + season]
+    is_empty = np.isnan(second).all(axis=1)
+    first, begin = first[is_empty], begin[is_empty]
+    known = np.where(np.isnan(panel.values), -1, np.arange(len(panel.values)))
+    last = np.maximum.accumulate(known)[begin + 2 * season_length - 1]
+    tail.values[first + season_length + (last - begin) % season_length] = panel.values[last]
+    return tail
+
+
 def naive_forecast(
     panel: Panel, series: Integers, stops: Integers, horizon: int, season_length: int = 1
 ) -> Floats:

@@ -469,6 +469,16 @@ or None, default="auto"
         models: tuple[ForecastModel, ...] = self._models
         return max(model.plan.window for model in models)
 
+    def _tail(self, panel: Panel) -> Panel:
+        tail, reader = super()._tail(panel), self._reader_of_fit
+        if tail.covariates is not None and panel.covariates is not None and reader.static:
+            # What holds at all times is read at the first one.
+            assert panel.form.covariates is not None
+            columns = np.array([panel.form.covariates.names.index(name) for name in reader.static])
+            first = panel.covariates[np.ix_(panel.offsets[:-1], columns)]
+            tail.covariates[np.ix_(tail.offsets[:-1], columns)] = first
+        return tail
+
     def summary(self) -> str:
         """Tell the size of a network.
 

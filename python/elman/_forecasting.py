@@ -18,6 +18,7 @@ from elman._conformal import Calibration, calibrate
 from elman._covariates import read_future
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, not_fitted, problem
+from elman._forecast_stream import ForecastStream
 from elman._panel import Panel, join, read_history, read_panel
 from elman._panel_form import PanelForm
 from elman._panel_output import give_back, give_back_paths
@@ -119,6 +120,13 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
     def _context(self) -> int | None:
         """Values before the end of a series that a forecast depends on; None is all of them."""
         return None
+
+    def _tail(self, panel: Panel) -> Panel:
+        """Cut off what the forecasts of series do not depend on, however they go on."""
+        context = self._context()
+        if context is None:
+            return panel
+        return panel.cut(np.arange(len(panel)), panel.lengths, max(context, self._shortest()))
 
     def _longest_horizon(self) -> int | None:
         """Tell how many steps the fitted model can forecast; None is any number."""
@@ -352,6 +360,40 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         self._panel = self._joined(y, X, caller)
         return self
 
+    def stream(self, horizon: int | None = None, X: Any = None, y: Any = None) -> ForecastStream:
+        """Open a stream, which takes one value of each series at a time and forecasts after it.
+
+        Parameters
+        ----------
+        horizon : int, default=None
+            Number of times that are forecast; None is that of the constructor.
+        X : object, default=None
+            Covariates at the times of ``y``.
+        y : object, default=None
+            A history to go on from, of the kind of y in `fit`, instead of the one of `fit`.
+
+        Returns
+        -------
+        stream : ForecastStream
+            Its ``step`` takes the values that have come and returns what `predict` gives for the
+            history with them; its ``state`` can be read and replaced.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster is not fitted.
+        ValueError
+            If an argument is not as it should be.
+        """
+        caller = f"{type(self).__name__}.stream"
+        panel = self._fitted_panel(caller)
+        horizon = self._checked_horizon(self.horizon if horizon is None else horizon, caller)
+        if y is not None:
+            panel = self._with_static(read_panel(y, X, caller=caller, form=panel.form), caller)
+        elif X is not None:
+            raise ValueError(problem(caller, "X", f"a {type(X).__name__}", "None without a y"))
+        return ForecastStream(self._compact(), horizon, panel)
+
     def score(self, y: Any, X: Any = None) -> float:
         """Tell how good the forecasts of what came after the end of y are.
 
@@ -506,10 +548,26 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         if y is None:
             return panel, horizon, read_future(X, panel, horizon, caller, needed)
         history, future = read_history(y, X, horizon, caller=caller, form=panel.form, needed=needed)
-        if panel.static is not None:
-            history = replace(history, static=panel.static[history.series])
+        return self._with_static(history, caller), horizon, future
+
+    def _with_static(self, history: Panel, caller: str) -> Panel:
+        """Return a history that is long enough, with what holds for its series at all times."""
         check_long_enough(history, self._shortest(), "the window", caller)
-        return history, horizon, future
+        static = self._panel.static
+        return history if static is None else replace(history, static=static[history.series])
+
+    def _compact(self) -> BaseForecaster:
+        """Return the forecaster as it is now, whatever becomes of it, with a short history."""
+        compact: BaseForecaster = object.__new__(type(self))
+        compact.__dict__.update(vars(self), _calibrations={})
+        panel, kept = self._panel, self._tail(self._panel).lengths
+        # A panel begins with values, so back to the last one that is known.
+        places = np.where(np.isnan(panel.values), 0, np.arange(len(panel.values)))
+        first = np.maximum.accumulate(places)[panel.offsets[1:] - kept]
+        every, lengths = np.arange(len(panel)), panel.offsets[1:] - first
+        compact._panel = panel.cut(every, panel.lengths, lengths)
+        compact._training_lengths = np.minimum(self._training_lengths, lengths)
+        return compact
 
     def _checked_horizon(self, horizon: Any, caller: str) -> int:
         check_parameters({"horizon": horizon}, caller, FORECASTER_RULES)

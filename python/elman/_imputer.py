@@ -297,6 +297,18 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
 
             return training.run(observer.begin_epoch, after_update)
 
+    def stream(self, n_streams: int = 1) -> Any:
+        """Refuse: gaps are filled from both sides, so there are no single steps.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        got = "an imputer, which looks at what comes after a gap as well as before it"
+        expected = "RNNRegressor or RNNClassifier, with missing='mask' or 'decay'"
+        raise ValueError(problem(f"{type(self).__name__}.stream", "model", got, expected))
+
     def transform(self, X: Any, return_std: bool = False) -> Any:
         """Fill the gaps of series."""
         caller = f"{type(self).__name__}.transform"

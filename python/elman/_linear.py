@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.linear_model import Ridge
 
 from elman._backtest import actual_values, future_covariates, origins
-from elman._baselines import filled_forward
+from elman._baselines import filled, with_same_fills
 from elman._calendar import Integers
 from elman._exceptions import problem
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough
@@ -157,6 +157,9 @@ class LinearForecaster(BaseForecaster):
         # A season more, from which values missing in the window are filled.
         return int(self.window_ + max(self.season_lengths_))
 
+    def _tail(self, panel: Panel) -> Panel:
+        return with_same_fills(panel, self.window_, self._season(panel))
+
     def _longest_horizon(self) -> int:
         return len(self.intercept_)
 
@@ -176,8 +179,7 @@ def _windows(
 
     Returned are the windows, the last values and the standard deviations, both as columns.
     """
-    values = filled_forward(panel, season)
-    values = np.where(np.isnan(values), filled_forward(panel), values)
+    values = filled(panel, season)
     rows = sliding_window_view(values, window)[panel.offsets[series] + stops - window]
     last = rows[:, -1:]
     scale = rows.std(axis=1, keepdims=True)

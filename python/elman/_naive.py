@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from elman._baselines import filled_forward, naive_forecast
+from elman._baselines import filled_forward, naive_forecast, with_same_fills
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough
 from elman._panel import Panel
 from elman._panel_form import COLUMNS
@@ -85,6 +85,12 @@ class NaiveForecaster(BaseForecaster):
 
     def _future_columns(self, form: Any) -> tuple[str, ...]:
         return ()
+
+    def _tail(self, panel: Panel) -> Panel:
+        if self.strategy not in ("last", "seasonal"):
+            return panel  # means and lines are those of all values
+        season = self._season_lengths(panel.form)[0] if self.strategy == "seasonal" else 1
+        return with_same_fills(panel, season, season)
 
     def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
         season = self._season_lengths(panel.form)[0] if "seasonal" in self.strategy else 1

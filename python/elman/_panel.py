@@ -86,7 +86,9 @@ class Panel:
         within = np.arange(len(rows)) - np.repeat(offsets_of(counts)[:-1], counts)
         return self.form.frequency.shift(self.starts[rows], within + first[rows])
 
-    def cut(self, series: Integers, stops: Integers, n_times: int | None = None) -> Panel:
+    def cut(
+        self, series: Integers, stops: Integers, n_times: int | Integers | None = None
+    ) -> Panel:
         """Pieces of series: the last ``n_times`` values before the stops, or all of them.
 
         Parameters
@@ -95,8 +97,8 @@ class Panel:
             Which series of this panel each piece comes from.
         stops : ndarray of shape (n_pieces,)
             Values of that series that lie before the end of the piece.
-        n_times : int or None
-            Length of the longest piece.
+        n_times : int, ndarray of shape (n_pieces,) or None
+            Length of the longest piece, or of each where there are as many values.
 
         Returns
         -------

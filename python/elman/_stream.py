@@ -249,9 +249,16 @@ class Stream:
             raise ValueError(problem("Stream.step", "out", got, expected))
 
     def _numbers(self, which: Any, method: str) -> NDArray[np.int64]:
-        n = self.n_streams
+        n, index = self.n_streams, which
         try:
-            return np.atleast_1d(np.arange(n, dtype=np.int64)[which]).ravel()
+            if not isinstance(which, slice):
+                index = np.atleast_1d(which)
+                is_mask = index.dtype.kind == "b"
+                if index.ndim != 1 or (is_mask and np.ndim(which) == 0):
+                    raise TypeError("neither numbers nor a mask")
+                index = index if index.size else np.zeros(0, dtype=np.int64)
+            numbers: NDArray[np.int64] = np.arange(n, dtype=np.int64)[index]
+            return numbers
         except (IndexError, TypeError, ValueError) as error:
             expected = f"numbers of streams from 0 to {n - 1}, a mask of shape ({n},) or a slice"
             got = abbreviated(which)
