@@ -116,6 +116,17 @@ def test_shapes_are_told_by_the_gaps_of_the_data(kind):
         assert shapes.width == (4, 4)
 
 
+def test_gaps_that_have_met_are_shorter_ones():
+    rng = np.random.RandomState(0)
+    is_missing = np.zeros((9600, 5), bool)
+    for start in rng.randint(9600 - 6, size=1100):
+        is_missing[start : start + 6] = True
+    offsets = np.arange(0, 9601, 48)
+    assert is_missing.mean() == pytest.approx(0.5, abs=0.02)
+    assert np.quantile(gap_lengths(is_missing, offsets), 0.9) == 13
+    assert gap_shapes("auto", is_missing, offsets, 48).length[1] == 9
+
+
 def test_too_few_gaps_tell_nothing():
     is_missing, offsets = removed("runs", n_windows=20)
     shapes = gap_shapes("auto", is_missing, offsets, 48)

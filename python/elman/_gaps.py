@@ -180,7 +180,7 @@ def gap_shapes(
     if len(lengths) >= LEAST_GAPS:
         shares = _shares(is_missing, offsets)
     given = gaps if isinstance(gaps, Mapping) else {}
-    length = given.get("length") or _length(lengths, is_missing.mean() * shares[0], window)
+    length = given.get("length") or _length(lengths, is_missing.mean(), shares[0], window)
     width = given.get("width") or _width(is_missing, shares[2])
     if isinstance(gaps, str) and gaps in SHAPES:
         shares = np.array([float(gaps == shape) for shape in SHAPES])
@@ -221,11 +221,13 @@ def _shares(is_missing: Bools, offsets: Rows) -> Array:
     return np.array([1 - of_steps, of_steps * (1 - of_channels), of_steps * of_channels])
 
 
-def _length(lengths: Rows, point_rate: float, window: int) -> Range:
+def _length(lengths: Rows, missing_rate: float, share_of_points: float, window: int) -> Range:
     """Bounds of the lengths of runs and blocks: of gaps longer than points make them.
 
-    Shorter ones are hidden too: they leave more to learn from.
+    Shorter ones are hidden too: they leave more to learn from. Where much is missing the longest
+    are several that have met, as what is hidden will meet them, too.
     """
+    point_rate = missing_rate * share_of_points
     point_rate = min(max(point_rate, 1e-9), 1 - 1e-9)
     by_chance = math.ceil(math.log(CHANCE) / math.log(point_rate))
     long = lengths[lengths > by_chance]
@@ -233,6 +235,7 @@ def _length(lengths: Rows, point_rate: float, window: int) -> Range:
     if len(long) < LEAST_LONG_GAPS + 2 * n_by_chance:
         return max(1, window // 8), max(1, 5 * window // 6)
     low, high = np.quantile(np.minimum(long, window), [0.1, 0.9], method="nearest")
+    high = low + (1 - missing_rate) * (high - low)
     return max(1, int(low) // SHORTENED), int(high)
 
 
