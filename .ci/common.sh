@@ -102,6 +102,20 @@ test_wheel() {
     "$venv/bin/python" -m pytest -q "$@"
 }
 
+# tests_on_other_isas VENV: what looks at the core, on each instruction set but the fastest.
+tests_on_other_isas() {
+    local isa pid pids=() failed=0
+    for isa in $(other_isas "$1/bin/python"); do
+        ELMAN_ISA=$isa "$1/bin/python" -m pytest -q -p no:cacheprovider $CORE_TESTS \
+            > "build/tests-$isa.txt" 2>&1 &
+        pids+=($!)
+    done
+    [ "${#pids[@]}" -gt 0 ] || return 0
+    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+    tail -n 40 build/tests-*.txt
+    return "$failed"
+}
+
 # sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,
 # in a virtual environment that takes all the rest from VENV.
 sklearn_tests() {
