@@ -14,7 +14,6 @@ another setting is worth there, and ``--without mixture`` for what a part is.
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ import pandas as pd
 from elman import RNNImputer
 from elman.datasets import fetch_ett
 
+from bench.forecasting import setting
 from bench.imputation_parts import WITHOUT
 
 WINDOW = 48
@@ -131,15 +131,6 @@ def measured(row: str, part: str, seed: int, changes: dict[str, Any]) -> Result:
     errors = {name: float(np.abs(fill - truth)[where].mean()) for name, fill in fills.items()}
     squared = float(np.square(fills["elman"] - truth)[where].mean())
     return Result(**errors, squared=squared, seconds=seconds, gaps=imputer.gaps_)
-
-
-def setting(text: str) -> tuple[str, Any]:
-    """Read ``name=value``, where the value is a literal of Python or else a string."""
-    name, _, value = text.partition("=")
-    try:
-        return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return name, value
 
 
 def main() -> None:
