@@ -407,16 +407,8 @@ def fetch_stock_prices(*, data_home: Path = None) -> Bunch:
     OSError
         If the file cannot be downloaded.
     """
-    contents = read_file("stocks_daily/stockdata.csv", data_home, "fetch_stock_prices")
-    names, *rows = csv.reader(io.StringIO(contents.decode("utf-8")))
-    column = names.index("Date")
-    rows = sorted(rows, key=lambda row: row[column])
-    data = [[float(value) for i, value in enumerate(row) if i != column] for row in rows]
-    return Bunch(
-        data=np.array(data),
-        feature_names=[name for name in names if name != "Date"],
-        dates=np.array([row[column] for row in rows], dtype="datetime64[D]"),
-    )
+    names, rows = _days("stocks_daily/stockdata.csv", data_home, "fetch_stock_prices")
+    return _daily(names, rows, [i for i, name in enumerate(names) if name != "Date"])
 
 
 def fetch_mta_ridership(*, data_home: Path = None) -> Bunch:
@@ -442,11 +434,25 @@ def fetch_mta_ridership(*, data_home: Path = None) -> Bunch:
         If the file cannot be downloaded.
     """
     path = "mta_ridership/MTA_Daily_Ridership.csv"
-    contents = read_file(path, data_home, "fetch_mta_ridership")
-    names, *rows = csv.reader(io.StringIO(contents.decode("utf-8-sig")))
-    counts = [i for i, name in enumerate(names) if ": Total" in name]
+    names, rows = _days(path, data_home, "fetch_mta_ridership")
+    series = _daily(names, rows, [i for i, name in enumerate(names) if ": Total" in name])
+    series.feature_names = [name.partition(":")[0] for name in series.feature_names]
+    return series
+
+
+def _days(path: str, data_home: Path, caller: str) -> tuple[list[str], list[list[str]]]:
+    """Read a table of days: the names of its columns, and its rows by date."""
+    text = read_file(path, data_home, caller).decode("utf-8-sig")
+    names, *rows = csv.reader(io.StringIO(text))
+    date = names.index("Date")
+    return names, sorted(rows, key=lambda row: row[date])
+
+
+def _daily(names: list[str], rows: list[list[str]], columns: list[int]) -> Bunch:
+    """Take some columns of a table of days as series."""
+    date = names.index("Date")
     return Bunch(
-        data=np.array([[float(row[i]) for i in counts] for row in rows]),
-        feature_names=[names[i].partition(":")[0] for i in counts],
-        dates=np.array([row[names.index("Date")] for row in rows], dtype="datetime64[D]"),
+        data=np.array([[float(row[i]) for i in columns] for row in rows]),
+        feature_names=[names[i] for i in columns],
+        dates=np.array([row[date] for row in rows], dtype="datetime64[D]"),
     )
