@@ -390,3 +390,75 @@ def test_what_has_no_stream():
         LinearForecaster(4, window=5).fit(y).stream(horizon=5)
     with pytest.raises(ValueError, match=r"RNNImputer.stream: model got an imputer, which"):
         RNNImputer().stream()
+
+
+def test_series_end_begin_and_go_back():
+    y = series(N_FITTED + 20, 3)
+    model = network(window="auto").fit([y[:N_FITTED, i] for i in range(3)])
+    stream = model.stream()
+    for t in range(N_FITTED, N_FITTED + 5):
+        stream.step(y[t])
+    stream.drop([0])
+    assert list(stream.add([y[:40, 2], y[:50, 0], y[9:60, 1]])) == [2, 3, 4]
+    assert stream.n_series == 5
+    histories = [y[: N_FITTED + 5, 1], y[: N_FITTED + 5, 2], y[:40, 2], y[:50, 0], y[9:60, 1]]
+    places = [1, 2, 0, 1, 2]  # of each among those of fit
+    for t in range(3):
+        y_t = y[t, [0, 1, 2, 0, 1]]
+        histories = [np.append(history, y_t[i]) for i, history in enumerate(histories)]
+        forecast = stream.step(y_t)
+        for i, (place, history) in enumerate(zip(places, histories, strict=True)):
+            whole = [history if j == place else y[:N_FITTED, j] for j in range(3)]
+            assert np.array_equal(forecast[:, i], model.predict(y=whole)[place])
+    again = pickle.loads(pickle.dumps(stream))
+    stream.reset([1, 3])
+    start = model.stream()
+    start.drop(slice(2))
+    expected = start.step(y[0, :1])[:, 0]
+    assert np.array_equal(stream.step(y[0, [0, 0, 0, 0, 0]])[:, 1], expected)
+    histories[0] = np.append(histories[0], y[0, 0])
+    whole = [y[:N_FITTED, 0], histories[0], y[:N_FITTED, 2]]
+    assert np.array_equal(again.step(y[0, [0, 0, 0, 0, 0]])[:, 0], model.predict(y=whole)[1])
+
+
+def test_frames_of_which_series_end_and_begin():
+    y = series(160)
+    index = pd.date_range("2020-03-01", periods=160, freq="D")
+    wide = pd.DataFrame(y, index, ["b", "a"])
+    model = network(calendar=["month"]).fit(wide[:N_FITTED])
+    stream = model.stream()
+    stream.drop(0)
+    for t in range(N_FITTED, 150):
+        forecast = stream.step(wide.iloc[t][["a"]])
+    assert np.array_equal(forecast[:, 0], model.predict(y=wide[:150])["a"])
+    stream.add(wide[:150])
+    with pytest.raises(ValueError, match="y_t got a Series, expected an array"):
+        stream.step(pd.Series([1.0, 2.0, 3.0], ["a", "b", "a"]))
+    assert np.array_equal(
+        stream.step([y[150, 1], *y[150]]), model.predict(y=wide[:151]).to_numpy()[:, [1, 0, 1]]
+    )
+
+
+def test_an_array_for_the_forecasts():
+    y = series(N_FITTED + 9)
+    model = network().fit(y[:N_FITTED])
+    stream, twin = model.stream(), model.stream()
+    out = np.empty((stream.horizon, 2))
+    assert stream.step(y[N_FITTED], out=out) is out
+    assert np.array_equal(out, twin.step(y[N_FITTED]))
+    for wrong in (np.empty((2, stream.horizon)), np.empty(out.shape, np.float32), [[0.0]]):
+        with pytest.raises(ValueError, match=r"ForecastStream.step: out got .*expected an array"):
+            stream.step(y[N_FITTED + 1], out=wrong)
+    assert np.array_equal(stream.step(y[N_FITTED + 1]), twin.step(y[N_FITTED + 1]))
+
+
+def test_series_that_are_not_there():
+    stream = network().fit(series(N_FITTED)).stream()
+    for method in (stream.drop, stream.reset):
+        with pytest.raises(
+            ValueError, match=r"which got 2, expected numbers of series from 0 to 1"
+        ):
+            method(2)
+    with pytest.raises(ValueError, match=r"ForecastStream.add: y"):
+        stream.add(np.zeros((9, 3)))
+    assert stream.n_series == 2

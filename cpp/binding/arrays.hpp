@@ -44,9 +44,20 @@ inline std::string shape_text(const py::array& array) {
     return text + ")";
 }
 
+// Whether an object is a C-contiguous array of T. The dtype of nearly every one is NumPy's own
+// object, which spares asking NumPy whether two dtypes mean the same.
+template <class T>
+bool is_c_array(const py::handle& object) {
+    static const PyObject* const own_dtype = py::dtype::of<T>().release().ptr();
+    if (!py::isinstance<py::array>(object)) return false;
+    const auto* const array = py::detail::array_proxy(object.ptr());
+    if ((array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) == 0) return false;
+    return array->descr == own_dtype || py::isinstance<py::array_t<T>>(object);
+}
+
 template <class T>
 void require_dtype(const py::array& array, const char* name) {
-    require(py::isinstance<py::array_t<T, py::array::c_style>>(array), [&] {
+    require(is_c_array<T>(array), [&] {
         return std::string(name) + " must be a C-contiguous array of " + dtype_name<T> + ", got " +
                std::string(py::str(array.dtype()));
     });

@@ -78,16 +78,22 @@ public:
         for (const Gate& gate : Cell::gates)
             n_columns_ = std::max<Index>(n_columns_, gate.column + 1);
         input_width_ = shape_.input_width();
-        for (const Gate& gate : Cell::gates) total_depth_ += depth(gate);
+        packed_width_ = packed_columns<T>(shape_.n_units);
+        n_blocks_ = (shape_.n_units + panel_width<T> - 1) / panel_width<T>;
+        for (int g = 0, next; g < n_gates; g = next) {
+            next = g + 1;
+            while (next < n_gates && Cell::gates[next].operand == Cell::gates[g].operand &&
+                   Cell::gates[next].phase == Cell::gates[g].phase)
+                ++next;
+            const Index gate_depth = depth(Cell::gates[g]);
+            groups_[std::size_t(n_groups_++)] = {g, next - g, gate_depth, total_depth_};
+            total_depth_ += (next - g) * gate_depth;
+        }
     }
 
     bool has_cell_state() const override { return Cell::has_cell_state; }
-    Index n_blocks() const override {
-        return (shape_.n_units + panel_width<T> - 1) / panel_width<T>;
-    }
-    Index multiply_adds() const override {
-        return total_depth_ * packed_columns<T>(shape_.n_units);
-    }
+    Index n_blocks() const override { return n_blocks_; }
+    Index multiply_adds() const override { return total_depth_ * packed_width_; }
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
         const Index n = batch.n_sequences(), units = shape_.n_units;
@@ -298,17 +304,18 @@ protected:
                (takes_any_state(gate.operand) ? shape_.n_units : 0);
     }
     Index row_stride() const { return n_columns_ * shape_.n_units; }
-    Index packed_width() const { return packed_columns<T>(shape_.n_units); }
+    Index packed_width() const { return packed_width_; }
     Index n_wide_blocks() const { return (shape_.n_units + V::width - 1) / panel_width<T>; }
     int vectors(Index block) const {
-        return panel_vectors<T>(block * panel_width<T>, shape_.n_units);
+        return block + 1 < n_blocks_ ? max_panel_vectors
+                                     : panel_vectors<T>(block * panel_width<T>, shape_.n_units);
     }
     Index units_in(Index block) const {
         return std::min(panel_width<T>, shape_.n_units - block * panel_width<T>);
     }
     template <class Function>
     void for_each_block(const Function& function) const {
-        for (Index block = 0; block < n_blocks(); ++block) function(block);
+        for (Index block = 0; block < n_blocks_; ++block) function(block);
     }
 
     // Neighbouring gates that take the same operands.
@@ -319,16 +326,7 @@ protected:
     };
     template <class Function>
     void for_each_group(const Function& function) const {
-        Index depth_before = 0;
-        for (int g = 0, next; g < n_gates; g = next) {
-            next = g + 1;
-            while (next < n_gates && Cell::gates[next].operand == Cell::gates[g].operand &&
-                   Cell::gates[next].phase == Cell::gates[g].phase)
-                ++next;
-            const Index gate_depth = depth(Cell::gates[g]);
-            function(GateGroup{g, next - g, gate_depth, depth_before});
-            depth_before += (next - g) * gate_depth;
-        }
+        for (int i = 0; i < n_groups_; ++i) function(groups_[std::size_t(i)]);
     }
 
     // The row of the cell's own matrices that belongs to the first of some rows.
@@ -975,9 +973,10 @@ protected:
     }
 
     RecurrenceShape shape_;
-    Index n_columns_ = 0;
-    Index input_width_ = 0;
-    Index total_depth_ = 0;
+    Index n_columns_ = 0, input_width_ = 0, packed_width_ = 0, n_blocks_ = 0;
+    std::array<GateGroup, n_gates> groups_;
+    int n_groups_ = 0;
+    Index total_depth_ = 0;  // of all gates' sums
 };
 
 }  // namespace elman

@@ -122,14 +122,14 @@ public:
         std::vector<Index> widths{input_ ? options_.input_layer : n_inputs()};
         for (Index l = 0; l < n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];
+            const Index n = options_.bidirectional[std::size_t(l)] ? 2 : 1;
             layers_.emplace_back();
-            for (Index d = 0; d < n_directions(l); ++d)
+            for (Index d = 0; d < n; ++d)
                 layers_.back().push_back(make_recurrence<T>(
                     options_.cell, {widths, units, d == 1, add_parameters(l, d, widths, units),
                                     options_.missing != "none", options_.layer_norm}));
             const bool is_residual = options_.residual && l > 0;
-            junctions_.emplace_back(merge_of(options_.merge_mode), n_directions(l), units,
-                                    is_residual);
+            junctions_.emplace_back(merge_of(options_.merge_mode), n, units, is_residual);
             if (is_residual && junctions_.back().width() != total(widths))
                 throw std::invalid_argument("elman: a residual layer has " +
                                             std::to_string(total(widths)) + " inputs and " +
@@ -254,10 +254,14 @@ public:
     // The two halves of it, for passes over batches of one shape: the room, and what goes in.
     void begin(const Sequences<T>& sequences, Workspace<T>& workspace,
                const T* initial_state) const {
-        if (embedding_) prepare_tokens(sequences, workspace);
-        if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
+        begin_steps(sequences, workspace);
         if (workspace.training) workspace.runs.assign(workspace.batch, initial_state != nullptr);
         set_initial_states(workspace, initial_state);
+    }
+    // Of steps that go on from the states that are there.
+    void begin_steps(const Sequences<T>& sequences, Workspace<T>& workspace) const {
+        if (embedding_) prepare_tokens(sequences, workspace);
+        if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
     }
     void resize(Workspace<T>& workspace) const {
         const Batch& batch = workspace.batch;
@@ -434,20 +438,57 @@ public:
                         workspace.head, workspace.doutputs.rows(), gradient, control);
     }
 
-    // States after the last step in the order of processing, for the sequences of the batch.
-    void final_states(const Workspace<T>& workspace, Range shard, T* states) const {
+    // Where sequences start: rows of states, or start() where there are none.
+    void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
+        workspace.decay.starts = initial_state == nullptr;
+        for (Index s = 0; decay_ && initial_state != nullptr && s < workspace.batch.n_sequences();
+             ++s)
+            std::copy_n(state_row(workspace, initial_state, s) + recurrent_size_,
+                        decay_->state_size(), workspace.decay.observed.row(s));
         for_each_state([&](Index l, Index d, const State& state) {
-            const Tape<T>& tape = at(workspace.tapes, l, d);
-            for (Index s = shard.begin; s < shard.end; ++s) {
-                const T* const from = state.is_cell_state
-                                          ? tape.cells.last(workspace.batch, s, d == 1).data
-                                          : tape.h.row(last_row(workspace.batch, s, d));
-                std::copy_n(from, state.width, state_row(workspace, states, s) + state.offset);
+            Tape<T>& tape = at(workspace.tapes, l, d);
+            Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
+            for (Index s = 0; s < workspace.batch.n_sequences(); ++s) {
+                T* const to = initial.row(s);
+                if (initial_state == nullptr)
+                    std::fill_n(to, state.width, T(0));
+                else
+                    std::copy_n(state_row(workspace, initial_state, s) + state.offset, state.width,
+                                to);
+                if (!tape.has_mask || state.is_cell_state) continue;
+                T* const mask = tape.mask.row(s);
+                dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
+                             workspace.dropout.recurrent, mask);
+                multiply_rows(to, mask, state.width, tape.initial_operand.row(s));
             }
         });
-        for (Index s = shard.begin; decay_ && s < shard.end; ++s)
-            std::copy_n(workspace.decay.observed.row(s), decay_->state_size(),
-                        state_row(workspace, states, s) + recurrent_size_);
+    }
+
+    void initial_states(const Workspace<T>& workspace, T* states) const {
+        const Range all{0, workspace.batch.n_sequences()};
+        copy_states(workspace, all, states, [&](const Tape<T>& tape, Index s, Index, bool is_c) {
+            return is_c ? tape.initial_c.row(s) : tape.initial_h.row(s);
+        });
+    }
+
+    // States after the last step in the order of processing, for the sequences of the batch.
+    void final_states(const Workspace<T>& workspace, Range shard, T* states) const {
+        copy_states(workspace, shard, states,
+                    [&](const Tape<T>& tape, Index s, Index d, bool is_c) {
+                        return is_c ? tape.cells.last(workspace.batch, s, d == 1).data
+                                    : tape.h.row(last_row(workspace.batch, s, d));
+                    });
+    }
+
+    // The states after one step of each sequence are the initial ones of the next; no training.
+    void carry_states(Workspace<T>& workspace) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            Tape<T>& tape = at(workspace.tapes, l, d);
+            if (state.is_cell_state)
+                tape.cells.swap(tape.initial_c);
+            else
+                std::swap(tape.h, tape.initial_h);
+        });
     }
 
 private:
@@ -460,7 +501,7 @@ private:
     static auto& at(Matrices& matrices, Index l, Index d) {
         return matrices[std::size_t(l)][std::size_t(d)];
     }
-    Index n_directions(Index l) const { return options_.bidirectional[std::size_t(l)] ? 2 : 1; }
+    Index n_directions(Index l) const { return Index(layers_[std::size_t(l)].size()); }
     const Recurrence<T>& direction(Index l, Index d) const { return *at(layers_, l, d); }
     const Junction<T>& junction(Index l) const { return junctions_[std::size_t(l)]; }
 
@@ -548,6 +589,20 @@ private:
                 for (int i = 0; i < (layout_.has_cell_state ? 2 : 1); ++i) function(l, d, *state++);
     }
 
+    // from(tape, sequence, direction, whether it is a cell state): one state of a sequence.
+    template <class From>
+    void copy_states(const Workspace<T>& workspace, Range shard, T* states,
+                     const From& from) const {
+        for_each_state([&](Index l, Index d, const State& state) {
+            for (Index s = shard.begin; s < shard.end; ++s)
+                std::copy_n(from(at(workspace.tapes, l, d), s, d, state.is_cell_state), state.width,
+                            state_row(workspace, states, s) + state.offset);
+        });
+        for (Index s = shard.begin; decay_ && s < shard.end; ++s)
+            std::copy_n(workspace.decay.observed.row(s), decay_->state_size(),
+                        state_row(workspace, states, s) + recurrent_size_);
+    }
+
     template <class U>
     U* state_row(const Workspace<T>& workspace, U* states, Index s) const {
         const Index row = workspace.states_by_place ? s : workspace.batch.source[std::size_t(s)];
@@ -555,31 +610,6 @@ private:
     }
     static Index last_row(const Batch& batch, Index s, Index d) {
         return d == 0 ? batch.last_row(s) : batch.row(0, s);
-    }
-
-    void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
-        workspace.decay.starts = initial_state == nullptr;
-        for (Index s = 0; decay_ && initial_state != nullptr && s < workspace.batch.n_sequences();
-             ++s)
-            std::copy_n(state_row(workspace, initial_state, s) + recurrent_size_,
-                        decay_->state_size(), workspace.decay.observed.row(s));
-        for_each_state([&](Index l, Index d, const State& state) {
-            Tape<T>& tape = at(workspace.tapes, l, d);
-            Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
-            for (Index s = 0; s < workspace.batch.n_sequences(); ++s) {
-                T* const to = initial.row(s);
-                if (initial_state == nullptr)
-                    std::fill_n(to, state.width, T(0));
-                else
-                    std::copy_n(state_row(workspace, initial_state, s) + state.offset, state.width,
-                                to);
-                if (!tape.has_mask || state.is_cell_state) continue;
-                T* const mask = tape.mask.row(s);
-                dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
-                             workspace.dropout.recurrent, mask);
-                multiply_rows(to, mask, state.width, tape.initial_operand.row(s));
-            }
-        });
     }
 
     void prepare_tokens(const Sequences<T>& sequences, Workspace<T>& workspace) const {

@@ -234,25 +234,41 @@ private:
 
 namespace detail {
 
+// One row, whose few products are over sooner than what deals out many rows.
+template <class T, class W>
+void multiply_row(int n_vectors, Index n_panels, TileArguments<T, W>& at) {
+    static_assert(tile_fits(1, max_panels, max_panel_vectors));
+    while (n_panels > 0) {
+        const Index side_by_side = n_panels >= 4 ? 4 : n_panels >= 2 ? 2 : 1;
+        Tiles<T, W>::find(1, side_by_side, n_vectors)(at);
+        at.panel.data += side_by_side * at.panel.panel_stride;
+        at.scale.data += side_by_side * at.scale.panel_stride;
+        at.start.data += side_by_side * at.start.panel_stride;
+        at.out.data += side_by_side * at.out.panel_stride;
+        n_panels -= side_by_side;
+    }
+}
+
 // What multiply does where the panels fit the first-level cache.
 template <class T, class W>
 void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
                       const Block<const W>& panel, const Block<const T>& start, const Block<T>& out,
                       const Block<const T>& scale) {
+    TileArguments<T, W> at{a.terms, a.n_terms, a.first_row, panel, start, out, scale};
+    if (n_rows == 1) {
+        multiply_row(n_vectors, n_panels, at);
+        return;
+    }
     const TileRows tiles(n_rows, n_vectors);
     for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
         side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
+        at.panel.data = panel.data + p * panel.panel_stride;
+        at.scale.data = scale.data + p * scale.panel_stride;
         tiles.for_each([&](Index row, Index rows) {
-            Tiles<T, W>::find(rows, side_by_side, n_vectors)(
-                {a.terms,
-                 a.n_terms,
-                 a.first_row + row,
-                 {panel.data + p * panel.panel_stride, panel.row_stride, panel.panel_stride},
-                 {start.data + row * start.row_stride + p * start.panel_stride, start.row_stride,
-                  start.panel_stride},
-                 {out.data + row * out.row_stride + p * out.panel_stride, out.row_stride,
-                  out.panel_stride},
-                 {scale.data + p * scale.panel_stride, 0, scale.panel_stride}});
+            at.first_row = a.first_row + row;
+            at.start.data = start.data + row * start.row_stride + p * start.panel_stride;
+            at.out.data = out.data + row * out.row_stride + p * out.panel_stride;
+            Tiles<T, W>::find(rows, side_by_side, n_vectors)(at);
         });
     }
 }

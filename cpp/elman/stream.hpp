@@ -20,7 +20,12 @@ public:
     Index n_streams() const { return n_streams_; }
     Index multiply_adds() const { return n_streams_ * multiply_adds_; }
     // (n_streams, state_size)
-    T* states() { return states_.data(); }
+    void get_states(T* states) const {
+        for (const Place& place : places_) network_.initial_states(place.workspace, states);
+    }
+    void set_states(const T* states) {
+        for (Place& place : places_) network_.set_initial_states(place.workspace, states);
+    }
 
     // values or tokens: one step of each stream; outputs: (n_streams, n_outputs). If it is
     // interrupted all states are as they were. Returns whether the system granted fewer threads
@@ -28,75 +33,91 @@ public:
     bool step(const T* values, const TokenSteps<T>& tokens, const Control::Check& check,
               T* outputs);
 
-    void reset(Index stream) {
-        network_.start(weights_.parameters, states_.data() + stream * network_.state_size());
+    void reset(const Index* streams, Index n) {
+        Array<T> states = all_states(n_streams_);
+        for (Index i = 0; i < n; ++i) start(states, streams[i]);
+        set_states(states.data());
     }
 
     // Stream i becomes what stream kept[i] was; others are gone.
     void keep(const Index* kept, Index n_kept) {
         const Index size = network_.state_size();
+        const Array<T> before = all_states(n_streams_);
         Array<T> states(std::size_t(n_kept * size));
         for (Index i = 0; i < n_kept; ++i)
-            std::copy_n(states_.data() + kept[i] * size, size, states.data() + i * size);
-        replace(std::move(states), n_kept);
+            std::copy_n(before.data() + kept[i] * size, size, states.data() + i * size);
+        replace(states, n_kept);
     }
 
     void add(Index n_added) {
-        const Index n = n_streams_, size = network_.state_size();
-        Array<T> states(std::size_t(checked_multiply(n + n_added, size)));
-        std::copy_n(states_.data(), n * size, states.data());
-        replace(std::move(states), n + n_added);
-        for (Index stream = n; stream < n_streams_; ++stream) reset(stream);
+        const Index n = n_streams_ + n_added;
+        Array<T> states = all_states(n);
+        for (Index stream = n_streams_; stream < n; ++stream) start(states, stream);
+        replace(states, n);
     }
 
 private:
-    // A workspace that is ready for a number of streams.
+    // Some streams, whose states stay where their steps leave them.
     struct Place {
+        Range streams;
         Workspace<T> workspace;
-        Index n_streams = 0;
     };
 
-    void replace(Array<T> states, Index n_streams) {
-        Array<T> next(states.size());
+    // With room for n streams.
+    Array<T> all_states(Index n) const {
+        Array<T> states(std::size_t(checked_multiply(n, network_.state_size())));
+        get_states(states.data());
+        return states;
+    }
+    void start(Array<T>& states, Index stream) const {
+        network_.start(weights_.parameters, states.data() + stream * network_.state_size());
+    }
+
+    void replace(const Array<T>& states, Index n_streams) {
+        n_tasks_ = worthwhile_threads(std::min(n_threads_, n_streams), n_streams * multiply_adds_);
         std::vector<Index> offsets(std::size_t(n_streams) + 1);
         std::iota(offsets.begin(), offsets.end(), Index(0));
-        states_.swap(states);
-        next_.swap(next);
+        std::vector<Place> places;
+        for (Index task = 0; task < n_tasks_; ++task) {
+            const Index end = n_streams * (task + 1) / n_tasks_;
+            for (Index begin = n_streams * task / n_tasks_; begin < end; begin += chunk_rows)
+                places.push_back(make_place({begin, std::min(begin + chunk_rows, end)}, states));
+        }
+        places_.swap(places);
         offsets_.swap(offsets);
         n_streams_ = n_streams;
     }
 
-    void step_chunk(const Sequences<T>& steps, Range streams, Place& place, T* outputs,
-                    Control& control) {
-        Workspace<T>& workspace = place.workspace;
-        if (place.n_streams != streams.size()) {
-            place.n_streams = 0;
-            workspace.per_step = true;
-            workspace.batch.assign_steps(streams.size());
-            network_.resize(workspace);
-            place.n_streams = streams.size();
-        }
-        std::vector<Index>& source = workspace.batch.source;
+    Place make_place(Range streams, const Array<T>& states) const {
+        Place place{streams, {}};
+        place.workspace.per_step = true;
+        place.workspace.batch.assign_steps(streams.size());
+        std::vector<Index>& source = place.workspace.batch.source;
         std::iota(source.begin(), source.end(), streams.begin);
-        const Range all{0, streams.size()};
-        network_.begin(steps, workspace, states_.data());
-        network_.forward(steps, weights_, all, workspace, control);
-        network_.final_states(workspace, all, next_.data());
+        network_.resize(place.workspace);
+        network_.set_initial_states(place.workspace, states.data());
+        return place;
+    }
+
+    void step_place(const Sequences<T>& steps, Place& place, T* outputs, Control& control) const {
+        const Range all{0, place.streams.size()};
+        network_.begin_steps(steps, place.workspace);
+        network_.forward(steps, weights_, all, place.workspace, control);
         const Index n_outputs = network_.options().n_outputs;
-        for (Index s = 0; s < streams.size(); ++s)
-            std::copy_n(workspace.outputs.row(s), n_outputs,
-                        outputs + (streams.begin + s) * n_outputs);
+        for (Index s = 0; s < all.end; ++s)
+            std::copy_n(place.workspace.outputs.row(s), n_outputs,
+                        outputs + (place.streams.begin + s) * n_outputs);
     }
 
     const Network<T>& network_;
     const NetworkWeights<T>& weights_;
     Index n_threads_, multiply_adds_, n_streams_ = 0;  // multiply_adds_: of one stream
+    Index n_tasks_ = 1;
     // Of a step that nobody can interrupt: a team takes as long to gather as a small network does.
     std::atomic<bool> stopped_{false};
     Control control_{stopped_, nullptr};
-    Array<T> states_, next_;
     std::vector<Index> offsets_;
-    std::vector<Place> places_;  // one for each thread
+    std::vector<Place> places_;
 };
 
 // What the binding calls is not inline, so that it is compiled with the core, once.
@@ -117,23 +138,23 @@ bool Stream<T>::step(const T* values, const TokenSteps<T>& tokens, const Control
                      T* outputs) {
     const Sequences<T> steps{values, network_.options().n_channels, offsets_.data(), n_streams_,
                              tokens};
-    const Index n_tasks = worthwhile_threads(std::min(n_threads_, n_streams_), multiply_adds());
-    places_.resize(std::max(places_.size(), std::size_t(n_tasks)));
-    const auto step_some = [&](Index task, Control& control) {
-        const Range streams{n_streams_ * task / n_tasks, n_streams_ * (task + 1) / n_tasks};
-        for (Index begin = streams.begin; begin < streams.end; begin += chunk_rows)
-            step_chunk(steps, {begin, std::min(begin + chunk_rows, streams.end)},
-                       places_[std::size_t(task)], outputs, control);
-    };
     bool is_short = false;
-    if (n_tasks == 1 && !check) {
-        step_some(0, control_);
+    if (places_.size() == 1 && !check) {
+        step_place(steps, places_.front(), outputs, control_);
     } else {
-        Team team(n_tasks, check);
-        team.run(n_tasks, step_some);
-        is_short = team.is_short();
+        const Array<T> before = all_states(n_streams_);
+        try {
+            Team team(n_tasks_, check);
+            team.run(Index(places_.size()), [&](Index i, Control& control) {
+                step_place(steps, places_[std::size_t(i)], outputs, control);
+            });
+            is_short = team.is_short();
+        } catch (...) {
+            set_states(before.data());
+            throw;
+        }
     }
-    states_.swap(next_);
+    for (Place& place : places_) network_.carry_states(place.workspace);
     return is_short;
 }
 

@@ -9,7 +9,7 @@ the tokens ids[first[i]:first[i + 1]], times their values. Every entry point che
 shapes and offsets again and raises ValueError, whatever the caller did before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,13 +153,15 @@ class Stream:
     def __init__(self, predictor: Predictor, *, n_streams: int = 1) -> None: ...
     @property
     def n_streams(self) -> int: ...
-    def step(self, x: Any, out: Real | None = None) -> Real | None:
-        """Outputs (n_streams, n_outputs) of the next step, in ``out`` if it is given.
+    @property
+    def step(self) -> Callable[..., Real | None]:
+        """A function of x and, by place, out: outputs (n_streams, n_outputs) of the next step.
 
-        x is (n_streams, n_channels), tokens (n_streams,) or (first, ids, values). What it leaves
-        out of one stream, the first axis, is left out of the outputs too; one channel needs no
-        axis, and x may be a number then. None, with nothing done, where x or ``out`` is not
-        C-contiguous, of another dtype or shape, or not finite: what to say is the caller's.
+        They are ``out`` itself, or a new array where it is None. x is (n_streams, n_channels),
+        tokens (n_streams,) or (first, ids, values). What it leaves out of one stream, the first
+        axis, is left out of the outputs too; one channel needs no axis, and x may be a number
+        then. None, with nothing done, where x or ``out`` is not C-contiguous, of another dtype or
+        shape, or not finite: what to say is the caller's.
         """
     @property
     def states(self) -> Real:

@@ -9,14 +9,16 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman._arrays import Array, as_array, cast, check_finite
-from elman._calendar import OFF_GRID, integers_of
+from elman._calendar import OFF_GRID, Integers, integers_of
 from elman._covariates import read_past_and_future
 from elman._exceptions import abbreviated, problem
-from elman._panel import Panel, join
+from elman._panel import Panel, join, read_panel
 from elman._panel_rows import Floats, is_series
 from elman._sequences import offsets_of
+from elman._stream import numbers_of
 
 if TYPE_CHECKING:
     from elman._forecasting import BaseForecaster
@@ -45,6 +47,13 @@ class ForecastStream:
     True
     >>> stream.state["y"].shape
     (1, 14)
+    >>> stream.add(y[:40])
+    array([1])
+    >>> stream.step([0.5, 0.25]).shape
+    (6, 2)
+    >>> stream.drop(0)
+    >>> stream.n_series
+    1
     """
 
     def __init__(self, forecaster: BaseForecaster, horizon: int, panel: Panel) -> None:
@@ -52,7 +61,7 @@ class ForecastStream:
         self._panel = self._start = forecaster._tail(panel)
         self._lock = Lock()
 
-    def step(self, y_t: Any, X: Any = None) -> Array:
+    def step(self, y_t: Any, X: Any = None, out: Array | None = None) -> Array:
         """Let each series go on by one time, and forecast what comes after it.
 
         Parameters
@@ -63,11 +72,15 @@ class ForecastStream:
         X : object, default=None
             Covariates, where the forecaster has any, in a form that `predict` takes: a row of this
             time and, where some have to be known ahead, ``horizon`` rows of the times after it.
+        out : ndarray of float64 of shape (horizon, n_series), default=None
+            Where the forecasts go; if y_t is a number of shape (horizon,). By default they are a
+            new array.
 
         Returns
         -------
         forecasts : ndarray of shape (horizon, n_series), or (horizon,)
-            Whatever y was in `fit`, an array; without the last axis if y_t is a number.
+            Whatever y was in `fit`, an array; without the last axis if y_t is a number. ``out``
+            itself if it is given.
 
         Raises
         ------
@@ -76,6 +89,7 @@ class ForecastStream:
         """
         with self._lock:
             values, is_number = self._read(y_t)
+            self._check_out(out, is_number)
             panel = self._panel
             n_series, layout = len(panel), panel.form.layout
             later = replace(
@@ -97,7 +111,11 @@ class ForecastStream:
             tail = self._forecaster._tail(joined)
             forecasts = self._forecaster._forecast(tail, self._horizon, future)
             self._panel = tail
-        return forecasts[0] if is_number else np.ascontiguousarray(forecasts.T)
+        result = forecasts[0] if is_number else np.ascontiguousarray(forecasts.T)
+        if out is None:
+            return result
+        out[...] = result
+        return out
 
     @property
     def n_series(self) -> int:
@@ -126,15 +144,82 @@ class ForecastStream:
         with self._lock:
             self._panel = panel
 
-    def reset(self) -> None:
-        """Go back to the history from which the stream began."""
-        self.state = None
+    def reset(self, which: Any = None) -> None:
+        """Let series go back to the history from which they began.
+
+        Parameters
+        ----------
+        which : int, array-like of int or bool, slice or None, default=None
+            Their numbers, a mask, or None for all.
+
+        Raises
+        ------
+        ValueError
+            If there is no such series.
+        """
+        with self._lock:
+            every = slice(None) if which is None else which
+            back = numbers_of(every, self.n_series, "ForecastStream.reset", "series")
+            n = self.n_series
+            chosen = np.arange(n)
+            chosen[back] += n
+            self._panel = _pick(_both(self._panel, self._start), chosen)
+
+    def drop(self, which: Any) -> None:
+        """End series; those behind them move up.
+
+        Parameters
+        ----------
+        which : int, array-like of int or bool, or slice
+            Their numbers, or a mask.
+
+        Raises
+        ------
+        ValueError
+            If there is no such series.
+        """
+        with self._lock:
+            n = self.n_series
+            dropped = numbers_of(which, n, "ForecastStream.drop", "series")
+            kept = np.setdiff1d(np.arange(n), dropped)
+            self._panel, self._start = _pick(self._panel, kept), _pick(self._start, kept)
+
+    def add(self, y: Any, X: Any = None) -> NDArray[np.int64]:
+        """Begin series, behind the others.
+
+        Parameters
+        ----------
+        y : object
+            Histories from which they go on, as `predict` of the forecaster takes them.
+        X : object, default=None
+            Covariates at the times of ``y``.
+
+        Returns
+        -------
+        numbers : ndarray of shape (n_added,)
+            Which they are.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be.
+        """
+        caller, model = "ForecastStream.add", self._forecaster
+        panel = read_panel(y, X, caller=caller, form=self._start.form)
+        added = model._tail(model._with_static(panel, caller))
+        with self._lock:
+            n_before = self.n_series
+            self._panel, self._start = _both(self._panel, added), _both(self._start, added)
+        return np.arange(n_before, n_before + len(added))
 
     def _read(self, y_t: Any) -> tuple[Floats, bool]:
         """Return the values as an array (n_series,), and whether they are a number."""
         n_series, form = self.n_series, self._panel.form
         if is_series(y_t) and form.layout in ("wide", "long"):
             names = self._panel.names
+            if len(set(names)) < n_series:
+                expected = "an array: some series go on in more than one way"
+                raise ValueError(problem(STEP, "y_t", "a Series", expected))
             if len(y_t) != n_series or set(y_t.index) != set(names):
                 got = f"a Series of {abbreviated(list(y_t.index))}"
                 raise ValueError(problem(STEP, "y_t", got, f"one of {abbreviated(list(names))}"))
@@ -148,6 +233,16 @@ class ForecastStream:
         values = cast(y_t.reshape(n_series), np.dtype(np.float64), STEP, "y_t")
         check_finite(values, STEP, "y_t", ("series",), may_miss=True)
         return values, y_t.ndim == 0
+
+    def _check_out(self, out: Any, is_number: bool) -> None:
+        if out is None:
+            return
+        shape = (self._horizon,) if is_number else (self._horizon, self.n_series)
+        is_one = isinstance(out, np.ndarray)
+        if not (is_one and out.shape == shape and out.dtype == np.float64 and out.flags.writeable):
+            got = f"{out.dtype} of shape {out.shape}" if is_one else f"a {type(out).__name__}"
+            expected = f"an array of float64 to write to, of shape {shape}"
+            raise ValueError(problem(STEP, "out", got, expected))
 
     def _panel_of(self, state: Any) -> Panel:
         """Undo `_state_of`, or say what is wrong with a state."""
@@ -174,6 +269,31 @@ class ForecastStream:
 
     def __repr__(self) -> str:
         return f"ForecastStream(n_series={self.n_series}, horizon={self._horizon})"
+
+
+def _pick(panel: Panel, chosen: Integers) -> Panel:
+    """Return some of the series."""
+    return panel.cut(chosen, panel.lengths[chosen])
+
+
+def _both(panel: Panel, other: Panel) -> Panel:
+    """Return the series of one panel, behind them those of another."""
+
+    def joined(of_one: Any, of_other: Any) -> Any:
+        if of_one is None:
+            return None
+        is_index = hasattr(of_one, "append")
+        return of_one.append(of_other) if is_index else np.concatenate([of_one, of_other])
+
+    return replace(
+        panel,
+        values=joined(panel.values, other.values),
+        offsets=offsets_of(np.concatenate([panel.lengths, other.lengths])),
+        starts=joined(panel.starts, other.starts),
+        series=joined(panel.series, other.series),
+        covariates=joined(panel.covariates, other.covariates),
+        static=joined(panel.static, other.static),
+    )
 
 
 def _is_there(lengths: Array, n_times: int) -> Array:

@@ -221,9 +221,11 @@ def join(panel: Panel, later: Panel, caller: str) -> Panel:
     ValueError
         If a series does not begin after the end of the one before.
     """
-    place = np.empty(len(panel.form.names), dtype=np.int64)
-    place[panel.series] = np.arange(len(panel))
-    series = place[later.series]
+    series = np.arange(len(panel))  # of a stream, where one may stand more than once
+    if not np.array_equal(later.series, panel.series):
+        place = np.empty(len(panel.form.names), dtype=np.int64)
+        place[panel.series] = series
+        series = place[later.series]
     gaps = _gaps(panel, later, series, caller)
     lengths = panel.lengths.copy()
     lengths[series] += gaps + later.lengths

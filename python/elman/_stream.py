@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from numbers import Number
 from typing import Any
 
@@ -57,8 +56,9 @@ class Stream:
         if predictor is None:
             predictor = model.predictor(per_step=True, n_threads=n_threads, weights=weights)
         self._core = _core.Stream(predictor, n_streams=n_streams)
-        self._advance: Callable[..., Any] = self._core.step
+        self._advance = self._core.step
         self._is_plain = model.has_plain_outputs()
+        self._begin_step = self._advance if self._is_plain else _leave_it
         self._finish = model.finishes()[method]
         row = self._finish(np.zeros((1, network.n_outputs), network.dtype))
         self._n_outputs, self._dtype = row.shape[1], row.dtype
@@ -91,10 +91,8 @@ class Stream:
         ValueError
             If x_t or ``out`` does not fit; the state is as it was.
         """
-        if not self._is_plain:
-            return self._finished_step(x_t, out)
-        y_t: Array | None = self._advance(x_t, out)
-        return self._converted_step(x_t, out) if y_t is None else y_t
+        y_t: Array | None = self._begin_step(x_t, out)
+        return self._other_step(x_t, out) if y_t is None else y_t
 
     @property
     def n_streams(self) -> int:
@@ -131,7 +129,8 @@ class Stream:
         ValueError
             If there is no such stream.
         """
-        self._core.reset(self._numbers(slice(None) if which is None else which, "reset"))
+        every = slice(None) if which is None else which
+        self._core.reset(numbers_of(every, self.n_streams, "Stream.reset", "streams"))
 
     def drop(self, which: Any) -> None:
         """End streams; those behind them move up.
@@ -146,7 +145,7 @@ class Stream:
         ValueError
             If there is no such stream.
         """
-        dropped = self._numbers(which, "drop")
+        dropped = numbers_of(which, self.n_streams, "Stream.drop", "streams")
         self._core.keep(np.setdiff1d(np.arange(self.n_streams), dropped))
 
     def add(self, n: int = 1) -> NDArray[np.int64]:
@@ -171,9 +170,11 @@ class Stream:
         n_before = self._core.add(int(n))  # in one step with adding them
         return np.arange(n_before, n_before + n)
 
-    def _finished_step(self, x_t: Any, out: Array | None) -> Array:
+    def _other_step(self, x_t: Any, out: Array | None) -> Array:
+        if self._is_plain:
+            return self._converted_step(x_t, out)
         self._check_out(out)
-        outputs: Array | None = self._advance(x_t)
+        outputs: Array | None = self._advance(x_t, None)
         if outputs is None:
             outputs = self._converted_step(x_t, None)
         rows = self._finish(outputs.reshape(-1, self._network.n_outputs))
@@ -248,22 +249,6 @@ class Stream:
             expected = f"a C-contiguous array of {self._dtype} to write to, of shape {shape}"
             raise ValueError(problem("Stream.step", "out", got, expected))
 
-    def _numbers(self, which: Any, method: str) -> NDArray[np.int64]:
-        n, index = self.n_streams, which
-        try:
-            if not isinstance(which, slice):
-                index = np.atleast_1d(which)
-                is_mask = index.dtype.kind == "b"
-                if index.ndim != 1 or (is_mask and np.ndim(which) == 0):
-                    raise TypeError("neither numbers nor a mask")
-                index = index if index.size else np.zeros(0, dtype=np.int64)
-            numbers: NDArray[np.int64] = np.arange(n, dtype=np.int64)[index]
-            return numbers
-        except (IndexError, TypeError, ValueError) as error:
-            expected = f"numbers of streams from 0 to {n - 1}, a mask of shape ({n},) or a slice"
-            got = abbreviated(which)
-            raise ValueError(problem(f"Stream.{method}", "which", got, expected)) from error
-
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (*self._made_of, self._core.states)
 
@@ -291,10 +276,31 @@ def open_stream(
     return Stream(model, method, int(n_streams), n_threads, weights, predictor)
 
 
+def numbers_of(which: Any, n: int, caller: str, things: str) -> NDArray[np.int64]:
+    """Tell which of n things are chosen by number, mask or slice; ValueError if there is none."""
+    index = which
+    try:
+        if not isinstance(which, slice):
+            index = np.atleast_1d(which)
+            is_mask = index.dtype.kind == "b"
+            if index.ndim != 1 or (is_mask and np.ndim(which) == 0):
+                raise TypeError("neither numbers nor a mask")
+            index = index if index.size else np.zeros(0, dtype=np.int64)
+        numbers: NDArray[np.int64] = np.arange(n, dtype=np.int64)[index]
+        return numbers
+    except (IndexError, TypeError, ValueError) as error:
+        expected = f"numbers of {things} from 0 to {n - 1}, a mask of shape ({n},) or a slice"
+        raise ValueError(problem(caller, "which", abbreviated(which), expected)) from error
+
+
 def check_n_streams(n: Any, caller: str, argument: str) -> None:
     """Raise ValueError unless n may be a number of streams."""
     if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 0:
         raise ValueError(problem(caller, argument, abbreviated(n), "an integer of at least 0"))
+
+
+def _leave_it(x_t: Any, out: Array | None) -> None:
+    """Take no step: one whose outputs have to be finished is none of the fast ones."""
 
 
 def _restored(
