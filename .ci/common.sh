@@ -102,18 +102,25 @@ test_wheel() {
     "$venv/bin/python" -m pytest -q "$@"
 }
 
-# tests_on_other_isas VENV: what looks at the core, on each instruction set but the fastest.
-tests_on_other_isas() {
-    local isa pid pids=() failed=0
-    for isa in $(other_isas "$1/bin/python"); do
-        ELMAN_ISA=$isa "$1/bin/python" -m pytest -q -p no:cacheprovider $CORE_TESTS \
-            > "build/tests-$isa.txt" 2>&1 &
+# side_by_side NAME=COMMAND...: run functions at once, each with a log; most of them use one core.
+side_by_side() {
+    local each pid pids=() failed=0
+    for each in "$@"; do
+        (set -euo pipefail && ${each#*=}) > "build/${each%%=*}.txt" 2>&1 &
         pids+=($!)
     done
-    [ "${#pids[@]}" -gt 0 ] || return 0
     for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-    tail -n 40 build/tests-*.txt
+    for each in "$@"; do
+        printf -- '--> %s\n' "${each#*=}"
+        tail -n 40 "build/${each%%=*}.txt"
+    done
     return "$failed"
+}
+
+# tests_on_isa VENV ISA: what looks at the core, on one instruction set.
+tests_on_isa() {
+    # shellcheck disable=SC2086
+    ELMAN_ISA=$2 "$1/bin/python" -m pytest -q -p no:cacheprovider $CORE_TESTS
 }
 
 # sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,
