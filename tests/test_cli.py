@@ -291,6 +291,22 @@ def test_info(run):
     assert lines["season"] == "7 steps"
 
 
+@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y %H:%M"])
+def test_a_day_may_stand_before_its_month(run, written):
+    shop = one_shop()
+    shop["day"] = DAYS.strftime(written)
+    lines = run("info", write(shop))[1].splitlines()
+    assert "times: day (frequency 'D')" in lines
+    assert "first, last: 2020-01-01, 2020-02-29" in lines
+
+
+def test_a_date_that_has_two_meanings_is_refused(run):
+    months = pd.DataFrame({"day": [f"01/{m:02}/2024" for m in range(1, 13)], "sold": range(12)})
+    code, err = complaint(run, "info", write(months))
+    assert code == 3
+    assert "sales.csv:3:1: '01/02/2024' in column 'day' is a day of a month or" in err
+
+
 def test_info_without_a_file_tells_versions(run):
     assert run("info")[1].startswith(f"elman: {elman.__version__}")
 

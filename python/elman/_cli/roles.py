@@ -56,21 +56,9 @@ def _time_column(table: Table) -> str | None:
     if TIME in table.names:
         return TIME
     for name in table.names:
-        if _is_dates(table, name):
+        if table.is_dates(name):
             return name
     return None
-
-
-def _is_dates(table: Table, name: str) -> bool:
-    if table.lines is None:
-        return bool(table.frame[name].dtype.kind == "M")
-    if table.missing(name).any() or table.is_numeric(name):
-        return False
-    try:
-        table.times(name)
-    except CommandError:
-        return False
-    return True
 
 
 def _targets(table: Table, taken: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from elman._cli.errors import DATA, USAGE, CommandError, shown
 MISSING = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])
 MOST_COLUMNS = 10_000
 MOST_CHARACTERS = 2**20  # of a cell
+DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}\b"  # in whichever order
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,20 @@ class Table:
             return False
         return True
 
+    def is_dates(self, name: str) -> bool:
+        """Whether a column is all dates."""
+        if self.lines is None:
+            return bool(self.frame[name].dtype.kind == "M")
+        if self._is_missing(name).any() or self.is_numeric(name):
+            return False
+        if self.frame[name].str.strip().str.match(DAY_AND_MONTH).all():
+            return True
+        try:
+            self.times(name)
+        except CommandError:
+            return False
+        return True
+
     def times(self, name: str) -> Any:
         """Return a column as integers or dates; CommandError at a bad cell."""
         import pandas as pd
@@ -78,12 +93,23 @@ class Table:
         if column.str.fullmatch(r"[+-]?\d{1,15}").all():
             return column.astype(np.int64)
         try:
-            return pd.to_datetime(column)
+            return pd.to_datetime(column, dayfirst=self._has_day_first(name, column))
         except (ValueError, TypeError) as error:
             bad = np.flatnonzero(pd.to_datetime(column, errors="coerce", utc=True).isna())
             if len(bad):
                 self.fail(int(bad[0]), name, "not a time like those before it")
             raise CommandError(f"{shown(self.path)}: column {name!r}: {error}", DATA) from error
+
+    def _has_day_first(self, name: str, column: Any) -> bool:
+        """Tell 31/01/2024 from 01/31/2024; CommandError where all dates could be either."""
+        numbers = column.str.extract("^" + DAY_AND_MONTH).astype(float)
+        if numbers.isna().to_numpy().any() or (numbers[0] == numbers[1]).all():
+            return False
+        day_first, month_first = (numbers > 12).any()
+        if not day_first and not month_first:
+            what = "a day of a month or a month's day; write it as 2024-12-31"
+            self.fail(int(np.flatnonzero(numbers[0] != numbers[1])[0]), name, what)
+        return bool(day_first)
 
     def texts(self, name: str) -> Any:
         """Return a column as text, None where it is missing; of numbers as floats."""
