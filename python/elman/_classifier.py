@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
 
 from elman._base import BaseRNN, stochastic_only
 from elman._callbacks import with_callbacks
-from elman._classification import ClassificationTask, class_weights, classification_task
-from elman._data import Data
+from elman._classification import ClassificationTask, class_factors, classification_task
+from elman._data import FactorsOf
 from elman._exceptions import abbreviated, problem
 from elman._model import Model
 from elman._parameters import CLASSIFIER_LOSS, RULES, Rule
 from elman._split import Samples
 from elman._stream import Stream
 from elman._targets import TargetForm, restore
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 
 class RNNClassifier(ClassifierMixin, BaseRNN):
@@ -356,7 +358,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -405,7 +407,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     @stochastic_only
     @with_callbacks
     def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> RNNClassifier:
         """Train for one epoch, going on from where the network is.
 
@@ -543,7 +545,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         """
         return self._stream(n_streams, method)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the accuracy of predictions.
 
         Parameters
@@ -564,12 +566,12 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return self._score(X, y, sample_weight)
 
     def _make_task(
-        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+        self, data: AnyData, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> ClassificationTask:
         if caller.endswith(".partial_fit") and classes is None:
             expected = "all classes in the first call of partial_fit"
             raise ValueError(problem(caller, "classes", "None", expected))
-        return classification_task(data.rows, caller, classes)
+        return classification_task(data.distinct_rows(), caller, classes)
 
     def _target_form(self, form: TargetForm, caller: str) -> TargetForm:
         if form.per_step or not form.has_output_axis or form.n_outputs > 1:
@@ -590,16 +592,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return task
 
     def _class_weights(
-        self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
-    ) -> NDArray[np.float64] | None:
+        self, data: AnyData, samples: Samples, task: Any, settings: dict[str, Any], caller: str
+    ) -> FactorsOf | None:
         class_weight = settings["class_weight"]
         if class_weight is None:
             return None
         if class_weight == "balanced" and caller.endswith(".partial_fit"):
             expected = "None or a dict: partial_fit does not see how often a class comes"
             raise ValueError(problem(caller, "class_weight", "'balanced'", expected))
-        training = data.rows_of(samples)
-        return class_weights(class_weight, task, data.rows, data.weights, training, caller)
+        return class_factors(class_weight, task, data.target_parts(samples), caller)
 
     def _more_attributes(self, model: Model) -> dict[str, Any]:
         return {"classes_": model.task.classes, "n_outputs_": model.task.n_outputs}

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from elman._base import BaseRNN, stochastic_only
 from elman._callbacks import with_callbacks
-from elman._data import Data
 from elman._exceptions import problem
-from elman._regression import RegressionTask, read_numbers, standard_units
+from elman._moments import standard_units
+from elman._regression import RegressionTask, read_numbers
 from elman._split import Samples
 from elman._stream import Stream
 from elman._targets import restore
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 
 class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
@@ -367,7 +370,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -415,7 +418,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
 
     @stochastic_only
     @with_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> RNNRegressor:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> RNNRegressor:
         """Train for one epoch, going on from where the network is.
 
         Parameters
@@ -519,7 +522,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         """
         return self._stream(n_streams, "predict")
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination R² of predictions.
 
         Parameters
@@ -539,14 +542,13 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         return self._score(X, y, sample_weight)
 
     def _make_task(
-        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+        self, data: AnyData, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> RegressionTask:
-        values = read_numbers(data.rows, caller, "y")
-        mean, scale = np.zeros(values.shape[1]), np.ones(values.shape[1])
+        n_targets = data.targets.n_outputs
+        mean, scale = np.zeros(n_targets), np.ones(n_targets)
         name = settings["loss"]
         if settings["scale_targets"] and settings["head"] is not None and name != "poisson":
-            rows = data.rows_of(training)
-            weights = None if data.weights is None else data.weights[rows]
-            mean, scale = standard_units(values[rows], weights)
+            numbers = data.target_parts(training, lambda rows: read_numbers(rows, caller, "y"))
+            mean, scale = standard_units(numbers)
         parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(name)
         return RegressionTask(name, settings[parameter] if parameter else 1.0, mean, scale)

@@ -309,6 +309,12 @@ def _check_layout(form: InputForm | None, layout: str, shape: str, caller: str, 
     raise ValueError(problem(caller, arg, got, f"{wanted}, as in fit: there X had {form.shape}"))
 
 
+def check_form(found: InputForm, form: InputForm, caller: str, argument: str) -> None:
+    """Raise ValueError where an X does not look as that of `fit` did."""
+    _check_layout(form, found.layout, found.shape, caller, argument)
+    _check_channels(found.n_channels, form, caller, argument)
+
+
 def _check_channels(n: int, form: InputForm | None, caller: str, argument: str) -> None:
     if form is not None and n != form.n_features:
         name = caller.split(".")[0]

@@ -1,0 +1,138 @@
+"""Epochs over data that is read block by block.
+
+An epoch draws the order of the blocks, takes a window of them at a time, and draws the order of
+the sequences within it; mini-batches end where their window ends. Where all blocks are one window,
+all that is as in memory. A thread reads the next window while one is trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman import _core
+from elman._exceptions import problem
+from elman._prefetch import prefetched
+from elman._sequences import offsets_of, step_rows
+from elman._training import Examples, Training
+from elman._weights import Weights, representable
+
+if TYPE_CHECKING:
+    from elman._blocks import BlockData
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BlockExamples:
+    """What is trained on, window by window.
+
+    Parameters
+    ----------
+    data : BlockData
+        Where it is read from.
+    task : RegressionTask or ClassificationTask
+        Encodes the targets.
+    caller : str
+        Class and method, for messages.
+    """
+
+    data: BlockData
+    task: Any
+    caller: str
+
+    @property
+    def order(self) -> Numbers:
+        """Numbers of the sequences that are trained on."""
+        return self.data.samples
+
+    def windows(self, random_state: np.random.RandomState | None) -> list[Numbers]:
+        """Blocks of each window; a generator draws their order where there are several windows."""
+        blocks, size = self.data.numbers, self.data.window
+        if random_state is not None and len(blocks) > size:
+            blocks = random_state.permutation(blocks)
+        return [blocks[i : i + size] for i in range(0, len(blocks), size)]
+
+    def n_samples(self, window: Numbers) -> int:
+        """Sequences of a window that are trained on."""
+        return sum(len(self.data.local(block)) for block in window)
+
+    def read(self, window: Numbers) -> Examples:
+        """Read a window."""
+        blocks, dtype = self.data.blocks, self.data.inputs.dtype
+        offsets = offsets_of(np.concatenate([blocks.lengths_of(block) for block in window]))
+        values = np.empty((int(offsets[-1]), self.data.inputs.n_channels), dtype)
+        n_steps, n_sequences = 0, 0
+        targets, order = [], []
+        weights: list[Any] = []
+        for block in window:
+            part = self.data.read(block)
+            stop = n_steps + int(part.sequences.offsets[-1])
+            values[n_steps:stop] = part.sequences.values
+            targets.append(self.task.encode(part.rows, dtype, self.caller, "y"))
+            weights.append(part.weights)
+            order.append(self.data.local(block) + n_sequences)
+            n_steps, n_sequences = stop, n_sequences + len(part)
+        return Examples(
+            values,
+            offsets,
+            np.concatenate(targets),
+            None if weights[0] is None else self._cast(np.concatenate(weights)),
+            np.concatenate(order),
+            self.data.targets.per_step,
+        )
+
+    def _cast(self, weights: Weights) -> NDArray[Any]:
+        dtype = self.data.inputs.dtype
+        result = representable(weights, dtype)
+        with np.errstate(over="ignore"):
+            is_as_it_was = np.array_equal(result, weights.astype(dtype))
+        if not is_as_it_was:  # windows would weigh differently
+            expected = f"weights within {dtype}, and so their sum"
+            raise ValueError(problem(self.caller, "sample_weight", f"{weights.max():g}", expected))
+        return result
+
+
+class BlockTraining(Training):
+    """A fit on data that is read block by block."""
+
+    examples: Any
+
+    @property
+    def _n_batches(self) -> int:
+        windows = self.examples.windows(None)
+        return sum(self._batches_of(self.examples.n_samples(window)) for window in windows)
+
+    def _batches_of(self, n_samples: int) -> int:
+        return math.ceil(n_samples / self._batch_size)
+
+    def _pass(self, trainer: Any, random_state: np.random.RandomState, epoch: int) -> float:
+        is_shuffled = self.settings["shuffle"]
+        losses, weights, n_batches = [], [], 0
+        windows = self.examples.windows(random_state if is_shuffled else None)
+        with prefetched(self.examples.read, windows) as read:
+            for window in read:
+                order = window.order
+                if is_shuffled:
+                    order = order[random_state.permutation(len(order))]
+                try:
+                    losses.append(self._train_on(window, trainer, order))
+                except _core.Diverged as error:
+                    what, batch, *more = error.args
+                    raise _core.Diverged(what, batch + n_batches, *more) from error
+                weights.append(_weight(window))
+                n_batches += self._batches_of(len(order))
+        shares = np.array(weights) / sum(weights)
+        return float(np.dot(shares, losses))
+
+
+def _weight(examples: Examples) -> float:
+    """Weigh a window in the mean of the losses."""
+    rows = examples.order
+    if examples.per_step:
+        rows = step_rows(examples.offsets, rows)
+    return float(len(rows) if examples.weights is None else examples.weights[rows].sum())
