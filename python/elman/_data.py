@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from elman._arrays import Array, to_numpy
 from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
-from elman._source import Source
+from elman._source import NO_TARGETS, Source
 from elman._split import Samples, validation_split
 from elman._targets import TargetForm, read_targets
 from elman._tokens import TokenReader
@@ -241,7 +241,7 @@ class Reader:
         if isinstance(X, Source):
             from elman._blocks import BlockSequences
 
-            blocks = X.open(self, f"X{suffix}")
+            blocks = replace(X.open(self, f"X{suffix}"), targets=NO_TARGETS)
             return BlockSequences(**vars(blocks.outline()), source=blocks), blocks.inputs
         if self.input == "tokens":
             return TokenReader(self.caller, f"X{suffix}", self.n_tokens, self.form).read(X)

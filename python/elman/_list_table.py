@@ -1,0 +1,144 @@
+"""Tables of lists: a row is a sequence, and its values are lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman._arrays import Array
+from elman._arrow import is_list, list_lengths, lists, n_numbers, number_dtype
+from elman._exceptions import problem
+from elman._parquet_files import ParquetFiles
+from elman._tables import Columns, Found, Request, SequenceTable, check_numbers, complete
+
+Rows = NDArray[np.int64]
+
+
+class ListTable(SequenceTable):
+    """Sequences in rows of lists."""
+
+    def __init__(self, files: ParquetFiles, columns: Columns, caller: str) -> None:
+        super().__init__(files, columns)
+        kinds = files.types(columns.channels, "channels", caller)
+        for name, kind in zip(columns.channels, kinds, strict=True):
+            if not is_list(kind):
+                got = f"{name!r} of type {kind}"
+                raise TypeError(problem(caller, "channels", got, "columns of lists without id"))
+        if columns.time is not None:
+            raise ValueError(problem(caller, "time", repr(columns.time), "None without id"))
+        self.dtype = np.result_type(*map(number_dtype, kinds))
+        self.n_channels = sum(map(n_numbers, kinds))
+        self._lists = {
+            name
+            for name, kind in zip(
+                columns.told, files.types(columns.told, "target", caller), strict=True
+            )
+            if is_list(kind)
+        }
+        if self._lists and not self._lists >= set(columns.targets):
+            got = f"lists in {sorted(self._lists)} only of {columns.told}"
+            raise ValueError(problem(caller, "target", got, "lists in all targets, or in none"))
+
+    def lengths(self, caller: str) -> Rows:
+        """Look how long the lists of the first channel are."""
+        name = self.columns.channels[0]
+        found = []
+        for group, _, table in self.files.read(0, int(self.files.borders[-1]), [name], caller):
+            array = complete(table[name], name, self.place(group), caller)
+            lengths = list_lengths(array, caller, f"column {name!r}")
+            if not lengths.all():
+                got = f"an empty list at {self.files.place(group, int(np.argmin(lengths)))}"
+                expected = "at least 1 step in each sequence"
+                raise ValueError(problem(caller, f"column {name!r}", got, expected))
+            found.append(lengths)
+        return np.concatenate(found)
+
+    def starts(self, lengths: Rows) -> Rows:
+        """Return the row in which each sequence begins, and the number of rows."""
+        return np.arange(len(lengths) + 1)
+
+    def is_per_step(self, output: str, caller: str) -> bool:
+        """Whether there is a target for each step, where the estimator's ``output`` is this."""
+        is_per_step = bool(self._lists)
+        wanted = {"vector": False, "sequence": True}.get(output, is_per_step)
+        if wanted != is_per_step:
+            got = f"columns of {'lists' if is_per_step else 'single values'}"
+            expected = f"{'lists' if wanted else 'single values'} for output={output!r}"
+            raise ValueError(problem(caller, "target", got, expected))
+        return is_per_step
+
+    def read(self, start: int, stop: int, lengths: Rows, request: Request) -> Found:
+        """Read rows, in which sequences of these lengths are whole."""
+        columns = self.columns
+        names = (columns.channels if request.values else []) + (
+            columns.told if request.targets else []
+        )
+        values, rows, weights, n_read = [], [], [], 0
+        for group, first, table in self.files.read(start, stop, names, request.caller):
+            part = _Part(self, table, group, first, lengths[n_read : n_read + len(table)], request)
+            n_read += len(table)
+            if request.values:
+                values.append(np.concatenate(list(map(part.steps, columns.channels)), axis=1))
+            if request.targets:
+                told = [part.told(name, name in self._lists) for name in columns.told]
+                if columns.weight is not None:
+                    weights.append(told.pop())
+                rows.append(np.stack(told, axis=1))
+        return Found(
+            np.concatenate(values).astype(self.dtype, copy=False) if values else None,
+            np.concatenate(rows) if rows else None,
+            np.concatenate(weights) if weights else None,
+        )
+
+
+class _Part:
+    """Rows of one row group."""
+
+    def __init__(
+        self,
+        parent: ListTable,
+        table: Any,
+        group: int,
+        first: int,
+        lengths: Rows,
+        request: Request,
+    ) -> None:
+        self._parent = parent
+        self._table = table
+        self._place = parent.place(group, first)
+        self._lengths = lengths
+        self._request = request
+
+    def steps(self, name: str) -> Array:
+        """Return the values of a channel's lists, (n_steps, n_channels)."""
+        what, caller = f"column {name!r}", self._request.caller
+        lengths, values = lists(
+            complete(self._table[name], name, self._place, caller), caller, what
+        )
+        self._check_lengths(lengths, name)
+        may_miss = self._request.may_miss
+        check_numbers(values, what, self._place_of_step, caller, may_miss=may_miss)
+        return values
+
+    def told(self, name: str, has_lists: bool) -> Array:
+        """Return targets or weights, one for each step or sequence."""
+        column, caller = self._table[name], self._request.caller
+        if not has_lists:
+            values = self._parent.told(column, name, self._place, caller)
+            return np.repeat(values, self._lengths) if self._request.per_step else values
+        array = complete(column, name, self._place, caller)
+        self._check_lengths(list_lengths(array, caller, f"column {name!r}"), name)
+        return self._parent.told(array.flatten(), name, self._place_of_step, caller)
+
+    def _check_lengths(self, lengths: Rows, name: str) -> None:
+        others = np.flatnonzero(lengths != self._lengths)
+        if len(others):
+            row = int(others[0])
+            got = f"a list of {lengths[row]} at {self._place(row)}"
+            expected = f"{self._lengths[row]}, as in column {self._parent.columns.channels[0]!r}"
+            raise ValueError(problem(self._request.caller, f"column {name!r}", got, expected))
+
+    def _place_of_step(self, step: int) -> str:
+        return self._place(int(np.searchsorted(np.cumsum(self._lengths), step, side="right")))
