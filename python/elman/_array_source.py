@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Array, as_array, float_dtype
+from elman._arrow import has_lists
 from elman._data import Data, Reader
 from elman._exceptions import abbreviated, problem
 from elman._parameters import COUNT
@@ -23,13 +24,14 @@ class ArraySequences(Source):
     """Sequences of an array or a list, which are read in blocks.
 
     An array may be larger than memory if it is mapped from a file, as by ``numpy.load(path,
-    mmap_mode="r")``: a block is checked, converted and cut where its sequences end only when it is
+    mmap_mode="r")``, and so may lists of Arrow, of a file that ``pyarrow.memory_map`` has
+    opened: a block is checked, converted and cut where its sequences end only when it is
     needed. For arrays in memory, this tells what a fit on another source of the same blocks gives,
     to the bit.
 
     Parameters
     ----------
-    X : array-like of shape (n_samples, n_timesteps, n_channels) or list of arrays
+    X : array-like of shape (n_samples, n_timesteps, n_channels), list of arrays or Arrow lists
         Sequences in one of those forms of `fit`.
     y : array-like or list of arrays, default=None
         Targets in one of the forms of `fit`; not needed for `predict`.
@@ -70,10 +72,14 @@ class ArraySequences(Source):
         window: int = 4,
     ) -> None:
         super().__init__(window)
+        self._X: Any
+        self._dtype: Any
         caller = type(self).__name__
-        items = list_items(X, caller, "X")
-        if items is None:
-            self._X: Any = as_array(X, caller, "X")
+        items = None if has_lists(X) else list_items(X, caller, "X")
+        if has_lists(X):
+            self._X, self._dtype = X, None
+        elif items is None:
+            self._X = as_array(X, caller, "X")
             self._dtype = float_dtype(self._X)
             if self._X.ndim != 3 or 0 in self._X.shape:
                 got = f"an array of shape {self._X.shape}"
@@ -95,8 +101,8 @@ class ArraySequences(Source):
             NO_TARGETS,
             np.zeros(len(self._X), dtype=np.int64),
             self._borders,
-            0 if isinstance(self._X, list) else self._X.shape[1],
-            isinstance(self._X, list),
+            self._X.shape[1] if isinstance(self._X, np.ndarray) else 0,
+            not isinstance(self._X, np.ndarray),
             self._X,
             np.empty((len(self._X), 0)),
             None,
@@ -119,7 +125,8 @@ class ArraySequences(Source):
         first = self._X[:1]
         _, form = read_sequences(first, reader.caller, None, argument=argument, may_miss=True)
         shape = f"({len(self._X)}, …, {form.n_channels})"
-        return as_in_fit(replace(form, dtype=self._dtype, shape=shape), reader, argument)
+        form = replace(form, dtype=self._dtype or form.dtype, shape=shape)
+        return as_in_fit(form, reader, argument)
 
 
 @dataclass(frozen=True)

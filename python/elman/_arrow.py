@@ -112,6 +112,31 @@ def lists(column: Any, caller: str, argument: str) -> tuple[NDArray[np.int64], A
     return lengths, numbers(steps, caller, argument)[:, None]
 
 
+def table_lists(data: Any, caller: str, argument: str) -> tuple[NDArray[np.int64], Array]:
+    """Return the lengths and steps of lists, or of columns of lists, a column after another."""
+    if not hasattr(data, "schema"):
+        return lists(data, caller, argument)
+    names = [f"{argument}[{name!r}]" for name in data.schema.names]
+    columns = [lists(c, caller, name) for name, c in zip(names, data.columns, strict=True)]
+    lengths = columns[0][0]
+    for name, (others, _) in zip(names, columns, strict=True):
+        if not np.array_equal(others, lengths):
+            row = int(np.argmax(others != lengths))
+            got = f"a list of {others[row]} in row {row}"
+            raise ValueError(problem(caller, name, got, f"{lengths[row]}, as in {names[0]}"))
+    if len(columns) == 1:
+        return columns[0]
+    return lengths, np.concatenate([values for _, values in columns], axis=1)
+
+
+def target_apart(data: Any, y: Any) -> tuple[Any, Any]:
+    """Return columns of lists and what y is, which may be the name of one of the columns."""
+    if not isinstance(y, str) or not hasattr(data, "schema") or y not in data.schema.names:
+        return data, y
+    others = data.select([name for name in data.schema.names if name != y])
+    return (others, data.column(y)) if has_lists(others) else (data, y)
+
+
 def list_lengths(column: Any, caller: str, argument: str) -> NDArray[np.int64]:
     """Return the lengths of lists."""
     import pyarrow.compute as pc

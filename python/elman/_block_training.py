@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman import _core
+from elman._arrays import Array
 from elman._exceptions import problem
 from elman._prefetch import prefetched
-from elman._sequences import offsets_of, step_rows
+from elman._sequences import offsets_of
 from elman._training import Examples, Training
 from elman._weights import Weights, representable
 
@@ -63,25 +64,27 @@ class BlockExamples:
 
     def read(self, window: Numbers) -> Examples:
         """Read a window."""
-        blocks, dtype = self.data.blocks, self.data.inputs.dtype
-        offsets = offsets_of(np.concatenate([blocks.lengths_of(block) for block in window]))
-        values = np.empty((int(offsets[-1]), self.data.inputs.n_channels), dtype)
-        n_steps, n_sequences = 0, 0
-        targets, order = [], []
-        weights: list[Any] = []
-        for block in window:
+        lengths = [self.data.blocks.lengths_of(block) for block in window]
+        stops = np.cumsum([part.sum() for part in lengths])
+        values = np.empty((stops[-1], self.data.inputs.n_channels), self.data.inputs.dtype)
+
+        def put(block: int, n_steps: int, stop: int) -> tuple[Array, Weights | None]:
+            """Read a block into its place; only what belongs to y outlives the call."""
             part = self.data.read(block)
-            stop = n_steps + int(part.sequences.offsets[-1])
-            values[n_steps:stop] = part.sequences.values
-            targets.append(self.task.encode(part.rows, dtype, self.caller, "y"))
-            weights.append(part.weights)
-            order.append(self.data.local(block) + n_sequences)
-            n_steps, n_sequences = stop, n_sequences + len(part)
+            values[stop - n_steps : stop] = part.sequences.values
+            targets = self.task.encode(part.rows, values.dtype, self.caller, "y")
+            return targets, part.weights
+
+        n_steps = np.diff(stops, prepend=0)
+        told = [put(*place) for place in zip(window, n_steps, stops, strict=True)]
+        weights = [weights for _, weights in told if weights is not None]
+        firsts = offsets_of(np.array([len(part) for part in lengths]))
+        order = [self.data.local(b) + first for b, first in zip(window, firsts, strict=False)]
         return Examples(
             values,
-            offsets,
-            np.concatenate(targets),
-            None if weights[0] is None else self._cast(np.concatenate(weights)),
+            offsets_of(np.concatenate(lengths)),
+            np.concatenate([targets for targets, _ in told]),
+            self._cast(np.concatenate(weights)) if weights else None,
             np.concatenate(order),
             self.data.targets.per_step,
         )
@@ -132,7 +135,8 @@ class BlockTraining(Training):
 
 def _weight(examples: Examples) -> float:
     """Weigh a window in the mean of the losses."""
-    rows = examples.order
-    if examples.per_step:
-        rows = step_rows(examples.offsets, rows)
-    return float(len(rows) if examples.weights is None else examples.weights[rows].sum())
+    offsets, order, weights = examples.offsets, examples.order, examples.weights
+    if not examples.per_step:
+        return float(len(order) if weights is None else weights[order].sum())
+    sums = np.diff(offsets) if weights is None else np.add.reduceat(weights, offsets[:-1])
+    return float(sums[order].sum())

@@ -198,5 +198,8 @@ class _TargetParts:
 
     def __iter__(self) -> Iterator[tuple[Array, Any]]:
         for block in self._data.numbers:
-            part = self._data.read(block, with_values=False)
-            yield from part.target_parts(self._data.local(block), self._read)
+            part, local = self._data.read(block, with_values=False), self._data.local(block)
+            if len(local) == len(part):
+                yield self._read(part.rows), part.weights
+            else:
+                yield from part.target_parts(local, self._read)

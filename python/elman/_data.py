@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Array, to_numpy
+from elman._arrow import target_apart
 from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
 from elman._source import NO_TARGETS, Source
@@ -196,6 +197,7 @@ class Reader:
         """Read X, y and weights, whose names in messages end in ``suffix``."""
         if isinstance(X, Source):
             return self._opened(X, suffix)
+        X, y = target_apart(X, y)
         sequences, inputs = self.read_sequences(X, suffix)
         output = self.output
         if self.is_vector:

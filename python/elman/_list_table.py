@@ -45,11 +45,11 @@ class ListTable(SequenceTable):
         """Look how long the lists of the first channel are."""
         name = self.columns.channels[0]
         found = []
-        for group, _, table in self.files.read(0, int(self.files.borders[-1]), [name], caller):
-            array = complete(table[name], name, self.place(group), caller)
+        for group, first, batch in self.files.read(0, int(self.files.borders[-1]), [name], caller):
+            array = complete(batch[name], name, self.place(group, first), caller)
             lengths = list_lengths(array, caller, f"column {name!r}")
             if not lengths.all():
-                got = f"an empty list at {self.files.place(group, int(np.argmin(lengths)))}"
+                got = f"an empty list at {self.files.place(group, first + int(np.argmin(lengths)))}"
                 expected = "at least 1 step in each sequence"
                 raise ValueError(problem(caller, f"column {name!r}", got, expected))
             found.append(lengths)
@@ -76,9 +76,9 @@ class ListTable(SequenceTable):
             columns.told if request.targets else []
         )
         values, rows, weights, n_read = [], [], [], 0
-        for group, first, table in self.files.read(start, stop, names, request.caller):
-            part = _Part(self, table, group, first, lengths[n_read : n_read + len(table)], request)
-            n_read += len(table)
+        for group, first, batch in self.files.read(start, stop, names, request.caller):
+            part = _Part(self, batch, group, first, lengths[n_read : n_read + len(batch)], request)
+            n_read += len(batch)
             if request.values:
                 values.append(np.concatenate(list(map(part.steps, columns.channels)), axis=1))
             if request.targets:
@@ -94,19 +94,19 @@ class ListTable(SequenceTable):
 
 
 class _Part:
-    """Rows of one row group."""
+    """Rows of one record batch."""
 
     def __init__(
         self,
         parent: ListTable,
-        table: Any,
+        batch: Any,
         group: int,
         first: int,
         lengths: Rows,
         request: Request,
     ) -> None:
         self._parent = parent
-        self._table = table
+        self._batch = batch
         self._place = parent.place(group, first)
         self._lengths = lengths
         self._request = request
@@ -115,7 +115,7 @@ class _Part:
         """Return the values of a channel's lists, (n_steps, n_channels)."""
         what, caller = f"column {name!r}", self._request.caller
         lengths, values = lists(
-            complete(self._table[name], name, self._place, caller), caller, what
+            complete(self._batch[name], name, self._place, caller), caller, what
         )
         self._check_lengths(lengths, name)
         may_miss = self._request.may_miss
@@ -124,7 +124,7 @@ class _Part:
 
     def told(self, name: str, has_lists: bool) -> Array:
         """Return targets or weights, one for each step or sequence."""
-        column, caller = self._table[name], self._request.caller
+        column, caller = self._batch[name], self._request.caller
         if not has_lists:
             values = self._parent.told(column, name, self._place, caller)
             return np.repeat(values, self._lengths) if self._request.per_step else values

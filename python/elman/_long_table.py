@@ -12,7 +12,7 @@ from elman._arrow import is_list, number_dtype, numbers, whole
 from elman._exceptions import abbreviated, problem
 from elman._parquet_files import ParquetFiles
 from elman._sequences import offsets_of
-from elman._tables import Columns, Found, Request, SequenceTable, check_numbers, complete
+from elman._tables import Columns, Found, Place, Request, SequenceTable, check_numbers, complete
 
 Rows = NDArray[np.int64]
 
@@ -47,14 +47,16 @@ class LongTable(SequenceTable):
         starts: list[Rows] = []
         ids: list[Any] = []
         before: list[Any] = []
-        for group, _, table in self.files.read(0, int(self.files.borders[-1]), names, caller):
-            arrays = [complete(table[name], name, self.place(group), caller) for name in names]
+        for group, first, batch in self.files.read(0, int(self.files.borders[-1]), names, caller):
+            arrays = [
+                complete(batch[name], name, self.place(group, first), caller) for name in names
+            ]
             is_new = _is_new(arrays[0], *before[:1])
             if len(arrays) > 1:
-                self._check_time(arrays, before, is_new, group, caller)
+                self._check_time(arrays, before, is_new, self.place(group, first), caller)
             starts.append(np.flatnonzero(is_new))
             ids.append(arrays[0].take(starts[-1]))
-            starts[-1] += self.files.borders[group]
+            starts[-1] += self.files.borders[group] + first
             before = [array[-1:] for array in arrays]
         found = np.concatenate(starts)
         self._check_once(ids, found, caller)
@@ -76,13 +78,13 @@ class LongTable(SequenceTable):
         )
         values = np.empty((stop - start, self.n_channels), self.dtype) if request.values else None
         rows, weights, n_read = [], [], 0
-        for group, first, table in self.files.read(start, stop, names, caller):
+        for group, first, batch in self.files.read(start, stop, names, caller):
             if values is not None:
-                self._fill(values[n_read : n_read + len(table)], group, first, table, request)
-                n_read += len(table)
+                self._fill(values[n_read : n_read + len(batch)], group, first, batch, request)
+                n_read += len(batch)
             if request.targets:
                 place = self.place(group, first)
-                parts = [self.told(table[name], name, place, caller) for name in columns.told]
+                parts = [self.told(batch[name], name, place, caller) for name in columns.told]
                 if columns.weight is not None:
                     weights.append(parts.pop())
                 rows.append(np.stack(parts, axis=1))
@@ -94,10 +96,10 @@ class LongTable(SequenceTable):
             np.concatenate(weights)[counted] if weights else None,
         )
 
-    def _fill(self, values: Array, group: int, first: int, table: Any, request: Request) -> None:
+    def _fill(self, values: Array, group: int, first: int, batch: Any, request: Request) -> None:
         for channel, name in enumerate(self.columns.channels):
             what = f"column {name!r}"
-            values[:, channel] = numbers(table[name], request.caller, what)
+            values[:, channel] = numbers(batch[name], request.caller, what)
             check_numbers(
                 values[:, channel],
                 what,
@@ -111,7 +113,7 @@ class LongTable(SequenceTable):
         arrays: list[Any],
         before: list[Any],
         is_new: NDArray[np.bool_],
-        group: int,
+        place: Place,
         caller: str,
     ) -> None:
         """Raise ValueError where a time is not after the one before it in its sequence."""
@@ -128,10 +130,7 @@ class LongTable(SequenceTable):
         stays = np.flatnonzero(~is_new & ~goes_on.astype(bool))
         if len(stays):
             row = int(stays[0])
-            got = (
-                f"{times[row].as_py()} and then {times[row + 1].as_py()} at "
-                f"{self.files.place(group, row)}"
-            )
+            got = f"{times[row].as_py()} and then {times[row + 1].as_py()} at {place(row)}"
             expected = f"ascending times of {arrays[0][row].as_py()!r}: sort by id and time"
             raise ValueError(problem(caller, what, got, expected))
 

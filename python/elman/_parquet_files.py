@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from elman._arrow import import_pyarrow
 from elman._exceptions import abbreviated, problem
 from elman._sequences import offsets_of
 
-BUFFER = 2**20
+BUFFER = 2**18
+BATCH_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,12 @@ class ParquetFiles:
         group = int(np.searchsorted(self.borders, row, side="right")) - 1
         return group, row - int(self.borders[group])
 
-    def read(self, start: int, stop: int, columns: list[str], caller: str) -> Iterator[Any]:
-        """Yield tables with the rows from ``start`` to ``stop``, one for each row group.
+    def read(
+        self, start: int, stop: int, columns: list[str], caller: str
+    ) -> Iterator[tuple[int, int, Any]]:
+        """Yield record batches with the rows from ``start`` to ``stop``.
+
+        Before each comes the row group that it is of, and its first row there.
 
         Raises
         ------
@@ -114,48 +118,43 @@ class ParquetFiles:
         OSError
             If a row group cannot be read.
         """
-        first, _ = self.group_of(start)
-        for group in range(first, len(self)):
+        group, _ = self.group_of(start)
+        while group < len(self) and self.borders[group] < stop:
             low, high = (int(border) for border in self.borders[group : group + 2])
-            if low >= stop:
-                return
-            with self._told(group, caller) as file:
-                last = min(stop, high) - low
-                table = self._head(file, group, last, last == high - low, columns)
-                table = table.slice(max(start - low, 0))
-            yield group, max(start - low, 0), table
+            first, last = max(start - low, 0), min(stop, high) - low
+            for row, batch in self._batches(group, last, columns, caller):
+                skipped = max(first - row, 0)
+                if skipped < len(batch):
+                    yield group, row + skipped, batch.slice(skipped)
+            group += 1
 
-    @contextmanager
-    def _told(self, group: int, caller: str) -> Iterator[Any]:
-        """Open the file of a row group; name both in errors."""
+    def _batches(
+        self, group: int, n_rows: int, columns: list[str], caller: str
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the first rows of a row group, a few at a time, which takes least memory."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        found = self.files[self._groups[group][0]]
+        number, group_number = self._groups[group]
+        found = self.files[number]
+        whole_group = found.metadata.row_group(group_number)
+        size = max(1, BATCH_BYTES * whole_group.num_rows // max(1, whole_group.total_byte_size))
+        row = 0
         try:
             if not found.is_as_it_was():
                 got = f"{found.path!r}, which has changed since it was first read"
                 raise ValueError(problem(caller, "path", got, "files that stay as they are"))
             with pq.ParquetFile(found.path, metadata=found.metadata, buffer_size=BUFFER) as file:
-                yield file
+                for batch in file.iter_batches(
+                    min(size, n_rows), [group_number], columns, use_threads=False
+                ):
+                    yield row, batch.slice(0, n_rows - row)
+                    row += len(batch)
+                    if row >= n_rows:
+                        return
         except (OSError, pa.ArrowException) as error:
             got = f"{self.place(group)}, which cannot be read ({error})"
             raise OSError(problem(caller, "path", got, "a whole file")) from error
-
-    def _head(self, file: Any, group: int, n_rows: int, is_all: bool, columns: list[str]) -> Any:
-        """Read the first rows of a row group, and decode no more than these."""
-        import pyarrow as pa
-
-        number = self._groups[group][1]
-        if is_all:
-            return file.read_row_group(number, columns, use_threads=False)
-        batches, n_read = [], 0
-        for batch in file.iter_batches(n_rows, [number], columns, use_threads=False):
-            batches.append(batch)
-            n_read += batch.num_rows
-            if n_read >= n_rows:
-                break
-        return pa.Table.from_batches(batches).slice(0, n_rows)
 
     def fingerprint(self) -> list[tuple[str, int, int]]:
         """Return what tells whether files are the same, wherever they are."""

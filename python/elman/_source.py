@@ -44,6 +44,20 @@ class Source:
         """Look what there is, for a call that reads it so."""
         raise NotImplementedError
 
+    @property
+    def memory(self) -> int:
+        """Bytes of sequences that `fit` holds at most: two windows, and a block as it is read.
+
+        Beside them there are some 24 bytes for each sequence, a target for each that has one, a
+        few ten megabytes of what is just decoded, and the network.
+        """
+        found = self.open(_plain_reader(self, "auto"), "X")
+        ends = offsets_of(found.lengths)[found.borders]
+        steps = np.sort(np.diff(ends))[::-1]
+        held = 2 * steps[: self.window].sum() + steps[0]
+        n_numbers = found.inputs.n_channels + found.targets.n_outputs * found.targets.per_step
+        return int(held) * n_numbers * found.inputs.dtype.itemsize
+
     def blocks(self, output: str = "auto") -> Iterator[tuple[Any, Any]]:
         """Read block by block what `fit` would read.
 
