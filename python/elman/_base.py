@@ -233,7 +233,10 @@ class BaseRNN(BaseNetworkEstimator):
         settings = _settings_of(model)
         check_source(X, None, None, settings, caller)
         reader = self._reader(settings, caller, model)
-        sequences, _ = reader.read_sequences(X)
+        if isinstance(X, Source):
+            sequences = X.sequences(reader)
+        else:
+            sequences, _ = reader.read_sequences(X)
         if n_timesteps is not None:
             _check_n_timesteps(n_timesteps, reader.is_vector, caller)
         if reader.is_vector:

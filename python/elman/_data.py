@@ -13,7 +13,7 @@ from elman._arrays import Array, to_numpy
 from elman._arrow import target_apart
 from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
-from elman._source import NO_TARGETS, Source
+from elman._source import Source
 from elman._split import Samples, validation_split
 from elman._targets import TargetForm, read_targets
 from elman._tokens import TokenReader
@@ -232,7 +232,12 @@ class Reader:
             raise ValueError(problem(self.caller, f"X{suffix}", got, "one with targets"))
         if self.loss_steps is not None and not blocks.targets.per_step:
             self._refuse_loss_steps()
-        return BlockData(blocks, blocks.targets, source.window, np.arange(len(blocks.lengths)))
+        samples = np.arange(len(blocks.lengths))
+        data = BlockData(blocks, blocks.targets, source.window, samples)
+        if not any(weights is None or weights.any() for _, weights in data.target_parts(samples)):
+            got, name = "weights that are all zero", f"sample_weight{suffix}"
+            raise ValueError(problem(self.caller, name, got, "at least one positive weight"))
+        return data
 
     def _refuse_loss_steps(self) -> None:
         got = f"{self.loss_steps}, and a y without targets for each step"
@@ -240,11 +245,6 @@ class Reader:
 
     def read_sequences(self, X: Any, suffix: str = "") -> tuple[Sequences, InputForm]:
         """Read X alone."""
-        if isinstance(X, Source):
-            from elman._blocks import BlockSequences
-
-            blocks = replace(X.open(self, f"X{suffix}"), targets=NO_TARGETS)
-            return BlockSequences(**vars(blocks.outline()), source=blocks), blocks.inputs
         if self.input == "tokens":
             return TokenReader(self.caller, f"X{suffix}", self.n_tokens, self.form).read(X)
         return read_sequences(

@@ -48,12 +48,11 @@ class LongTable(SequenceTable):
         ids: list[Any] = []
         before: list[Any] = []
         for group, first, batch in self.files.read(0, int(self.files.borders[-1]), names, caller):
-            arrays = [
-                complete(batch[name], name, self.place(group, first), caller) for name in names
-            ]
+            place = self.place(group, first)
+            arrays = [complete(batch[name], name, place, caller) for name in names]
             is_new = _is_new(arrays[0], *before[:1])
             if len(arrays) > 1:
-                self._check_time(arrays, before, is_new, self.place(group, first), caller)
+                self._check_time(arrays, before, is_new, place, caller)
             starts.append(np.flatnonzero(is_new))
             ids.append(arrays[0].take(starts[-1]))
             starts[-1] += self.files.borders[group] + first

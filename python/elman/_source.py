@@ -44,6 +44,13 @@ class Source:
         """Look what there is, for a call that reads it so."""
         raise NotImplementedError
 
+    def sequences(self, reader: Reader) -> Sequences:
+        """Return the sequences alone, for a call that reads them so."""
+        from elman._blocks import BlockSequences
+
+        found = replace(self.open(reader, "X"), targets=NO_TARGETS)
+        return BlockSequences(**vars(found.outline()), source=found)
+
     @property
     def memory(self) -> int:
         """Bytes of sequences that `fit` holds at most: two windows, and a block as it is read.
