@@ -46,7 +46,9 @@ def whole(column: Any) -> Any:
     """Return a column as one array, of plain values where it is coded by a dictionary."""
     import pyarrow as pa
 
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = column
+    if isinstance(column, pa.ChunkedArray):  # of which to combine even one is a copy
+        array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
 
