@@ -160,7 +160,7 @@ class ArrayBlocks(Blocks):
         )
         return sequences
 
-    def read(self, block: int, *, with_values: bool = True) -> Data:
+    def read(self, block: int, *, with_values: bool = True, into: Array | None = None) -> Data:
         """Read a block, or all of it but the values."""
         outline = self.outline(block)
         sequences = outline

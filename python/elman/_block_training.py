@@ -70,8 +70,10 @@ class BlockExamples:
 
         def put(block: int, n_steps: int, stop: int) -> tuple[Array, Weights | None]:
             """Read a block into its place; only what belongs to y outlives the call."""
-            part = self.data.read(block)
-            values[stop - n_steps : stop] = part.sequences.values
+            place = values[stop - n_steps : stop]
+            part = self.data.read(block, into=place)
+            if not np.may_share_memory(part.sequences.array, place):
+                place[...] = part.sequences.values
             targets = self.task.encode(part.rows, values.dtype, self.caller, "y")
             return targets, part.weights
 

@@ -74,9 +74,9 @@ class BlockData:
         local: Samples = self.samples[first:last] - start
         return local
 
-    def read(self, block: int, *, with_values: bool = True) -> Data:
-        """Read a block with all of its samples."""
-        data = self.blocks.read(block, with_values=with_values)
+    def read(self, block: int, *, with_values: bool = True, into: Array | None = None) -> Data:
+        """Read a block with all of its samples, as `Blocks.read` does."""
+        data = self.blocks.read(block, with_values=with_values, into=into)
         return data if self.factors_of is None else data.times(self.factors_of)
 
     def contents(self) -> dict[str, Any]:
@@ -102,15 +102,14 @@ class BlockData:
 
     def weighted_samples(self) -> Samples:
         """Return samples of which not every weight is zero."""
-        return np.concatenate(
-            [
-                np.intersect1d(
-                    self.local(block), self.read(block, with_values=False).weighted_samples()
-                )
-                + self.blocks.borders[block]
-                for block in self.numbers
-            ]
-        )
+        found = []
+        for block in self.numbers:
+            part = self.read(block, with_values=False)
+            if part.weights is None:
+                return self.samples
+            weighted = np.intersect1d(self.local(block), part.weighted_samples())
+            found.append(weighted + self.blocks.borders[block])
+        return np.concatenate(found)
 
     def parts(self) -> Iterator[Data]:
         """Read its samples block by block, one block ahead."""

@@ -75,7 +75,9 @@ class LongTable(SequenceTable):
         names = (columns.channels if request.values else []) + (
             columns.told if request.targets else []
         )
-        values = np.empty((stop - start, self.n_channels), self.dtype) if request.values else None
+        values = request.into if request.values else None
+        if request.values and (values is None or values.dtype != self.dtype):
+            values = np.empty((stop - start, self.n_channels), self.dtype)
         rows, weights, n_read = [], [], 0
         for group, first, batch in self.files.read(start, stop, names, caller):
             if values is not None:

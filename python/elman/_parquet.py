@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman._arrays import Array
 from elman._data import Data, Reader
 from elman._exceptions import abbreviated, problem
 from elman._list_table import ListTable
@@ -170,12 +171,17 @@ class ParquetBlocks(Blocks):
     starts: NDArray[np.int64]
     kept: dict[int, Found]
 
-    def read(self, block: int, *, with_values: bool = True) -> Data:
+    def read(self, block: int, *, with_values: bool = True, into: Array | None = None) -> Data:
         """Read a block, or all of it but the values."""
         first, last = self.borders[block : block + 2]
         is_told = self.targets.n_outputs > 0 and block not in self.kept
         request = Request(
-            with_values, is_told, self.targets.per_step, self.reader.may_miss, self.reader.caller
+            with_values,
+            is_told,
+            self.targets.per_step,
+            self.reader.may_miss,
+            self.reader.caller,
+            into,
         )
         found = Found(None, None, None)
         if with_values or is_told:

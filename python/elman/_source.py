@@ -161,8 +161,8 @@ class Blocks:
             self.argument,
         )
 
-    def read(self, block: int, *, with_values: bool = True) -> Data:
-        """Read a block, or all of it but the values."""
+    def read(self, block: int, *, with_values: bool = True, into: Array | None = None) -> Data:
+        """Read a block, or all of it but the values; ``into`` is where they may be put."""
         raise NotImplementedError
 
     def contents(self) -> dict[str, Any]:

@@ -64,6 +64,8 @@ class Request:
         Whether NaN among the values is no error.
     caller : str
         Class and method, for messages.
+    into : ndarray of shape (n_steps, n_channels), or None
+        Where values may be put.
     """
 
     values: bool
@@ -71,6 +73,7 @@ class Request:
     per_step: bool
     may_miss: bool
     caller: str
+    into: Array | None = None
 
 
 @dataclass(frozen=True)
