@@ -375,8 +375,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
             label at each step a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -384,7 +386,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
                 of arrays, default=None
             Weights of samples or, where there is a target for each step, of steps.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for early stopping, instead of a part of X and y.
+            Data for early stopping, instead of a part of X and y. X_val may be a source.
         groups : array-like of shape (n_samples,), default=None
             Group of each sample, for ``validation_split="groups"``.
 
@@ -419,8 +421,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
             label at each step a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -552,7 +556,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         ----------
         X : array-like, data frame or list of arrays
             Sequences in one of the forms of `fit`.
-        y : array-like or list of arrays
+        y : array-like or list of arrays, default=None
             Targets in one of the forms of `fit`.
         sample_weight : array-like or list of arrays, default=None
             Weights of samples or time steps.
