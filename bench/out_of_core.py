@@ -2,9 +2,9 @@
 
     python -m bench.out_of_core --folder /tmp --gigabytes 4
 
-makes the file if it is not there, trains one epoch in a process of its own, and prints its peak
-memory beside that of an epoch of the same network on a small array, and the share of the time in
-which the network waited for the thread that reads.
+makes the file if it is not there, trains one epoch for each window in a process of its own, and prints
+its peak memory beside that of an epoch of the same network on a small array, how long the network
+waited for the thread that reads, and what that took of the processors' time.
 """
 
 import argparse
@@ -12,9 +12,11 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 N_CHANNELS, N_TIMESTEPS, GROUP_ROWS = 8, 100, 2**20
 BYTES_PER_ROW = 4 * (N_CHANNELS + 1) + 8  # float32 channels and target, 32-bit id and time
@@ -41,9 +43,8 @@ def make(path, gigabytes):
             }
         )
         # Noise does not get smaller, so that the file is as large as what is in it.
-        writer = writer or pq.ParquetWriter(
-            path, table.schema, compression="none", use_dictionary=False
-        )
+        options = {"compression": "none", "use_dictionary": False}
+        writer = writer or pq.ParquetWriter(path, table.schema, **options)
         writer.write_table(table, row_group_size=GROUP_ROWS)
         start += GROUP_ROWS
     writer.close()
@@ -77,11 +78,13 @@ def train(path, window, output, n_jobs):
     """Train an epoch, and print what it took."""
     import pyarrow.parquet  # noqa: F401  (its own memory is none of the data's)
     from elman import RNNRegressor, _prefetch
+    from elman._block_training import BlockExamples
     from elman.data import ParquetSequences
 
     model = RNNRegressor(**OPTIONS, output=output, n_jobs=n_jobs)
     few = np.random.default_rng(0).normal(size=(400, N_TIMESTEPS, N_CHANNELS)).astype(np.float32)
-    with Peak() as alone:
+    with Peak() as alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(few, few[:, :, :1] if output == "sequence" else few[:, -1, 0])
     source = ParquetSequences(
         path,
@@ -91,29 +94,38 @@ def train(path, window, output, n_jobs):
         target="y",
         window=window,
     )
-    waited = [0.0]
-    real = _prefetch.Future.result
-
-    def result(future):
-        start = time.perf_counter()
-        try:
-            return real(future)
-        finally:
-            waited[0] += time.perf_counter() - start
-
-    _prefetch.Future.result = result
-    start = time.perf_counter()
-    with Peak() as peak:
+    waits = Timer(_prefetch.Future, "result", time.perf_counter)
+    reads = Timer(BlockExamples, "read", time.thread_time)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    with Peak() as peak, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         stated = source.memory
         looked = time.perf_counter() - start
         model.fit(source)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     n_steps = model.t_ * N_TIMESTEPS
     print(f"file {Path(path).stat().st_size / 1e9:.2f} GB, {n_steps:,} steps, window {window}")
     print(f"an epoch {seconds:.1f} s, {n_steps / seconds / 1e6:.1f} million steps a second")
-    print(f"of it the look at the ids {looked:.1f} s, and waiting for the reader {waited[0]:.1f} s")
+    print(f"of it the look at the ids {looked:.1f} s, waiting for the reader {waits.seconds:.1f} s")
+    print(f"time of processors {cpu:.1f} s, of it the reader {reads.seconds:.1f} s")
     print(f"memory {alone.mb:.0f} MB with a small array, at most {peak.mb:.0f} MB with the file:")
     print(f"{peak.mb - alone.mb:.0f} MB more; stated are {stated / 2**20:.0f} MB of sequences")
+
+
+class Timer:
+    """Adds up what a method takes from now on."""
+
+    def __init__(self, owner, name, clock):
+        self.seconds, real = 0.0, getattr(owner, name)
+
+        def timed(*arguments):
+            start = clock()
+            try:
+                return real(*arguments)
+            finally:
+                self.seconds += clock() - start
+
+        setattr(owner, name, timed)
 
 
 def main():

@@ -92,7 +92,7 @@ class ArraySequences(Source):
         self._sample_weight = sample_weight
         self._borders = _borders(block, len(self._X), caller)
 
-    def open(self, reader: Reader, argument: str) -> Blocks:
+    def _open(self, reader: Reader, argument: str) -> Blocks:
         """Look how long all sequences are, and read the targets."""
         found = ArrayBlocks(
             reader,

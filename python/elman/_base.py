@@ -234,7 +234,7 @@ class BaseRNN(BaseNetworkEstimator):
         check_source(X, None, None, settings, caller)
         reader = self._reader(settings, caller, model)
         if isinstance(X, Source):
-            sequences = X.sequences(reader)
+            sequences = X._sequences(reader)
         else:
             sequences, _ = reader.read_sequences(X)
         if n_timesteps is not None:

@@ -226,7 +226,7 @@ class Reader:
         """Look what is in a source, which has targets of its own."""
         from elman._blocks import BlockData
 
-        blocks = source.open(self, f"X{suffix}")
+        blocks = source._open(self, f"X{suffix}")
         if not blocks.targets.n_outputs:
             got = f"a {type(source).__name__} without targets"
             raise ValueError(problem(self.caller, f"X{suffix}", got, "one with targets"))

@@ -124,7 +124,7 @@ class ParquetSequences(Source):
         self._lengths: NDArray[np.int64] | None = None
         self._kept: dict[int, Found] = {}
 
-    def open(self, reader: Reader, argument: str) -> Blocks:
+    def _open(self, reader: Reader, argument: str) -> Blocks:
         """Look where all sequences begin."""
         table = self._table
         if self._lengths is None:

@@ -40,25 +40,25 @@ class Source:
             raise ValueError(problem(type(self).__name__, "window", got, COUNT.expected))
         self.window = int(window)
 
-    def open(self, reader: Reader, argument: str) -> Blocks:
+    def _open(self, reader: Reader, argument: str) -> Blocks:
         """Look what there is, for a call that reads it so."""
         raise NotImplementedError
 
-    def sequences(self, reader: Reader) -> Sequences:
+    def _sequences(self, reader: Reader) -> Sequences:
         """Return the sequences alone, for a call that reads them so."""
         from elman._blocks import BlockSequences
 
-        found = replace(self.open(reader, "X"), targets=NO_TARGETS)
+        found = replace(self._open(reader, "X"), targets=NO_TARGETS)
         return BlockSequences(**vars(found.outline()), source=found)
 
     @property
     def memory(self) -> int:
         """Bytes of sequences that `fit` holds at most: two windows, and a block as it is read.
 
-        Beside them there are some 24 bytes for each sequence, a target for each that has one, a
-        few ten megabytes of what is just decoded, and the network.
+        Beside them there are some 60 bytes for each sequence, a target for each that has one, the
+        pages that are just decoded, about 2 MB for each column, and the network.
         """
-        found = self.open(_plain_reader(self, "auto"), "X")
+        found = self._open(_plain_reader(self, "memory", "auto"), "X")
         ends = offsets_of(found.lengths)[found.borders]
         steps = np.sort(np.diff(ends))[::-1]
         held = 2 * steps[: self.window].sum() + steps[0]
@@ -80,7 +80,7 @@ class Source:
         y : ndarray, list of ndarray or None
             Their targets.
         """
-        found = self.open(_plain_reader(self, output), "X")
+        found = self._open(_plain_reader(self, "blocks", output), "X")
         for block in range(len(found)):
             yield _as_arrays([found.read(block)])
 
@@ -99,7 +99,7 @@ class Source:
         y : ndarray, list of ndarray or None
             Their targets.
         """
-        found = self.open(_plain_reader(self, output), "X")
+        found = self._open(_plain_reader(self, "read", output), "X")
         return _as_arrays([found.read(block) for block in range(len(found))])
 
 
@@ -207,10 +207,11 @@ def check_source(
         raise ValueError(problem(caller, "input", repr(settings["input"]), expected))
 
 
-def _plain_reader(source: Source, output: str) -> Reader:
+def _plain_reader(source: Source, method: str, output: str) -> Reader:
     from elman._data import Reader
 
-    return Reader(type(source).__name__, None, 1, "sequence", output, may_miss=True)
+    caller = f"{type(source).__name__}.{method}"
+    return Reader(caller, None, 1, "sequence", output, may_miss=True)
 
 
 def _as_arrays(parts: list[Data]) -> tuple[Any, Any]:
