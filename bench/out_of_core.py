@@ -2,9 +2,9 @@
 
     python -m bench.out_of_core --folder /tmp --gigabytes 4
 
-makes the file if it is not there, trains one epoch for each window in a process of its own, and prints
-its peak memory beside that of an epoch of the same network on a small array, how long the network
-waited for the thread that reads, and what that took of the processors' time.
+makes the file if it is not there, trains one epoch for each window in a process of its own, and
+prints its peak memory beside that of an epoch of the same network on a small array, how long the
+network waited for the thread that reads, and what that took of the processors' time.
 """
 
 import argparse

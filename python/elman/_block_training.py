@@ -131,8 +131,8 @@ class BlockTraining(Training):
                     raise _core.Diverged(what, batch + n_batches, *more) from error
                 weights.append(_weight(window))
                 n_batches += self._batches_of(len(order))
-        shares = np.array(weights) / sum(weights)
-        return float(np.dot(shares, losses))
+        total = sum(weights)
+        return math.fsum(w / total * loss for w, loss in zip(weights, losses, strict=True))
 
 
 def _weight(examples: Examples) -> float:

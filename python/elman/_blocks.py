@@ -151,13 +151,13 @@ class BlockData:
             return validation_split(len(self), kind, fraction, random_state, caller)
         n_blocks = len(self.blocks)
         n_held_out = math.ceil(fraction * n_blocks)
-        if n_held_out >= n_blocks:
-            got = f"{fraction:g}, which holds out {n_held_out} of {n_blocks} blocks"
-            expected = "more blocks, or validation_split='last', or X_val"
-            raise ValueError(problem(caller, "validation_fraction", got, expected))
         held_out = random_state.permutation(n_blocks)[:n_held_out]
         sizes = np.diff(self.blocks.borders)
         is_held_out = np.repeat(np.isin(np.arange(n_blocks), held_out), sizes)
+        if n_held_out >= n_blocks or is_held_out.sum() < 2:
+            got = f"{fraction:g}, which holds out {n_held_out} of {n_blocks} blocks"
+            expected = "2 sequences or more, and blocks to train on; or 'last', or X_val"
+            raise ValueError(problem(caller, "validation_fraction", got, expected))
         return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
 
     def examples(self, samples: Samples, task: Any, caller: str) -> Any:

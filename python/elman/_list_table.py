@@ -30,13 +30,8 @@ class ListTable(SequenceTable):
             raise ValueError(problem(caller, "time", repr(columns.time), "None without id"))
         self.dtype = np.result_type(*map(number_dtype, kinds))
         self.n_channels = sum(map(n_numbers, kinds))
-        self._lists = {
-            name
-            for name, kind in zip(
-                columns.told, files.types(columns.told, "target", caller), strict=True
-            )
-            if is_list(kind)
-        }
+        told = zip(columns.told, files.types(columns.told, "target", caller), strict=True)
+        self._lists = {name for name, kind in told if is_list(kind)}
         if self._lists and not self._lists >= set(columns.targets):
             got = f"lists in {sorted(self._lists)} only of {columns.told}"
             raise ValueError(problem(caller, "target", got, "lists in all targets, or in none"))
@@ -71,23 +66,22 @@ class ListTable(SequenceTable):
 
     def read(self, start: int, stop: int, lengths: Rows, request: Request) -> Found:
         """Read rows, in which sequences of these lengths are whole."""
-        columns = self.columns
-        names = (columns.channels if request.values else []) + (
-            columns.told if request.targets else []
-        )
-        values, rows, weights, n_read = [], [], [], 0
+        columns, names = self.columns, self.names(request)
+        values = self.room(int(lengths.sum()), request)
+        rows, weights, n_read, n_steps = [], [], 0, 0
         for group, first, batch in self.files.read(start, stop, names, request.caller):
-            part = _Part(self, batch, group, first, lengths[n_read : n_read + len(batch)], request)
-            n_read += len(batch)
-            if request.values:
-                values.append(np.concatenate(list(map(part.steps, columns.channels)), axis=1))
+            its_lengths = lengths[n_read : n_read + len(batch)]
+            part = _Part(self, batch, group, first, its_lengths, request)
+            if values is not None:
+                part.fill(values[n_steps : n_steps + int(its_lengths.sum())])
+            n_read, n_steps = n_read + len(batch), n_steps + int(its_lengths.sum())
             if request.targets:
                 told = [part.told(name, name in self._lists) for name in columns.told]
                 if columns.weight is not None:
                     weights.append(told.pop())
                 rows.append(np.stack(told, axis=1))
         return Found(
-            np.concatenate(values).astype(self.dtype, copy=False) if values else None,
+            values,
             np.concatenate(rows) if rows else None,
             np.concatenate(weights) if weights else None,
         )
@@ -111,16 +105,16 @@ class _Part:
         self._lengths = lengths
         self._request = request
 
-    def steps(self, name: str) -> Array:
-        """Return the values of a channel's lists, (n_steps, n_channels)."""
-        what, caller = f"column {name!r}", self._request.caller
-        lengths, values = lists(
-            complete(self._batch[name], name, self._place, caller), caller, what
-        )
-        self._check_lengths(lengths, name)
-        may_miss = self._request.may_miss
-        check_numbers(values, what, self._place_of_step, caller, may_miss=may_miss)
-        return values
+    def fill(self, values: Array) -> None:
+        """Put the steps of all lists into an array, a column's channels after another's."""
+        channel, caller, may_miss = 0, self._request.caller, self._request.may_miss
+        for name in self._parent.columns.channels:
+            what, array = f"column {name!r}", complete(self._batch[name], name, self._place, caller)
+            lengths, steps = lists(array, caller, what)
+            self._check_lengths(lengths, name)
+            check_numbers(steps, what, self._place_of_step, caller, may_miss=may_miss)
+            values[:, channel : channel + steps.shape[1]] = steps
+            channel += steps.shape[1]
 
     def told(self, name: str, has_lists: bool) -> Array:
         """Return targets or weights, one for each step or sequence."""

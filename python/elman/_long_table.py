@@ -72,14 +72,9 @@ class LongTable(SequenceTable):
     def read(self, start: int, stop: int, lengths: Rows, request: Request) -> Found:
         """Read rows, in which sequences of these lengths are whole."""
         columns, caller = self.columns, request.caller
-        names = (columns.channels if request.values else []) + (
-            columns.told if request.targets else []
-        )
-        values = request.into if request.values else None
-        if request.values and (values is None or values.dtype != self.dtype):
-            values = np.empty((stop - start, self.n_channels), self.dtype)
+        values = self.room(stop - start, request)
         rows, weights, n_read = [], [], 0
-        for group, first, batch in self.files.read(start, stop, names, caller):
+        for group, first, batch in self.files.read(start, stop, self.names(request), caller):
             if values is not None:
                 self._fill(values[n_read : n_read + len(batch)], group, first, batch, request)
                 n_read += len(batch)

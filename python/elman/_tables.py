@@ -123,6 +123,19 @@ class SequenceTable:
         """Return what names a row, counted from the ``first`` of a row group."""
         return lambda row: self.files.place(group, first + row)
 
+    def names(self, request: Request) -> list[str]:
+        """Return the columns that are to be read."""
+        columns = self.columns.channels if request.values else []
+        return list(dict.fromkeys(columns + (self.columns.told if request.targets else [])))
+
+    def room(self, n_steps: int, request: Request) -> Array | None:
+        """Return where values shall go, if there shall be any: what is given, if it can be."""
+        if not request.values:
+            return None
+        if request.into is not None and request.into.dtype == self.dtype:
+            return request.into
+        return np.empty((n_steps, self.n_channels), self.dtype)
+
     def told(self, column: Any, name: str, place: Place, caller: str) -> Array:
         """Return targets or weights; ValueError tells the row of one that is none."""
         what, is_weight = f"column {name!r}", name == self.columns.weight
