@@ -17,7 +17,7 @@ from elman._exceptions import (
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
-    from elman import datasets, metrics
+    from elman import data, datasets, metrics
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
     from elman._files import load, save
@@ -65,6 +65,7 @@ __all__ = [
     "SlidingWindow",
     "TokenSequencer",
     "compile",
+    "data",
     "datasets",
     "from_keras",
     "from_onnx",
@@ -107,7 +108,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "metrics"):
+    if name in ("data", "datasets", "metrics"):
         return importlib.import_module(f"elman.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)

@@ -17,6 +17,7 @@ from elman._exceptions import problem
 
 Array = NDArray[Any]
 
+BLOCK_ELEMENTS = 2**22
 _ARRAY = "an array of numbers"
 _LARGEST_EXACT_INTEGER = {np.dtype(np.float32): 2**24}
 
@@ -147,13 +148,25 @@ def cast(array: Array, dtype: np.dtype[Any], caller: str, argument: str) -> Arra
     return result
 
 
+def is_mapped(array: Array) -> bool:
+    """Whether an array is mapped from a file, and perhaps larger than memory."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+        owner = owner.base
+    return isinstance(owner, np.memmap)
+
+
 def is_finite(array: Array) -> bool:
     """Whether no value is NaN or infinite; takes no memory where all is well."""
     if array.dtype.kind != "f":
         return True
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(array.sum(dtype=np.float64))
-    return math.isfinite(total) or bool(np.isfinite(array).all())
+    if math.isfinite(total):
+        return True
+    rows = np.atleast_1d(array)
+    step = max(1, BLOCK_ELEMENTS * len(rows) // max(1, rows.size))
+    return all(np.isfinite(rows[i : i + step]).all() for i in range(0, len(rows), step))
 
 
 def check_finite(

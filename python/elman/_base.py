@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import INPUT_OF_LAYOUT, Data, Reader, channel_means
+from elman._data import INPUT_OF_LAYOUT, Data, FactorsOf, Reader
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -23,10 +22,13 @@ from elman._estimator import (
 )
 from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._model import Model
+from elman._moments import channel_means, mean
 from elman._network import architecture, build, named_parameters
 from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
+from elman._regression import read_numbers
 from elman._sequences import Sequences
-from elman._split import Samples, validation_split
+from elman._source import Source, check_source
+from elman._split import Samples
 from elman._stream import Stream, open_stream
 from elman._targets import TargetForm
 from elman._threads import effective_n_threads
@@ -37,8 +39,10 @@ from elman._tokens import (
     known_n_tokens,
     token_dropout,
 )
-from elman._training import Examples, Training, TrainingState
-from elman._weights import representable
+from elman._training import Training, TrainingState
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
@@ -49,7 +53,7 @@ class BaseRNN(BaseNetworkEstimator):
     _rules: ClassVar[dict[str, Rule]] = RULES
 
     def _make_task(
-        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+        self, data: AnyData, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> Any:
         """Tell what the outputs mean; what is estimated for it, from training samples only."""
         raise NotImplementedError
@@ -61,8 +65,8 @@ class BaseRNN(BaseNetworkEstimator):
         return task
 
     def _class_weights(
-        self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
-    ) -> NDArray[np.float64] | None:
+        self, data: AnyData, samples: Samples, task: Any, settings: dict[str, Any], caller: str
+    ) -> FactorsOf | None:
         return None
 
     def _fit(
@@ -85,6 +89,7 @@ class BaseRNN(BaseNetworkEstimator):
             _check_validation(settings, validation, is_partial, caller)
             before = vars(self).get("_model") if is_partial or settings["warm_start"] else None
             reader = self._reader(settings, caller, before)
+            check_source(X, y, sample_weight, settings, caller)
             data = reader.read(X, y, sample_weight)
             data = replace(data, targets=self._target_form(data.targets, caller))
             rng = generator(settings["random_state"], before, is_partial)
@@ -126,32 +131,28 @@ class BaseRNN(BaseNetworkEstimator):
 
     def _hold_out(
         self,
-        data: Data,
+        data: AnyData,
         reader: Reader,
         validation: tuple[Any, Any, Any],
         groups: Any,
         settings: dict[str, Any],
         rng: np.random.RandomState,
-    ) -> tuple[Samples, Data | None]:
+    ) -> tuple[Samples, AnyData | None]:
         """Return samples to train on, and the data that early stopping looks at."""
-        samples = np.arange(len(data.sequences))
+        samples = np.arange(len(data))
         if not settings["early_stopping"] or settings["solver"] == "lbfgs":
             return samples, None
         if validation[0] is not None:
             output = "sequence" if data.targets.per_step else "vector"
             reader = replace(reader, form=data.inputs, output=output)
+            check_source(*validation, settings, reader.caller, suffix="_val")
             return samples, reader.read(*validation, suffix="_val")
-        training, held_out = validation_split(
-            len(samples),
-            settings["validation_split"],
-            settings["validation_fraction"],
-            rng,
-            reader.caller,
-            groups=groups,
-            stratify=data.labels if is_classifier(self) else None,
+        kind, fraction = settings["validation_split"], settings["validation_fraction"]
+        training, held_out = data.split(
+            kind, fraction, rng, reader.caller, groups, stratified=is_classifier(self)
         )
         for part, name in ((training, "training"), (held_out, "validation")):
-            if data.weights is not None and not data.weights[data.rows_of(part)].any():
+            if not any(weights is None or weights.any() for _, weights in data.target_parts(part)):
                 got = f"weights that are all zero in the {name} split"
                 expected = "a positive one in it"
                 raise ValueError(problem(reader.caller, "sample_weight", got, expected))
@@ -159,9 +160,9 @@ class BaseRNN(BaseNetworkEstimator):
 
     def _training(
         self,
-        data: Data,
+        data: AnyData,
         samples: Samples,
-        held_out: Data | None,
+        held_out: AnyData | None,
         model: Model,
         settings: dict[str, Any],
         caller: str,
@@ -169,36 +170,29 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> Training:
         """Bring data and settings into the form of the core."""
         task, dtype = model.task, model.inputs.dtype
-        factors = self._class_weights(data, samples, task, settings, caller)
-        if factors is not None:
-            data = data.times(factors)
+        factors_of = self._class_weights(data, samples, task, settings, caller)
+        if factors_of is not None:
+            data = data.times(factors_of)
         order = np.intersect1d(samples, data.weighted_samples(), assume_unique=True)
         if len(order) == 0:
             got = "weights that are all zero together with class_weight"
             raise ValueError(problem(caller, "sample_weight", got, "a positive one"))
-        if settings["solver"] == "lbfgs" and len(order) < len(data.sequences):
+        if settings["solver"] == "lbfgs" and len(order) < len(data):
             data, order = data.take(order), np.arange(len(order))
         warn_of_batch_size(settings["batch_size"], len(order), caller)
         n_threads = effective_n_threads(settings["n_jobs"], caller)
         dropout: Any = 0.0
-        if settings["input"] == "tokens":
+        if settings["input"] == "tokens" and isinstance(data, Data):
             dropout = token_dropout(settings, data.sequences, order, data.inputs.n_tokens, caller)
-        examples = Examples(
-            data.sequences.values,
-            data.sequences.offsets,
-            task.encode(data.rows, dtype, caller, "y"),
-            None if data.weights is None else representable(data.weights, dtype),
-            order,
-            data.targets.per_step,
-        )
         validate = None
         if held_out is not None:
-            task.encode(held_out.rows, dtype, caller, "y_val")
+            for rows, _ in held_out.target_parts(np.arange(len(held_out))):
+                task.encode(rows, dtype, caller, "y_val")
             validate = _scorer(model, held_out, n_threads, caller)
-        return Training(
+        training: Training = data.training(
             model.network(),
             model.training,
-            examples,
+            data.examples(order, task, caller),
             settings,
             task,
             n_threads,
@@ -207,6 +201,7 @@ class BaseRNN(BaseNetworkEstimator):
             is_partial,
             dropout,
         )
+        return training
 
     def _attributes(self, model: Model) -> dict[str, Any]:
         return {
@@ -235,8 +230,13 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
-        reader = self._reader(_settings_of(model), caller, model)
-        sequences, _ = reader.read_sequences(X)
+        settings = _settings_of(model)
+        check_source(X, None, None, settings, caller)
+        reader = self._reader(settings, caller, model)
+        if isinstance(X, Source):
+            sequences = X._sequences(reader)
+        else:
+            sequences, _ = reader.read_sequences(X)
         if n_timesteps is not None:
             _check_n_timesteps(n_timesteps, reader.is_vector, caller)
         if reader.is_vector:
@@ -255,12 +255,14 @@ class BaseRNN(BaseNetworkEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         model = self._fitted_model("score")
         caller = f"{type(self).__name__}.score"
-        data = self._reader(_settings_of(model), caller, model).read(X, y, sample_weight)
+        settings = _settings_of(model)
+        check_source(X, y, sample_weight, settings, caller)
+        data = self._reader(settings, caller, model).read(X, y, sample_weight)
         return _scorer(model, data, effective_n_threads(self.n_jobs, caller), caller)(None)
 
 
 def _scorer(
-    model: Model, data: Data, n_threads: int, caller: str
+    model: Model, data: AnyData, n_threads: int, caller: str
 ) -> Callable[[Array | None], float]:
     """Return a function that scores the model, or other parameters of it, on data."""
 
@@ -268,15 +270,34 @@ def _scorer(
         current = model
         if parameters is not None:
             current = model.with_training(replace(model.training, parameters=parameters))
-        outputs, _ = current.forward(data.sequences, caller, n_threads=n_threads)
+        outputs, rows, weights = _answers(current, data, caller, n_threads)
         if parameters is not None and not np.isfinite(outputs).all():
             got = "predictions on the validation data that are not finite"
             raise DivergenceError(
                 problem(caller, "learning_rate_init", got, "finite values: lower it")
             )
-        return float(current.task.score(data.rows, current.task.predict(outputs), data.weights))
+        return float(current.task.score(rows, current.task.predict(outputs), weights))
 
     return score
+
+
+def _answers(
+    model: Model, data: AnyData, caller: str, n_threads: int
+) -> tuple[Array, Array, Array | None]:
+    """Compute outputs; return them with their rows of y and weights."""
+    answers = [
+        (model.forward(part.sequences, caller, n_threads=n_threads)[0], part.rows, part.weights)
+        for part in data.parts()
+    ]
+    outputs, rows, weights = zip(*answers, strict=True)
+    if len(answers) == 1:
+        return answers[0]
+    is_weighted = weights[0] is not None
+    return (
+        np.concatenate(outputs),
+        np.concatenate(rows),
+        np.concatenate(weights) if is_weighted else None,
+    )
 
 
 def stochastic_only(method: _Method) -> _Method:
@@ -308,7 +329,7 @@ def _settings_of(model: Model) -> dict[str, Any]:
 
 
 def _start(
-    data: Data,
+    data: AnyData,
     samples: Samples,
     task: Any,
     settings: dict[str, Any],
@@ -335,25 +356,25 @@ def _start(
     for name, array in _told_by_data(data, samples, settings, seed, caller).items():
         named_parameters(network, parameters)[name][...] = array
     training = TrainingState(parameters, rng, int(rng.randint(LARGEST_SEED)))
-    n_timesteps = data.sequences.n_timesteps
+    n_timesteps = data.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
-        parameters = task.start(network, parameters, _weighted_mean(data, samples))
+        counts = data.target_parts(samples, lambda rows: read_numbers(rows, caller, "y"))
+        parameters = task.start(network, parameters, mean(counts))
     return replace(model, training=replace(training, parameters=parameters))
 
 
 def _told_by_data(
-    data: Data, samples: Samples, settings: dict[str, Any], seed: int, caller: str
+    data: AnyData, samples: Samples, settings: dict[str, Any], seed: int, caller: str
 ) -> dict[str, Array]:
     """Parameters that do not start at random."""
-    if data.inputs.n_tokens:
+    if data.inputs.n_tokens and isinstance(data, Data):
         embedding = initial_embedding(
             settings, data.sequences, samples, data.inputs.n_tokens, seed, caller
         )
         return {} if embedding is None else {"embedding": embedding}
     if settings["missing"] == "decay":
-        values = data.sequences.take(samples).values
-        return {"decay.mean": channel_means(values, caller)}
+        return {"decay.mean": channel_means(data.value_parts(samples), caller)}
     return {}
 
 
@@ -366,19 +387,12 @@ def _check_validation(
     X_val, y_val, weight_val = validation
     if X_val is None and y_val is None and weight_val is None:
         return
-    if X_val is None or y_val is None:
+    if X_val is None or (y_val is None and not isinstance(X_val, Source)):
         missing = "X_val" if X_val is None else "y_val"
         raise ValueError(problem(caller, missing, "None", "X_val and y_val together"))
     if not settings["early_stopping"] or settings["solver"] == "lbfgs":
         expected = "None without early_stopping=True and a solver of mini-batches"
         raise ValueError(problem(caller, "X_val", "data", expected))
-
-
-def _weighted_mean(data: Data, samples: Samples) -> Array:
-    rows = data.rows_of(samples)
-    weights = None if data.weights is None else data.weights[rows]
-    mean: Array = np.average(data.rows[rows].astype(np.float64), axis=0, weights=weights)
-    return mean
 
 
 def _check_n_timesteps(n_timesteps: Any, is_vector: bool, caller: str) -> None:

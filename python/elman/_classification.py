@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,19 +155,38 @@ def class_weights(
     caller: str,
 ) -> NDArray[np.float64]:
     """Weights of rows from those of their classes; "balanced" counts the training rows."""
+    parts = [(rows[training], None if weights is None else weights[training])]
+    return class_factors(class_weight, task, parts, caller)(rows)
+
+
+def class_factors(
+    class_weight: Any,
+    task: ClassificationTask,
+    training: Iterable[tuple[Array, Any]],
+    caller: str,
+) -> Callable[[Array], NDArray[np.float64]]:
+    """Return a function that tells factors for the weights of rows from their classes.
+
+    "balanced" counts the rows of ``training``, which come in parts, with their weights.
+    """
     if task.kind == "multilabel":
         got = f"{abbreviated(class_weight)}"
         raise ValueError(problem(caller, "class_weight", got, "None for several labels"))
-    numbers = task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]
+
+    def numbers_of(rows: Array) -> NDArray[np.int64]:
+        numbers: NDArray[np.int64] = task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]
+        return numbers
+
     factors = np.ones(len(task.classes))
     if isinstance(class_weight, Mapping):
         _read_class_weight(class_weight, task, factors, caller)
     else:
-        weights = None if weights is None else weights[training]
-        counts = np.bincount(numbers[training], weights, minlength=len(task.classes))
+        counts = np.zeros(len(task.classes))
+        for rows, weights in training:
+            np.add.at(counts, numbers_of(rows), 1.0 if weights is None else weights)
         present = counts > 0
         factors[present] = counts.sum() / (np.count_nonzero(present) * counts[present])
-    return factors[numbers]
+    return lambda rows: factors[numbers_of(rows)]
 
 
 def _read_class_weight(

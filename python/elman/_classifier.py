@@ -5,23 +5,25 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import DataConversionWarning
 
 from elman._base import BaseRNN, stochastic_only
 from elman._callbacks import with_callbacks
-from elman._classification import ClassificationTask, class_weights, classification_task
-from elman._data import Data
+from elman._classification import ClassificationTask, class_factors, classification_task
+from elman._data import FactorsOf
 from elman._exceptions import abbreviated, problem
 from elman._model import Model
 from elman._parameters import CLASSIFIER_LOSS, RULES, Rule
 from elman._split import Samples
 from elman._stream import Stream
 from elman._targets import TargetForm, restore
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 
 class RNNClassifier(ClassifierMixin, BaseRNN):
@@ -356,7 +358,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -373,8 +375,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
             label at each step a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -382,7 +386,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
                 of arrays, default=None
             Weights of samples or, where there is a target for each step, of steps.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for early stopping, instead of a part of X and y.
+            Data for early stopping, instead of a part of X and y. X_val may be a source.
         groups : array-like of shape (n_samples,), default=None
             Group of each sample, for ``validation_split="groups"``.
 
@@ -405,7 +409,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     @stochastic_only
     @with_callbacks
     def partial_fit(
-        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None
     ) -> RNNClassifier:
         """Train for one epoch, going on from where the network is.
 
@@ -417,8 +421,10 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Labels of shape (n_samples,), or zeros and ones of shape (n_samples, n_labels); for a
             label at each step a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -543,14 +549,14 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         """
         return self._stream(n_streams, method)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the accuracy of predictions.
 
         Parameters
         ----------
         X : array-like, data frame or list of arrays
             Sequences in one of the forms of `fit`.
-        y : array-like or list of arrays
+        y : array-like or list of arrays, default=None
             Targets in one of the forms of `fit`.
         sample_weight : array-like or list of arrays, default=None
             Weights of samples or time steps.
@@ -564,12 +570,12 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return self._score(X, y, sample_weight)
 
     def _make_task(
-        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+        self, data: AnyData, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> ClassificationTask:
         if caller.endswith(".partial_fit") and classes is None:
             expected = "all classes in the first call of partial_fit"
             raise ValueError(problem(caller, "classes", "None", expected))
-        return classification_task(data.rows, caller, classes)
+        return classification_task(data.distinct_rows(), caller, classes)
 
     def _target_form(self, form: TargetForm, caller: str) -> TargetForm:
         if form.per_step or not form.has_output_axis or form.n_outputs > 1:
@@ -590,16 +596,15 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         return task
 
     def _class_weights(
-        self, data: Data, samples: Samples, task: Any, settings: dict[str, Any], caller: str
-    ) -> NDArray[np.float64] | None:
+        self, data: AnyData, samples: Samples, task: Any, settings: dict[str, Any], caller: str
+    ) -> FactorsOf | None:
         class_weight = settings["class_weight"]
         if class_weight is None:
             return None
         if class_weight == "balanced" and caller.endswith(".partial_fit"):
             expected = "None or a dict: partial_fit does not see how often a class comes"
             raise ValueError(problem(caller, "class_weight", "'balanced'", expected))
-        training = data.rows_of(samples)
-        return class_weights(class_weight, task, data.rows, data.weights, training, caller)
+        return class_factors(class_weight, task, data.target_parts(samples), caller)
 
     def _more_attributes(self, model: Model) -> dict[str, Any]:
         return {"classes_": model.task.classes, "n_outputs_": model.task.n_outputs}

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman._arrays import Array, to_numpy
-from elman._exceptions import abbreviated, problem
+from elman._arrow import target_apart
+from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
+from elman._source import Source
+from elman._split import Samples, validation_split
 from elman._targets import TargetForm, read_targets
 from elman._tokens import TokenReader
-from elman._weights import only_last_steps, read_weights
+from elman._training import Examples, Training
+from elman._weights import only_last_steps, read_weights, representable
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData, BlockData
 
 INPUT_OF_LAYOUT = {"vector": "vector", "tokens": "tokens", "features": "tokens"}
 """The parameter `input` with which an X of some layouts is read; of others "sequence"."""
+
+
+FactorsOf = Callable[[Array], NDArray[np.float64]]
+"""Factors for the weights of rows, told by the rows of y."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +54,17 @@ class Data:
     rows: Array
     targets: TargetForm
     weights: NDArray[np.float64] | None
+    training: ClassVar[type[Training]] = Training
 
-    def rows_of(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    @property
+    def n_timesteps(self) -> int:
+        """Steps of the longest sequence."""
+        return self.sequences.n_timesteps
+
+    def rows_of(self, samples: Samples) -> Samples:
         """Rows of the targets that belong to these samples."""
         return self.sequences.step_rows(samples) if self.targets.per_step else samples
 
@@ -61,7 +82,7 @@ class Data:
             "sample_weight": self.weights,
         }
 
-    def take(self, samples: NDArray[np.int64]) -> Data:
+    def take(self, samples: Samples) -> Data:
         """Only these samples."""
         rows = self.rows_of(samples)
         weights = None if self.weights is None else self.weights[rows]
@@ -69,9 +90,58 @@ class Data:
             self, sequences=self.sequences.take(samples), rows=self.rows[rows], weights=weights
         )
 
-    def times(self, factors: NDArray[np.float64]) -> Data:
-        """Weights times a factor for each row."""
+    def times(self, factors_of: FactorsOf) -> Data:
+        """Weights times a factor for each row, told by the rows of y."""
+        factors = factors_of(self.rows)
         return replace(self, weights=factors if self.weights is None else self.weights * factors)
+
+    def distinct_rows(self) -> Array:
+        """Rows of y among which all are that come."""
+        return self.rows
+
+    def parts(self) -> Iterable[Data]:
+        """All of it, as much at a time as there is room for."""
+        return (self,)
+
+    def target_parts(
+        self, samples: Samples, read: Callable[[Array], Array] = np.asarray
+    ) -> Iterable[tuple[Array, Any]]:
+        """Rows of y of these samples, as ``read`` reads them, and weights; as often as wanted."""
+        rows = self.rows_of(samples)
+        weights = None if self.weights is None else self.weights[rows]
+        return [(read(self.rows)[rows], weights)]
+
+    def value_parts(self, samples: Samples) -> Iterable[Array]:
+        """Time steps of these samples."""
+        return (self.sequences.take(samples).values,)
+
+    def split(
+        self,
+        kind: str,
+        fraction: float,
+        random_state: np.random.RandomState,
+        caller: str,
+        groups: Any = None,
+        *,
+        stratified: bool = False,
+    ) -> tuple[Samples, Samples]:
+        """Split samples into those trained on and those held out, as of `validation_split`."""
+        stratify = self.labels if stratified else None
+        return validation_split(
+            len(self), kind, fraction, random_state, caller, groups=groups, stratify=stratify
+        )
+
+    def examples(self, samples: Samples, task: Any, caller: str) -> Examples:
+        """Bring all into the form of the core, to train on these samples."""
+        dtype = self.inputs.dtype
+        return Examples(
+            self.sequences.values,
+            self.sequences.offsets,
+            task.encode(self.rows, dtype, caller, "y"),
+            None if self.weights is None else representable(self.weights, dtype),
+            samples,
+            self.targets.per_step,
+        )
 
     def weighted_samples(self) -> NDArray[np.int64]:
         """Return samples of which not every weight is zero."""
@@ -123,8 +193,11 @@ class Reader:
         """Whether X holds a vector for each sequence."""
         return self.input == "vector"
 
-    def read(self, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> Data:
+    def read(self, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> AnyData:
         """Read X, y and weights, whose names in messages end in ``suffix``."""
+        if isinstance(X, Source):
+            return self._opened(X, suffix)
+        X, y = target_apart(X, y)
         sequences, inputs = self.read_sequences(X, suffix)
         output = self.output
         if self.is_vector:
@@ -142,13 +215,33 @@ class Reader:
         )
         if self.loss_steps is not None:
             if not targets.per_step:
-                got = f"{self.loss_steps}, and a y without targets for each step"
-                raise ValueError(problem(self.caller, "loss_steps", got, "None for such a y"))
+                self._refuse_loss_steps()
             weights = only_last_steps(weights, sequences, self.loss_steps)
             if not weights.any():
                 got = f"weights that are all zero in the last loss_steps={self.loss_steps} steps"
                 raise ValueError(problem(self.caller, "sample_weight", got, "a positive one"))
         return Data(sequences, inputs, rows, targets, weights)
+
+    def _opened(self, source: Source, suffix: str) -> BlockData:
+        """Look what is in a source, which has targets of its own."""
+        from elman._blocks import BlockData
+
+        blocks = source._open(self, f"X{suffix}")
+        if not blocks.targets.n_outputs:
+            got = f"a {type(source).__name__} without targets"
+            raise ValueError(problem(self.caller, f"X{suffix}", got, "one with targets"))
+        if self.loss_steps is not None and not blocks.targets.per_step:
+            self._refuse_loss_steps()
+        samples = np.arange(len(blocks.lengths))
+        data = BlockData(blocks, blocks.targets, source.window, samples)
+        if not any(weights is None or weights.any() for _, weights in data.target_parts(samples)):
+            got, name = "weights that are all zero", f"sample_weight{suffix}"
+            raise ValueError(problem(self.caller, name, got, "at least one positive weight"))
+        return data
+
+    def _refuse_loss_steps(self) -> None:
+        got = f"{self.loss_steps}, and a y without targets for each step"
+        raise ValueError(problem(self.caller, "loss_steps", got, "None for such a y"))
 
     def read_sequences(self, X: Any, suffix: str = "") -> tuple[Sequences, InputForm]:
         """Read X alone."""
@@ -184,12 +277,3 @@ def _output_lengths(y: Any, vectors: Sequences, caller: str, argument: str) -> N
         got = f"0 time steps at samples {np.flatnonzero(lengths == 0)[:5].tolist()}"
         raise ValueError(problem(caller, argument, got, "at least 1 in each sequence"))
     return lengths
-
-
-def channel_means(values: Array, caller: str) -> Array:
-    """Means of what is not NaN, from which missing values fade; ValueError where nothing is."""
-    empty = np.flatnonzero(np.isnan(values).all(axis=0))
-    if len(empty):
-        got = f"no value at all in the channels {abbreviated(empty.tolist())}"
-        raise ValueError(problem(caller, "X", got, "at least one, which tells their mean"))
-    return np.asarray(np.nanmean(values, axis=0, dtype=np.float64))

@@ -8,7 +8,7 @@ import threading
 import warnings
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -17,13 +17,15 @@ from sklearn.utils import check_random_state
 from elman._arrays import Array
 from elman._callbacks import CallbackSupportMixin, FitObserver, progress, report_of
 from elman._checkpoint import Checkpoint
-from elman._data import Data
 from elman._exceptions import DivergenceError, abbreviated, not_fitted, problem
 from elman._model import Model
 from elman._network import flat_parameters, summary
 from elman._pairs import Pairs
 from elman._pickles import CheckedPickleMixin
 from elman._training import Training, TrainingState
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 LARGEST_SEED = 2**31 - 1
 _commit_lock = threading.Lock()
@@ -83,7 +85,7 @@ class BaseNetworkEstimator(CallbackSupportMixin, CheckedPickleMixin, BaseEstimat
         settings: dict[str, Any],
         caller: str,
         before: Model | None,
-        data: Data | Pairs,
+        data: AnyData | Pairs,
         groups: Any,
         **more: Any,
     ) -> Checkpoint | None:

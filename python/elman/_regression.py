@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman import _core
+from elman import _core, _moments
 from elman._arrays import Array, as_array, check_finite
 from elman._exceptions import problem
 from elman._network import named_parameters
@@ -148,16 +148,6 @@ def regression_task(
     return RegressionTask(name, loss_parameter, mean, scale)
 
 
-def standard_units(
-    rows: NDArray[np.float64], weights: Array | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standard_units(rows: Array, weights: Array | None) -> tuple[Array, Array]:
     """Weighted mean and standard deviation of each column; 1 for a constant one."""
-    if weights is not None:
-        shares = weights / weights.max()
-        rows, weights = rows[shares > 0], shares[shares > 0]
-    largest = np.maximum(np.abs(rows).max(axis=0), np.finfo(np.float64).tiny)
-    unit = rows / largest
-    mean = np.average(unit, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((unit - mean) ** 2, axis=0, weights=weights))
-    is_constant = deviation <= 10 * np.finfo(np.float64).eps
-    return mean * largest, np.where(is_constant, 1.0, deviation * largest)
+    return _moments.standard_units([(rows, weights)])

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from elman._base import BaseRNN, stochastic_only
 from elman._callbacks import with_callbacks
-from elman._data import Data
 from elman._exceptions import problem
-from elman._regression import RegressionTask, read_numbers, standard_units
+from elman._moments import standard_units
+from elman._regression import RegressionTask, read_numbers
 from elman._split import Samples
 from elman._stream import Stream
 from elman._targets import restore
+
+if TYPE_CHECKING:
+    from elman._blocks import AnyData
 
 
 class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
@@ -367,7 +370,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         X_val: Any = None,
         y_val: Any = None,
@@ -384,8 +387,10 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Targets of shape (n_samples,) or (n_samples, n_outputs); for a target at each step
             (n_samples, n_timesteps, n_outputs), a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -393,7 +398,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
                 of arrays, default=None
             Weights of samples or, where there is a target for each step, of steps.
         X_val, y_val, sample_weight_val : array-like, default=None
-            Data for early stopping, instead of a part of X and y.
+            Data for early stopping, instead of a part of X and y. X_val may be a source.
         groups : array-like of shape (n_samples,), default=None
             Group of each sample, for ``validation_split="groups"``.
 
@@ -415,7 +420,7 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
 
     @stochastic_only
     @with_callbacks
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> RNNRegressor:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> RNNRegressor:
         """Train for one epoch, going on from where the network is.
 
         Parameters
@@ -426,8 +431,10 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
             (n_timesteps_i,); or a table of shape (n_samples, n_timesteps * n_channels), time
             after time. With ``input="vector"``, a table of shape (n_samples, n_features); with
             ``input="tokens"`` a list of arrays of token numbers, a table of them, or a list of
-            sparse matrices of shape (n_timesteps_i, n_features), the features of each step.
-        y : array-like or list of arrays
+            sparse matrices of shape (n_timesteps_i, n_features), the features of each step. Arrow
+            lists are sequences, too. Of data larger than memory, a source of `elman.data`, which
+            brings its y and weights.
+        y : array-like or list of arrays, default=None
             Targets of shape (n_samples,) or (n_samples, n_outputs); for a target at each step
             (n_samples, n_timesteps, n_outputs), a list of arrays of the sequences' lengths, or
             (n_samples, n_timesteps) with ``output="sequence"``.
@@ -519,14 +526,14 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         """
         return self._stream(n_streams, "predict")
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination R² of predictions.
 
         Parameters
         ----------
         X : array-like, data frame or list of arrays
             Sequences in one of the forms of `fit`.
-        y : array-like or list of arrays
+        y : array-like or list of arrays, default=None
             Targets in one of the forms of `fit`.
         sample_weight : array-like or list of arrays, default=None
             Weights of samples or time steps.
@@ -539,14 +546,13 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         return self._score(X, y, sample_weight)
 
     def _make_task(
-        self, data: Data, settings: dict[str, Any], caller: str, classes: Any, training: Samples
+        self, data: AnyData, settings: dict[str, Any], caller: str, classes: Any, training: Samples
     ) -> RegressionTask:
-        values = read_numbers(data.rows, caller, "y")
-        mean, scale = np.zeros(values.shape[1]), np.ones(values.shape[1])
+        n_targets = data.targets.n_outputs
+        mean, scale = np.zeros(n_targets), np.ones(n_targets)
         name = settings["loss"]
         if settings["scale_targets"] and settings["head"] is not None and name != "poisson":
-            rows = data.rows_of(training)
-            weights = None if data.weights is None else data.weights[rows]
-            mean, scale = standard_units(values[rows], weights)
+            numbers = data.target_parts(training, lambda rows: read_numbers(rows, caller, "y"))
+            mean, scale = standard_units(numbers)
         parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(name)
         return RegressionTask(name, settings[parameter] if parameter else 1.0, mean, scale)

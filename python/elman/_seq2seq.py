@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import INPUT_OF_LAYOUT, Reader, channel_means
+from elman._data import INPUT_OF_LAYOUT, Reader
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -23,6 +23,7 @@ from elman._estimator import (
 )
 from elman._exceptions import DivergenceError, problem
 from elman._model import Model
+from elman._moments import channel_means
 from elman._network import architecture, build_seq2seq, named_parameters
 from elman._pairs import DecoderSteps, Pairs
 from elman._parameters import (
@@ -479,7 +480,7 @@ def _with_means(network: Any, parameters: Array, pairs: Pairs, caller: str) -> A
     """Let values fade towards the means of their channels."""
     parameters = parameters.copy()
     means = named_parameters(network, parameters)["encoder.decay.mean"]
-    means[...] = channel_means(pairs.sources.values, caller)
+    means[...] = channel_means([pairs.sources.values], caller)
     return parameters
 
 

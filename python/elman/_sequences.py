@@ -5,6 +5,7 @@ The forms are
 - an array of shape (n_samples, n_timesteps, n_channels), where a tail of time steps in which
   every channel is NaN ends its sequence;
 - a list or object array of (n_timesteps_i, n_channels) or (n_timesteps_i,) arrays;
+- lists of Arrow, which are laid out as sequences are here, or columns of them;
 - a table of shape (n_samples, n_timesteps * n_channels), as a lag matrix: time-major.
 
 Below this module there is only one: ``values`` (n_total_steps, n_channels) holds the sequences
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
 from elman._arrays import (
+    BLOCK_ELEMENTS,
     Array,
     as_array,
     cast,
@@ -29,12 +31,13 @@ from elman._arrays import (
     float_dtype,
     is_dataframe,
     is_finite,
+    is_mapped,
     to_numpy,
 )
+from elman._arrow import has_lists, table_lists
 from elman._exceptions import problem
 
 AXES = ("sample", "step", "channel")
-BLOCK_ELEMENTS = 2**22
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,8 @@ def read_sequences(
     form : InputForm
         How X looked.
     """
+    if has_lists(X):
+        return _read_lists(X, caller, form, argument, may_miss)
     is_sequence_list = form is not None and form.layout == "sequences"
     items = list_items(X, caller, argument, is_sequence_list=is_sequence_list)
     if items is not None and not _is_lag_rows(items, form, n_channels, vectors):
@@ -309,6 +314,12 @@ def _check_layout(form: InputForm | None, layout: str, shape: str, caller: str, 
     raise ValueError(problem(caller, arg, got, f"{wanted}, as in fit: there X had {form.shape}"))
 
 
+def check_form(found: InputForm, form: InputForm, caller: str, argument: str) -> None:
+    """Raise ValueError where an X does not look as that of `fit` did."""
+    _check_layout(form, found.layout, found.shape, caller, argument)
+    _check_channels(found.n_channels, form, caller, argument)
+
+
 def _check_channels(n: int, form: InputForm | None, caller: str, argument: str) -> None:
     if form is not None and n != form.n_features:
         name = caller.split(".")[0]
@@ -390,7 +401,7 @@ def _regular(array: Array, form: InputForm, caller: str, argument: str) -> Seque
     offsets = np.arange(0, n_samples * n_timesteps + 1, n_timesteps, dtype=np.int64)
     if array.dtype == form.dtype:
         array = array if array.flags.aligned else np.require(array, form.dtype, ["C", "A"])
-    elif array.flags.c_contiguous:
+    elif array.flags.c_contiguous and not is_mapped(array):
         array = cast(array, form.dtype, caller, argument)
     return Sequences(array, offsets, form.dtype, n_timesteps, False, caller, argument)
 
@@ -419,6 +430,33 @@ def _read_list(
     values = np.concatenate([cast(row, form.dtype, caller, argument) for row in rows])
     sequences = Sequences(
         values, offsets_of(lengths), form.dtype, int(lengths.max()), True, caller, argument
+    )
+    return sequences, form
+
+
+def _read_lists(
+    data: Any, caller: str, form: InputForm | None, argument: str, may_miss: bool
+) -> tuple[Sequences, InputForm]:
+    """Read lists of Arrow, whose layout is that of `Sequences`."""
+    lengths, values = table_lists(data, caller, argument)
+    if not len(lengths):
+        raise ValueError(problem(caller, argument, "0 sample(s)", "a minimum of 1"))
+    check_lengths(lengths, caller, argument)
+    n_channels = values.shape[1]
+    shape = shape_text(len(lengths), lengths, n_channels)
+    found = InputForm("sequences", n_channels, n_channels, float_dtype(values), shape)
+    if form is not None:
+        check_form(found, form, caller, argument)
+    form = form or found
+    check_finite(values, caller, argument, ("step of all", "channel"), may_miss=may_miss)
+    sequences = Sequences(
+        cast(values, form.dtype, caller, argument),
+        offsets_of(lengths),
+        form.dtype,
+        int(lengths.max()),
+        True,
+        caller,
+        argument,
     )
     return sequences, form
 

@@ -203,8 +203,7 @@ class Training:
         """Arguments that trainers of every kind share."""
         options = self.settings
         schedule = options["learning_rate"]
-        n_batches = math.ceil(len(self.examples.order) / self._batch_size)
-        total_steps = max(1, options["max_iter"] * n_batches)
+        total_steps = max(1, options["max_iter"] * self._n_batches)
         return {
             "loss": self.task.loss,
             "solver": "sgd" if options["solver"] == "lbfgs" else options["solver"],
@@ -233,13 +232,13 @@ class Training:
         batch_size = self.settings["batch_size"]
         return min(200, n) if batch_size == "auto" else min(int(batch_size), n)
 
+    @property
+    def _n_batches(self) -> int:
+        return math.ceil(len(self.examples.order) / self._batch_size)
+
     def _epoch(self, trainer: Any, state: TrainingState, epoch: int) -> TrainingState:
-        data = self.examples
-        order = data.order
-        if self.settings["shuffle"]:
-            order = order[state.random_state.permutation(len(order))]
         try:
-            loss = self._train(trainer, order, epoch)
+            loss = self._pass(trainer, state.random_state, epoch)
         except _core.Diverged as error:
             raise self._divergence(error, epoch) from error
         return self._assessed(
@@ -247,14 +246,23 @@ class Training:
                 state,
                 parameters=trainer.parameters,
                 n_iter=epoch,
-                t=state.t + len(order),
+                t=state.t + len(self.examples.order),
                 loss_curve=(*state.loss_curve, loss),
             )
         )
 
+    def _pass(self, trainer: Any, random_state: np.random.RandomState, epoch: int) -> float:
+        """Draw the order of an epoch, and train."""
+        order = self.examples.order
+        if self.settings["shuffle"]:
+            order = order[random_state.permutation(len(order))]
+        return self._train(trainer, order, epoch)
+
     def _train(self, trainer: Any, order: NDArray[np.int64], epoch: int) -> float:
         """One pass over the examples in this order."""
-        data = self.examples
+        return self._train_on(self.examples, trainer, order)
+
+    def _train_on(self, data: Examples, trainer: Any, order: NDArray[np.int64]) -> float:
         return float(
             trainer.epoch(
                 data.values,
