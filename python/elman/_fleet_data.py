@@ -1,0 +1,202 @@
+"""The Xs and ys of a fleet, read together where they are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elman._arrays import Array
+from elman._data import Data, Reader
+from elman._exceptions import problem
+from elman._sequences import InputForm, Sequences, offsets_of
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FleetData:
+    """X and y of many networks, one after another.
+
+    Parameters
+    ----------
+    data : Data
+        The sequences of all networks, and their targets.
+    first_sequence : ndarray of shape (n_networks + 1,) of int64
+        Where those of each network begin.
+    inputs : tuple of InputForm
+        How each X looked; one for all where they looked alike.
+    n_timesteps : ndarray of shape (n_networks,) of int64
+        Steps of each X, as its own fit would count them.
+    """
+
+    data: Data
+    first_sequence: Integers
+    inputs: tuple[InputForm, ...]
+    n_timesteps: Integers
+
+    def __len__(self) -> int:
+        return len(self.first_sequence) - 1
+
+    @property
+    def n_samples(self) -> Integers:
+        """Sequences of each network."""
+        return np.diff(self.first_sequence)
+
+    def rows(self) -> Integers:
+        """Where the rows of the targets of each network begin, and where the last ones end."""
+        first: Integers = self.first_sequence
+        return self.data.sequences.offsets[first] if self.data.targets.per_step else first
+
+
+def check_lists(Xs: Any, ys: Any, caller: str) -> int:
+    """Return the number of networks; an error where there is none, or ys has another length."""
+    for values, argument in ((Xs, "Xs"), (ys, "ys")):
+        if not isinstance(values, (Sequence, np.ndarray)) or isinstance(values, str):
+            got = f"a {type(values).__name__}"
+            expected = "a list with an item for each network, or an array of them"
+            raise TypeError(problem(caller, argument, got, expected))
+    if len(Xs) == 0:
+        raise ValueError(problem(caller, "Xs", "0 networks", "at least 1"))
+    if len(ys) != len(Xs):
+        raise ValueError(problem(caller, "ys", f"{len(ys)} items", f"{len(Xs)}, as in Xs"))
+    return len(Xs)
+
+
+def stacked(items: Any, least_axes: int) -> Array | None:
+    """Items of one shape and dtype as one array; None where they are something else."""
+    if isinstance(items, np.ndarray):
+        return items if items.dtype != object and items.ndim > least_axes else None
+    first = items[0]
+    if not isinstance(first, np.ndarray) or first.dtype == object or first.ndim < least_axes:
+        return None
+    if any(
+        type(item) is not np.ndarray or item.shape != first.shape or item.dtype != first.dtype
+        for item in items
+    ):
+        return None
+    return np.stack(items)
+
+
+def read_fleet(reader: Reader, Xs: Any, ys: Any) -> FleetData | None:
+    """Read X and y of every network.
+
+    Parameters
+    ----------
+    reader : Reader
+        How one of them is read.
+    Xs, ys : array-like or list
+        An item for each network.
+
+    Returns
+    -------
+    data : FleetData or None
+        None where networks need shapes of their own.
+    """
+    X, y = stacked(Xs, 2), stacked(ys, 1)
+    if X is not None and y is not None and len(y) == len(X) and y.shape[1] == X.shape[1]:
+        try:
+            data = reader.read(_joined(X), _joined(y), None)
+        except (TypeError, ValueError):
+            _read_apart(reader, Xs, ys)  # which names the network
+            raise
+        n, n_samples = X.shape[:2]
+        form = replace(data.inputs, shape=str(X.shape[1:]))
+        lengths = np.full(n, data.sequences.n_timesteps, dtype=np.int64)
+        return FleetData(data, np.arange(n + 1, dtype=np.int64) * n_samples, (form,), lengths)
+    return _side_by_side(_read_apart(reader, Xs, ys))
+
+
+def read_questions(reader: Reader, Xs: Any) -> tuple[Sequences, Integers, list[Sequences] | None]:
+    """Read the X of every network alone.
+
+    Parameters
+    ----------
+    reader : Reader
+        How one of them is read.
+    Xs : array-like or list
+        An item for each network.
+
+    Returns
+    -------
+    sequences : Sequences
+        Those of all networks.
+    first_sequence : ndarray of int64
+        Where those of each network begin.
+    parts : list of Sequences, or None
+        Those of each network; None where `Xs` was a stack.
+    """
+    X = stacked(Xs, 2)
+    if X is not None:
+        first = np.arange(len(X) + 1, dtype=np.int64) * X.shape[1]
+        return reader.read_sequences(_joined(X))[0], first, None
+    parts = [_named(reader, i).read_sequences(X)[0] for i, X in enumerate(Xs)]
+    return _joined_sequences(parts), offsets_of(_counts(parts)), parts
+
+
+def _joined(stack: Array) -> Array:
+    """Samples of all networks along one axis."""
+    return stack.reshape(-1, *stack.shape[2:])
+
+
+def _named(reader: Reader, i: int) -> Reader:
+    return replace(reader, caller=f"{reader.caller}: network {i}")
+
+
+def _counts(parts: list[Sequences]) -> Integers:
+    return np.array([len(part) for part in parts], dtype=np.int64)
+
+
+def _read_apart(reader: Reader, Xs: Any, ys: Any) -> list[Data]:
+    return [
+        _named(reader, i).read(X, y, None) for i, (X, y) in enumerate(zip(Xs, ys, strict=True))
+    ]
+
+
+def _joined_sequences(parts: list[Sequences]) -> Sequences:
+    return replace(
+        parts[0],
+        array=np.concatenate([part.values for part in parts]),
+        offsets=offsets_of(np.concatenate([part.lengths for part in parts])),
+        n_timesteps=max(part.n_timesteps for part in parts),
+        is_list=True,
+    )
+
+
+def _side_by_side(parts: list[Data]) -> FleetData | None:
+    first = parts[0]
+    like_first = replace(first.inputs, shape="")
+    if any(
+        part.targets != first.targets
+        or part.rows.dtype != first.rows.dtype
+        or not _same_form(replace(part.inputs, shape=""), like_first)
+        for part in parts
+    ):
+        return None
+    weights = None
+    if first.weights is not None:
+        weights = np.concatenate([part.weights for part in parts if part.weights is not None])
+    sequences = [part.sequences for part in parts]
+    data = Data(
+        _joined_sequences(sequences),
+        first.inputs,
+        np.concatenate([part.rows for part in parts]),
+        first.targets,
+        weights,
+    )
+    return FleetData(
+        data,
+        offsets_of(_counts(sequences)),
+        tuple(part.inputs for part in parts),
+        np.array([part.n_timesteps for part in sequences], dtype=np.int64),
+    )
+
+
+def _same_form(a: InputForm, b: InputForm) -> bool:
+    names = [None if form.feature_names is None else list(form.feature_names) for form in (a, b)]
+    return (
+        replace(a, feature_names=None) == replace(b, feature_names=None) and names[0] == names[1]
+    )
