@@ -67,6 +67,7 @@ fleet::Data<T> fleet_data(const Network<T>& network, const fleet::TrainingOption
                         elements<Index>(first, "first", {n_networks}),
                         elements<Index>(stride, "stride", {n_networks})};
     check_orders(data, numbers.shape(0), options.max_iter);
+    data.has_all_targets = std::none_of(y, y + rows * n_targets, [](T v) { return v != v; });
     return data;
 }
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -32,6 +32,7 @@ from elman._tokens import check_token_parameters
 
 Models = tuple["Model | None", ...]
 MOST_NAMED = 5
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def fit_many(
@@ -136,7 +137,7 @@ def _seeds(random_state: Any, n: int) -> NDArray[np.int64]:
         if random_state is not None:  # the caller's own moves on when all has gone well
             generator = np.random.RandomState()
             generator.set_state(random_state.get_state())
-        return generator.randint(LARGEST_SEED, size=n).astype(np.int64)
+        return np.array(generator.randint(LARGEST_SEED, size=n), dtype=np.int64)
     return np.full(n, int(random_state), dtype=np.int64)
 
 
@@ -233,6 +234,11 @@ def _has_probabilities(fleet: Any) -> bool:
     if not hasattr(fleet.estimator, "predict_proba"):
         raise AttributeError(f"a Fleet of {type(fleet.estimator).__name__} has no predict_proba")
     return True
+
+
+def _of_classifiers(method: _Method) -> _Method:
+    available: _Method = available_if(_has_probabilities)(method)
+    return available
 
 
 class Fleet(Sequence[Any]):
@@ -344,7 +350,7 @@ class Fleet(Sequence[Any]):
         """
         return self._predict("predict", Xs, n_jobs)
 
-    @available_if(_has_probabilities)
+    @_of_classifiers
     def predict_proba(self, Xs: Any, *, n_jobs: int | None = None) -> Any:
         """Tell the probabilities of classes with every network, for sequences of its own.
 

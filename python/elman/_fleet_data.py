@@ -138,7 +138,7 @@ def read_questions(reader: Reader, Xs: Any) -> tuple[Sequences, Integers, list[S
 
 
 def _joined(stack: Array) -> Array:
-    """Samples of all networks along one axis."""
+    """Return samples of all networks along one axis."""
     return stack.reshape(-1, *stack.shape[2:])
 
 
@@ -151,9 +151,7 @@ def _counts(parts: list[Sequences]) -> Integers:
 
 
 def _read_apart(reader: Reader, Xs: Any, ys: Any) -> list[Data]:
-    return [
-        _named(reader, i).read(X, y, None) for i, (X, y) in enumerate(zip(Xs, ys, strict=True))
-    ]
+    return [_named(reader, i).read(X, y, None) for i, (X, y) in enumerate(zip(Xs, ys, strict=True))]
 
 
 def _joined_sequences(parts: list[Sequences]) -> Sequences:
@@ -197,6 +195,4 @@ def _side_by_side(parts: list[Data]) -> FleetData | None:
 
 def _same_form(a: InputForm, b: InputForm) -> bool:
     names = [None if form.feature_names is None else list(form.feature_names) for form in (a, b)]
-    return (
-        replace(a, feature_names=None) == replace(b, feature_names=None) and names[0] == names[1]
-    )
+    return replace(a, feature_names=None) == replace(b, feature_names=None) and names[0] == names[1]

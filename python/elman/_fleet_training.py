@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._arrays import Array
 from elman._base import BaseRNN
-from elman._exceptions import DivergenceError
+from elman._data import Data
+from elman._estimator import warn_of_batch_size
+from elman._exceptions import DivergenceError, problem
 from elman._fleet_data import FleetData
 from elman._model_stack import ModelStack, beginning
 from elman._network import architecture, build, named_parameters
@@ -52,17 +54,17 @@ def make_task(
 ) -> Any | None:
     """Return the task of all networks; None where their classes differ."""
     data, bounds = fleet.data, fleet.rows()
-    parts = [replace(data, rows=data.rows[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
     everything = np.arange(len(data.sequences))
-    task = estimator._make_task(data, {**settings, "scale_targets": False}, caller, None, everything)
+    plain = {**settings, "scale_targets": False}
+    task = estimator._make_task(data, plain, caller, None, everything)
     if isinstance(task, RegressionTask):
-        mean, scale = np.zeros((2, len(parts), task.n_targets))
-        scale += 1.0
+        mean, scale = np.zeros((len(fleet), task.n_targets)), np.ones((len(fleet), task.n_targets))
         if settings["scale_targets"] and settings["head"] is not None and task.name != "poisson":
             values = read_numbers(data.rows, caller, "y")
             mean, scale = _units(values, data.weights, bounds)
         return replace(task, mean=mean, scale=scale)
-    for part in parts:
+    for begin, end in itertools.pairwise(bounds):
+        part = replace(data, rows=data.rows[begin:end])
         other = estimator._make_task(part, settings, caller, None, everything)
         if other.kind != task.kind or not np.array_equal(other.classes, task.classes):
             return None
@@ -73,11 +75,18 @@ def _units(
     values: NDArray[np.float64], weights: Array | None, bounds: Integers
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each network's targets."""
-    units = [
-        standard_units(values[a:b], None if weights is None else weights[a:b])
-        for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
-    return np.array([mean for mean, _ in units]), np.array([scale for _, scale in units])
+    n, sizes = len(bounds) - 1, np.diff(bounds)
+    mean, scale = np.empty((2, n, values.shape[1]))
+    if weights is not None:
+        for i in range(n):
+            own = slice(bounds[i], bounds[i + 1])
+            mean[i], scale[i] = standard_units(values[own], weights[own])
+        return mean, scale
+    for size in np.unique(sizes):  # networks with as many targets at once
+        alike = np.flatnonzero(sizes == size)
+        rows = values[bounds[alike][:, None] + np.arange(size)]
+        mean[alike], scale[alike] = standard_units(rows, None)
+    return mean, scale
 
 
 @dataclass
@@ -115,20 +124,29 @@ class FleetTraining(Training):
         is_over : ndarray of bool
             Whether each found that no more epochs are needed.
         """
-        n, n_samples = len(self.seeds), self.fleet.n_samples
+        portions = self._portions()
         results: list[dict[str, Array]] = []
-        for numbers in self._portions():
+        for numbers in portions:
             results.append(self._train_some(numbers))
             show(len(numbers), "")
-        order = np.argsort(np.concatenate(list(self._portions())), kind="stable")
+        order = np.argsort(np.concatenate(portions), kind="stable")
         joined = {
             name: np.concatenate([result[name] for result in results])[order]
             for name in results[0]
             if name != "losses"
         }
         curves = [curve for result in results for curve in _curves(result)]
-        losses = np.concatenate([curves[i] for i in order])
-        stack = ModelStack(
+        failures = self._failures(joined)
+        for i in failures:  # nothing is kept of them
+            for name in ("parameters", "moments", "best_loss", "n_iter", "n_no_change"):
+                joined[name][i] = 0
+            curves[order[i]] = np.empty(0)
+            joined["is_over"][i] = True
+        stack = self._stack(joined, np.concatenate([curves[i] for i in order]))
+        return stack, failures, joined["is_over"]
+
+    def _stack(self, joined: dict[str, Array], losses: Array) -> ModelStack:
+        return ModelStack(
             architecture=self.architecture,
             trained=joined["parameters"],
             moments=joined["moments"],
@@ -136,7 +154,7 @@ class FleetTraining(Training):
             inputs=self.fleet.inputs,
             targets=self.fleet.data.targets,
             seeds=self.seeds,
-            n_samples=n_samples,
+            n_samples=self.fleet.n_samples,
             n_timesteps=self.fleet.n_timesteps,
             n_batches=self._n_batches(),
             is_shuffled=bool(self.settings["shuffle"]),
@@ -146,10 +164,18 @@ class FleetTraining(Training):
             best_loss=joined["best_loss"],
             losses=losses,
         )
-        failed = np.flatnonzero(joined["diverged_at"] >= 0)
-        failures = {int(i): self._failure(int(i), joined) for i in failed}
-        is_over = joined["is_over"] | (joined["diverged_at"] >= 0)
-        return stack, failures, is_over[:n]
+
+    def _failures(self, joined: dict[str, Array]) -> dict[int, DivergenceError]:
+        """Tell what became of the networks that diverged."""
+        has_diverged = joined["diverged_at"] >= 0
+        failures = {int(i): self._failure(int(i), joined) for i in np.flatnonzero(has_diverged)}
+        folded = self.task.fold(self.network, joined["parameters"])
+        is_finite = np.isfinite(folded).all(axis=1) | has_diverged
+        for i in np.flatnonzero(~is_finite):
+            got = "weights that are not finite in the units of y"
+            expected = f"targets within {folded.dtype}"
+            failures[int(i)] = DivergenceError(problem(self.caller, "y", got, expected))
+        return failures
 
     def _failure(self, i: int, joined: dict[str, Array]) -> DivergenceError:
         epoch = int(joined["n_iter"][i]) + 1
@@ -159,7 +185,8 @@ class FleetTraining(Training):
 
     def _n_batches(self) -> Integers:
         sizes = np.minimum(self._most_in_a_batch, self.fleet.n_samples)
-        return -(-self.fleet.n_samples // sizes)
+        n_batches: Integers = -(-self.fleet.n_samples // sizes)
+        return n_batches
 
     @property
     def _most_in_a_batch(self) -> int:
@@ -182,7 +209,7 @@ class FleetTraining(Training):
         """Sequences of which each network needs an order of its own."""
         n_samples: Integers = self.fleet.n_samples[numbers]
         is_shared = not self.settings["shuffle"] or len(np.unique(self.seeds)) == 1
-        return np.where(n_samples > 1, 0 if is_shared else n_samples, 0)
+        return 0 * n_samples if is_shared else np.where(n_samples > 1, n_samples, 0)
 
     def _train_some(self, numbers: Integers) -> dict[str, Array]:
         fleet, settings = self.fleet, self.settings
@@ -275,9 +302,32 @@ class FleetTraining(Training):
 
 
 def _curves(result: dict[str, Array]) -> list[Array]:
-    return [
-        row[:n] for row, n in zip(result["losses"], result["n_iter"].tolist(), strict=True)
-    ]
+    return [row[:n] for row, n in zip(result["losses"], result["n_iter"].tolist(), strict=True)]
+
+
+def _encoded(task: Any, data: Data, counts: Integers, caller: str) -> Array:
+    """Targets of all networks as they see them."""
+    if isinstance(task, RegressionTask):
+        of_rows = np.repeat(np.arange(len(counts)), counts)
+        task = replace(task, mean=task.mean[of_rows], scale=task.scale[of_rows])
+    encoded: Array = task.encode(data.rows, data.inputs.dtype, caller, "y")
+    return encoded
+
+
+def _name_network(
+    estimator: BaseRNN, fleet: FleetData, settings: dict[str, Any], caller: str
+) -> None:
+    """Raise the error of the first network whose y is not as it should be."""
+    for i, (begin, end) in enumerate(itertools.pairwise(fleet.rows())):
+        name, weights = f"{caller}: network {i}", fleet.data.weights
+        part = replace(
+            fleet.data,
+            rows=fleet.data.rows[begin:end],
+            weights=None if weights is None else weights[begin:end],
+            targets=replace(fleet.data.targets, per_step=False),
+        )
+        task = estimator._make_task(part, settings, name, None, np.arange(end - begin))
+        task.encode(part.rows, part.inputs.dtype, name, "y")
 
 
 def fleet_training(
@@ -292,22 +342,24 @@ def fleet_training(
     data = fleet.data
     form = estimator._target_form(data.targets, caller)
     fleet = replace(fleet, data=replace(data, targets=form))
-    task = make_task(estimator, fleet, settings, caller)
-    if task is None:
-        return None
+    try:
+        task = make_task(estimator, fleet, settings, caller)
+        if task is None:
+            return None
+        targets = _encoded(task, data, np.diff(fleet.rows()), caller)
+    except (TypeError, ValueError):
+        _name_network(estimator, fleet, settings, caller)
+        raise
     inputs = data.inputs
     arguments = architecture(settings, inputs.dtype, inputs.n_channels, task.n_outputs)
     network = build(arguments, caller)
     if not _core.suits_fleet(network):
         return None
-    rows_of = np.repeat(np.arange(len(fleet)), np.diff(fleet.rows()))
-    encoder = task
-    if isinstance(task, RegressionTask):
-        encoder = replace(task, mean=task.mean[rows_of], scale=task.scale[rows_of])
+    warn_of_batch_size(settings["batch_size"], int(fleet.n_samples.min()), caller)
     examples = Examples(
         data.sequences.values,
         data.sequences.offsets,
-        encoder.encode(data.rows, inputs.dtype, caller, "y"),
+        targets,
         None if data.weights is None else representable(data.weights, inputs.dtype),
         np.arange(int(fleet.n_samples.max())),
         form.per_step,

@@ -86,7 +86,7 @@ class ModelStack:
         return replace(self, moments=None)
 
     def task_of(self, i: int) -> Any:
-        """What the outputs of one network mean."""
+        """Return what the outputs of one network mean."""
         if not hasattr(self.task, "scale"):
             return self.task
         return replace(self.task, mean=self.task.mean[i], scale=self.task.scale[i])

@@ -50,7 +50,7 @@ class RegressionTask:
     @property
     def n_targets(self) -> int:
         """Columns of y."""
-        return self.mean.shape[-1]
+        return int(self.mean.shape[-1])
 
     @property
     def n_outputs(self) -> int:
@@ -156,13 +156,17 @@ def regression_task(
 def standard_units(
     rows: NDArray[np.float64], weights: Array | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted mean and standard deviation of each column; 1 for a constant one."""
+    """Weighted mean and standard deviation of each column; 1 for a constant one.
+
+    Of arrays of rows one after another, which have no weights, those of each.
+    """
     if weights is not None:
         shares = weights / weights.max()
         rows, weights = rows[shares > 0], shares[shares > 0]
-    largest = np.maximum(np.abs(rows).max(axis=0), np.finfo(np.float64).tiny)
-    unit = rows / largest
-    mean = np.average(unit, axis=0, weights=weights)
-    deviation = np.sqrt(np.average((unit - mean) ** 2, axis=0, weights=weights))
+    largest = np.maximum(np.abs(rows).max(axis=-2), np.finfo(np.float64).tiny)
+    unit = rows / largest[..., None, :]
+    mean = np.average(unit, axis=-2, weights=weights)
+    squares = (unit - mean[..., None, :]) ** 2
+    deviation = np.sqrt(np.average(squares, axis=-2, weights=weights))
     is_constant = deviation <= 10 * np.finfo(np.float64).eps
     return mean * largest, np.where(is_constant, 1.0, deviation * largest)

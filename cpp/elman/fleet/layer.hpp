@@ -23,8 +23,9 @@ namespace elman::fleet {
 template <class T>
 struct Tape {
     Array<T> z, h, c, memo, gated;
-    Array<T> dh, dc, recurrent;  // by place
-    Array<T> sums;               // of the gradient, by sequence modulo 16
+    Array<T> dh, dc, recurrent;               // by place
+    Array<T> to_states, to_gated, to_inputs;  // transposed weights, gate by gate
+    Array<T> sums;                            // of the gradient, by sequence modulo 16
 };
 
 // dL/dh at each step, or only of the last state of each sequence, by place; null where there is
@@ -91,16 +92,26 @@ public:
                   Control& control) const override {
         for (Array<T>* carried : {&tape.dh, &tape.dc, &tape.recurrent})
             std::fill(carried->begin(), carried->end(), T(0));
+        if constexpr (has_recurrent_weights<Cell>)
+            pack(takes_state, shape_.offsets.W_hh, H_, parameters, tape.to_states);
+        if constexpr (has_gated_state)
+            pack(takes_gated_state, shape_.offsets.W_hh, H_, parameters, tape.to_gated);
+        if (dx != nullptr) pack(takes_input, shape_.offsets.W_xh, D_, parameters, tape.to_inputs);
         for_each_step(batch.rows(), batch.places(), false, true, [&](const StepRows& rows) {
             if (dy.of_ends != nullptr) take_ends(batch, rows, dy.of_ends, tape);
             backward_phase<Cell::n_phases - 1>(rows, dy.of_steps, tape);
             if constexpr (has_gated_state) {
-                send_to_states(rows, takes_gated_state, true, parameters, tape);
+                send_back(rows, takes_gated_state, H_, tape.to_gated, {},
+                          of_units(tape.recurrent, rows.begin), tape);
                 backward_phase<0>(rows, dy.of_steps, tape);
             }
             if constexpr (has_recurrent_weights<Cell>)
-                send_to_states(rows, takes_state, !has_gated_state, parameters, tape);
-            if (dx != nullptr) send_to_inputs(rows, parameters, tape, dx);
+                send_back(rows, takes_state, H_, tape.to_states,
+                          has_gated_state ? of_units(tape.recurrent, rows.begin) : Block<T>{},
+                          of_units(tape.recurrent, rows.begin), tape);
+            if (dx != nullptr)
+                send_back(rows, takes_input, D_, tape.to_inputs, {},
+                          {dx + rows.row * D_ * V::width, D_}, tape);
             if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             control.poll(2 * rows.size * multiply_adds() * n_lanes<T>);
         });
@@ -132,14 +143,10 @@ private:
 
     Index begin() const { return shape_.offsets.W_xh; }
     static T* at(Array<T>& array, Index element) { return array.data() + element * V::width; }
-    Grid<T> of_units(Array<T>& array, Index row) const { return {at(array, row * H_), H_, 1}; }
+    Block<T> of_units(Array<T>& array, Index row) const { return {at(array, row * H_), H_}; }
     T* z_of(Tape<T>& tape, Index row, int g) const { return at(tape.z, (row * n_gates + g) * H_); }
-    Grid<T> gate_rows(Tape<T>& tape, Index row, int g) const {
-        return {z_of(tape, row, g), n_gates * H_, 1};
-    }
-    Grid<const T> weights(const T* parameters, Index offset, int g) const {
-        return {parameters + (offset + Cell::gates[g].column * H_) * V::width, stride_, 1};
-    }
+    static const T* from(const T* parameters, Index place) { return parameters + place * V::width; }
+    Index place_of(Index offset, int g) const { return offset + Cell::gates[g].column * H_; }
     Index place_of_bias(int g) const {
         const ParameterOffsets& at = shape_.offsets;
         return Cell::gates[g].recurrent_bias ? at.b_hn : at.b_h + Cell::gates[g].column * H_;
@@ -177,29 +184,28 @@ private:
     static constexpr bool takes_anything(Operand) { return true; }
 
     // The states before a step; zeros before the first one.
-    Grid<const T> states_before(const StepRows& rows, Tape<T>& tape) const {
-        return rows.starts ? zeros<T>() : Grid<const T>(of_units(tape.h, rows.previous));
+    Grid<T> states_before(const StepRows& rows, Tape<T>& tape) const {
+        return rows.starts ? zeros<T>() : Grid<T>{at(tape.h, rows.previous * H_), H_, 1};
     }
 
     template <int phase>
     void forward_phase(const StepRows& rows, Index row, bool training, const T* parameters,
                        const T* x, Tape<T>& tape) const {
-        const Grid<const T> inputs{x + rows.row * D_ * V::width, D_, 1};
-        const Grid<const T> states =
-            phase == 0 ? states_before(rows, tape) : Grid<const T>(of_units(tape.gated, row));
+        const Grid<T> inputs{x + rows.row * D_ * V::width, D_, 1};
+        Grid<T> states = states_before(rows, tape);
+        if constexpr (phase > 0) states = {at(tape.gated, row * H_), H_, 1};
         for_each_group(takes_anything, [&](int g, int n) {
             const Gate& gate = Cell::gates[g];
             if (gate.phase != phase) return;
-            const Grid<T> z = gate_rows(tape, row, g);
-            Grid<const T> start{parameters + place_of_bias(g) * V::width, 0, 1};
-            if (takes_input(gate.operand)) {
-                multiply(rows.size, n * H_, D_, inputs, weights(parameters, shape_.offsets.W_xh, g),
-                         start, z);
+            const Block<T> z{z_of(tape, row, g), n_gates * H_};
+            Block<const T> start{from(parameters, place_of_bias(g)), 0};
+            const auto add = [&](Index depth, const Grid<T>& operand, Index offset) {
+                multiply<T>(rows.size, n * H_, depth, operand,
+                            from(parameters, place_of(offset, g)), stride_, start, z);
                 start = z;
-            }
-            if (takes_any_state(gate.operand))
-                multiply(rows.size, n * H_, H_, states, weights(parameters, shape_.offsets.W_hh, g),
-                         start, z);
+            };
+            if (takes_input(gate.operand)) add(D_, inputs, shape_.offsets.W_xh);
+            if (takes_any_state(gate.operand)) add(H_, states, shape_.offsets.W_hh);
         });
         for (Index r = 0; r < rows.size; ++r) {
             for (int g = 0; g < n_gates; ++g)
@@ -213,7 +219,7 @@ private:
     void forward_units(const StepRows& rows, Index row, Index r, bool training,
                        Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
-        const Grid<const T> states = states_before(rows, tape);
+        const Grid<T> states = states_before(rows, tape);
         for (Index u = 0; u < H_; ++u) {
             const Index unit = (row + r) * H_ + u;
             V z[n_gates];
@@ -275,7 +281,7 @@ private:
     template <int phase>
     void backward_phase(const StepRows& rows, const T* dy, Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
-        const Grid<const T> states = states_before(rows, tape);
+        const Grid<T> states = states_before(rows, tape);
         for (Index r = 0; r < rows.size; ++r) {
             for (Index u = 0; u < H_; ++u) {
                 const Index unit = (rows.row + r) * H_ + u, place = (rows.begin + r) * H_ + u;
@@ -308,26 +314,28 @@ private:
         }
     }
 
-    // The product of dz with the transposed weights of the gates that take an operand.
-    void send_back(const StepRows& rows, bool (*takes)(Operand), Index offset, Index n_operands,
-                   Grid<const T> start, const Grid<T>& out, const T* parameters,
-                   Tape<T>& tape) const {
+    // The weights of the gates that take an operand, transposed.
+    void pack(bool (*takes)(Operand), Index offset, Index n_operands, const T* parameters,
+              Array<T>& to) const {
+        make_room(to, n_gates * H_ * n_operands * V::width);
+        T* end = to.data();
         for_each_group(takes, [&](int g, int n) {
-            const Grid<const T> W = weights(parameters, offset, g);
-            multiply(rows.size, n_operands, n * H_, Grid<const T>(gate_rows(tape, rows.row, g)),
-                     {W.data, 1, stride_}, start, out);
-            start = out;
+            end =
+                transpose(from(parameters, place_of(offset, g)), n_operands, n * H_, stride_, end);
         });
     }
-    void send_to_states(const StepRows& rows, bool (*takes)(Operand), bool from_zero,
-                        const T* parameters, Tape<T>& tape) const {
-        const Grid<T> out = of_units(tape.recurrent, rows.begin);
-        send_back(rows, takes, shape_.offsets.W_hh, H_, from_zero ? zeros<T>() : Grid<const T>(out),
-                  out, parameters, tape);
-    }
-    void send_to_inputs(const StepRows& rows, const T* parameters, Tape<T>& tape, T* dx) const {
-        send_back(rows, takes_input, shape_.offsets.W_xh, D_, zeros<T>(),
-                  {dx + rows.row * D_ * V::width, D_, 1}, parameters, tape);
+
+    // Their product with dz.
+    void send_back(const StepRows& rows, bool (*takes)(Operand), Index n_operands,
+                   const Array<T>& weights, Block<const T> start, const Block<T>& out,
+                   Tape<T>& tape) const {
+        const T* W = weights.data();
+        for_each_group(takes, [&](int g, int n) {
+            const Grid<T> dz{z_of(tape, rows.row, g), n_gates * H_, 1};
+            multiply<T>(rows.size, n_operands, n * H_, dz, W, n_operands, start, out);
+            W += n * H_ * n_operands * V::width;
+            start = out;
+        });
     }
 
     void truncate(const LaneBatch<T>& batch, const StepRows& rows, Index bptt_steps,
@@ -346,32 +354,31 @@ private:
         Index previous = -1;
     };
 
-    // Adds what the rows add to the gradient of the weights on inputs, and of biases.
+    // Adds operand^T dz of some gates, and stores it at a place in the gradient.
+    void add_product(const SomeRows& rows, int g, int n, Index n_operands, const Grid<T>& operand,
+                     Index place, Tape<T>& tape, T* gradient) const {
+        const Block<T> to{gradient + place * V::width, stride_};
+        multiply<T>(n_operands, n * H_, rows.n, operand, z_of(tape, rows.row, g),
+                    -rows.step * n_gates * H_, to, to);
+    }
+    // What the rows add to the gradient of the weights on inputs, and of biases.
     void add_inputs(const SomeRows& rows, const T* x, Tape<T>& tape, T* gradient) const {
-        const Grid<const T> inputs{x + rows.row * D_ * V::width, 1, -rows.step * D_};
+        const Grid<T> inputs{x + rows.row * D_ * V::width, 1, -rows.step * D_};
         for_each_group(takes_anything, [&](int g, int n) {
-            const Grid<const T> dz{z_of(tape, rows.row, g), -rows.step * n_gates * H_, 1};
-            if (takes_input(Cell::gates[g].operand)) {
-                const Index place = shape_.offsets.W_xh + Cell::gates[g].column * H_;
-                const Grid<T> to{gradient + place * V::width, stride_, 1};
-                multiply<T>(D_, n * H_, rows.n, inputs, dz, to, to);
-            }
-            const Grid<T> to{gradient + place_of_bias(g) * V::width, 0, 1};
-            multiply<T>(1, n * H_, rows.n, ones<T>(), dz, to, to);
+            if (takes_input(Cell::gates[g].operand))
+                add_product(rows, g, n, D_, inputs, place_of(shape_.offsets.W_xh, g), tape,
+                            gradient);
+            add_product(rows, g, n, 1, ones<T>(), place_of_bias(g), tape, gradient);
         });
     }
     // And on states.
     void add_states(const SomeRows& rows, Tape<T>& tape, T* gradient) const {
-        const Grid<const T> states{at(tape.h, rows.previous * H_), 1, -rows.step * H_};
+        const Grid<T> states{at(tape.h, rows.previous * H_), 1, -rows.step * H_};
         for_each_group(takes_any_state, [&](int g, int n) {
-            const Gate& gate = Cell::gates[g];
-            Grid<const T> operand = states;
-            if (has_gated_state && takes_gated_state(gate.operand))
-                operand = {at(tape.gated, rows.row * H_), 1, -rows.step * H_};
-            const Grid<const T> dz{z_of(tape, rows.row, g), -rows.step * n_gates * H_, 1};
-            const Index place = shape_.offsets.W_hh + gate.column * H_;
-            const Grid<T> to{gradient + place * V::width, stride_, 1};
-            multiply<T>(H_, n * H_, rows.n, operand, dz, to, to);
+            Grid<T> operand = states;
+            if (has_gated_state && takes_gated_state(Cell::gates[g].operand))
+                operand.data = at(tape.gated, rows.row * H_);
+            add_product(rows, g, n, H_, operand, place_of(shape_.offsets.W_hh, g), tape, gradient);
         });
     }
 

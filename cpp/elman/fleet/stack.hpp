@@ -15,7 +15,7 @@ struct Workspace {
     std::vector<Tape<T>> tapes;
     std::vector<Array<T>> dh;  // dL/dh of each layer, at each step
     Array<T> ends, dends;      // last states of the last layer and dL/d(them), by place
-    Array<T> outputs, doutputs;
+    Array<T> outputs, doutputs, head_transposed;
     Array<T> parameters, gradient;
 };
 
@@ -80,14 +80,14 @@ public:
         }
         const Index n = n_output_rows(batch, per_step);
         if (!per_step) gather_ends(workspace);
-        const Grid<const T> features{per_step ? x : workspace.ends.data(), n_features(), 1};
+        const Grid<T> features{per_step ? x : workspace.ends.data(), n_features(), 1};
         make_room(workspace.outputs, n * n_outputs() * n_lanes<T>);
         if (head_W_ < 0)
             std::copy_n(features.data, n * n_outputs() * n_lanes<T>, workspace.outputs.data());
         else
-            multiply<T>(n, n_outputs(), n_features(), features, head_weights(workspace),
-                        {of(workspace.parameters, head_b_), 0, 1},
-                        {workspace.outputs.data(), n_outputs(), 1});
+            multiply<T>(n, n_outputs(), n_features(), features, of(workspace.parameters, head_W_),
+                        n_outputs(), {of(workspace.parameters, head_b_), 0},
+                        {workspace.outputs.data(), n_outputs()});
     }
 
     // From doutputs to the gradient of all parameters.
@@ -143,10 +143,6 @@ private:
     }
     static T* of(Array<T>& registers, Index i) { return registers.data() + i * n_lanes<T>; }
     Index n_features() const { return layers_.back()->n_units(); }
-    Grid<const T> head_weights(Workspace<T>& workspace) const {
-        return {of(workspace.parameters, head_W_), n_outputs(), 1};
-    }
-
     void gather_ends(Workspace<T>& workspace) const {
         const LaneBatch<T>& batch = workspace.batch;
         const Index n_places = batch.rows().n_sequences(), units = n_features();
@@ -173,16 +169,18 @@ private:
             std::copy_n(workspace.doutputs.data(), n * units * n_lanes<T>, dfeatures.data());
             return;
         }
-        const Grid<const T> W = head_weights(workspace);
         Array<T>& features = per_step ? workspace.tapes.back().h : workspace.ends;
+        make_room(workspace.head_transposed, n_outputs() * units * n_lanes<T>);
+        transpose(of(workspace.parameters, head_W_), units, n_outputs(), n_outputs(),
+                  workspace.head_transposed.data());
         multiply<T>(n, units, n_outputs(), {workspace.doutputs.data(), n_outputs(), 1},
-                    {W.data, 1, n_outputs()}, zeros<T>(), {dfeatures.data(), units, 1});
+                    workspace.head_transposed.data(), units, {}, {dfeatures.data(), units});
         const Index first = per_step ? n - 1 : 0, step = per_step ? -1 : 1;
-        const Grid<const T> dy{of(workspace.doutputs, first * n_outputs()), step * n_outputs(), 1};
+        const T* const dy = of(workspace.doutputs, first * n_outputs());
         multiply<T>(units, n_outputs(), n, {of(features, first * units), 1, step * units}, dy,
-                    zeros<T>(), {of(workspace.gradient, head_W_), n_outputs(), 1});
-        multiply<T>(1, n_outputs(), n, ones<T>(), dy, zeros<T>(),
-                    {of(workspace.gradient, head_b_), 0, 1});
+                    step * n_outputs(), {}, {of(workspace.gradient, head_W_), n_outputs()});
+        multiply<T>(1, n_outputs(), n, ones<T>(), dy, step * n_outputs(), {},
+                    {of(workspace.gradient, head_b_), 0});
     }
 
     const Network<T>& network_;

@@ -39,6 +39,7 @@ struct Data {
     const std::int32_t* numbers;
     const Index* first;
     const Index* stride;
+    bool has_all_targets = false;  // none of them is NaN
 
     Index n_sequences(Index network) const {
         return first_sequence[network + 1] - first_sequence[network];
@@ -173,8 +174,9 @@ private:
                 members_[lane][std::size_t(k - first)] = data.first_sequence[i] + order[k];
             batch[lane] = {members_[lane].data(), end - first};
         }
-        if (workspace_.batch.assign(batch, data.examples.sequences.offsets) || !has_inputs_)
-            call.stack.gather(data.examples.sequences, workspace_);
+        if (!workspace_.batch.assign(batch, data.examples.sequences.offsets) && has_inputs_) return;
+        call.stack.gather(data.examples.sequences, workspace_);
+        if (has_columns(call)) gather_targets(data.examples);
         has_inputs_ = true;
     }
 
@@ -184,8 +186,11 @@ private:
         call.stack.forward(true, per_step, workspace_, call.control);
         const Index n = rows * call.stack.n_outputs() * width;
         make_room(workspace_.doutputs, n);
-        std::fill_n(workspace_.doutputs.data(), n, T(0));
-        for_each_active([&](Index lane, Index) { differentiate_loss(call, lane); });
+        if (!has_columns(call)) std::fill_n(workspace_.doutputs.data(), n, T(0));
+        if (has_columns(call))
+            differentiate_columns(call, rows);
+        else
+            for_each_active([&](Index lane, Index) { differentiate_loss(call, lane); });
         call.stack.backward(per_step, call.options.bptt_steps, workspace_, call.control);
     }
 
@@ -199,6 +204,44 @@ private:
             for (Index t = 0; examples.per_step && t < batch.length(s, lane); ++t)
                 function(batch.rows().row(t, s), examples.target_row(source, t));
         }
+    }
+
+    // Whether the losses of a row of all networks can be taken together.
+    static bool has_columns(const Call& call) {
+        return call.loss.is_pointwise() && call.stack.n_outputs() == 1 &&
+               call.data.examples.weights == nullptr && call.data.has_all_targets;
+    }
+
+    // By row of the outputs the targets, and the shares that their losses have; zeros where a lane
+    // has none.
+    void gather_targets(const Examples<T>& examples) {
+        const Index n = Stack<T>::n_output_rows(workspace_.batch, examples.per_step) * width;
+        for (Array<T>* values : {&targets_, &shares_}) {
+            make_room(*values, n);
+            std::fill_n(values->data(), n, T(0));
+        }
+        total_weight_.fill(0.0);
+        for (Index lane = 0; lane < width; ++lane) {
+            double& n_targets = total_weight_[std::size_t(lane)];
+            for_each_target(examples, lane, [&](Index, Index) { n_targets += 1.0; });
+            for_each_target(examples, lane, [&](Index row, Index target) {
+                lane_of(targets_, row, lane) = examples.targets[target];
+                lane_of(shares_, row, lane) = T(1.0 / n_targets);
+            });
+        }
+    }
+
+    void differentiate_columns(const Call& call, Index n_rows) {
+        LaneNumbers<T> sum{}, of_row;
+        for (Index i = 0; i < n_rows * width; i += width) {
+            call.loss.column(workspace_.outputs.data() + i, targets_.data() + i, width,
+                             shares_.data() + i, workspace_.doutputs.data() + i, of_row.data());
+            const T* const share = shares_.data() + i;
+            for (std::size_t lane = 0; lane < std::size_t(width); ++lane)
+                sum[lane] += share[lane] > T(0) ? of_row[lane] : 0.0;
+        }
+        for (std::size_t lane = 0; lane < networks_.size(); ++lane)
+            loss_[lane] = sum[lane] / total_weight_[lane];
     }
 
     void differentiate_loss(const Call& call, Index lane) {
@@ -360,6 +403,7 @@ private:
     std::vector<std::vector<Index>> members_;
     LaneValues<T> scale_{};
     LaneNumbers<T> rate_{}, sum_{}, sum_of_weights_{}, loss_{}, total_weight_{}, squared_norm_{};
+    Array<T> targets_, shares_;
     Array<T> row_, drow_;
     std::vector<double> losses_;
 };
