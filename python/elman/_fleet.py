@@ -106,7 +106,7 @@ def fit_many(
     True
     """
     caller = "elman.fit_many"
-    if type(estimator)._fit is not BaseRNN._fit if isinstance(estimator, BaseRNN) else True:
+    if not isinstance(estimator, BaseRNN):
         got = f"a {type(estimator).__name__}"
         raise TypeError(problem(caller, "estimator", got, "an RNNRegressor or an RNNClassifier"))
     if on_divergence not in ("raise", "skip"):

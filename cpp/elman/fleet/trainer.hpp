@@ -443,6 +443,21 @@ std::vector<Index> alike_side_by_side(const Data<T>& data, Index batch_size) {
     return networks;
 }
 
+// Epochs of a round, in which the thread that asks for interrupts may have to wait for the others:
+// a few hundredths of a second, if one epoch does not take longer.
+template <class T>
+Index short_rounds(const Network<T>& network, const Data<T>& data) {
+    constexpr Index longest = 16, multiply_adds = 1000000000;
+    const Index* const offsets = data.examples.sequences.offsets;
+    Index most_steps = 1;
+    for (Index i = 0; i < data.n_networks; ++i)
+        most_steps = std::max(
+            most_steps, offsets[data.first_sequence[i + 1]] - offsets[data.first_sequence[i]]);
+    const Index of_an_epoch =
+        checked_multiply(3 * most_steps * n_lanes<T>, network.multiply_adds());
+    return std::clamp<Index>(multiply_adds / of_an_epoch, 1, longest);
+}
+
 // Where groups of at most width begin, and where the last one ends; is_alike(a, b) tells whether
 // two networks may share a group.
 template <class Alike>
@@ -460,7 +475,6 @@ std::vector<Index> group_bounds(const std::vector<Index>& networks, Index width,
 template <class T>
 bool train(const Network<T>& network, const TrainingOptions& options, const Data<T>& data,
            const Progress<T>& progress, const Control::Check& check) {
-    constexpr Index epochs_a_round = 16;
     const Stack<T> stack(network);
     const Loss<T> loss(options.loss, options.loss_parameters);
     options.schedule.check();
@@ -471,11 +485,13 @@ bool train(const Network<T>& network, const TrainingOptions& options, const Data
     const auto n_batches = [&](Index i) {
         return (data.n_sequences(i) + options.batch_size - 1) / options.batch_size;
     };
-    const Index work = checked_multiply(3 * data.examples.sequences.n_steps() * options.max_iter,
-                                        network.multiply_adds());
+    const Index work =
+        checked_multiply(checked_multiply(3 * data.examples.sequences.n_steps(), options.max_iter),
+                         network.multiply_adds());
     Team team(std::min(worthwhile_threads(options.n_threads, work),
                        (data.n_networks + n_lanes<T> - 1) / n_lanes<T>),
               check);
+    const Index epochs_a_round = short_rounds(network, data);
     WorkspacePool<Group<T>> pool;
     for (Index begin = 0; begin < options.max_iter && !networks.empty(); begin += epochs_a_round) {
         const Range epochs{begin, std::min(begin + epochs_a_round, options.max_iter)};
