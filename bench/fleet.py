@@ -2,7 +2,8 @@
 
 ``python -m bench.fleet`` fits a network of 8 units to each of 10,000 series of 100 points, whose
 next value is predicted at every step. The loop gets some of them, and its time is scaled; both take
-turns in one run, on all cores. In the end a few networks of both are compared to the bit.
+turns in one run, on all cores. In the end a few networks of both are compared to the bit. So is an
+`RNNForecaster` with a model for each series, beside a loop.
 """
 
 from __future__ import annotations
@@ -82,15 +83,39 @@ def compare(name: str, n: int, n_of_loop: int, n_rounds: int) -> None:
     )
 
 
+def compare_local(n: int, n_rounds: int) -> None:
+    """A panel with a model for each series, beside a loop of fits of one series."""
+    values = list(series(n).astype(np.float64))
+    forecaster = elman.RNNForecaster(
+        horizon=12, hidden_layer_sizes=8, strategy_panel="local", random_state=0, n_jobs=-1
+    )
+    times: dict[str, list[float]] = {"panel": [], "loop": []}
+    for _ in range(n_rounds):
+        taken, panel = seconds(lambda: clone(forecaster).fit(values))
+        times["panel"].append(taken)
+        taken, alone = seconds(lambda: [clone(forecaster).fit(one) for one in values])
+        times["loop"].append(taken)
+    for one, forecast in zip(alone, panel.predict(), strict=True):
+        assert np.array_equal(one.predict(), forecast)
+    ratio = np.median(np.array(times["loop"]) / np.array(times["panel"]))
+    print(
+        f"RNNForecaster, {n} series with models of their own {np.median(times['panel']):.2f} s, "
+        f"a loop {np.median(times['loop']):.2f} s, {ratio:.2f} times as long",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", type=int, default=10_000)
     parser.add_argument("--loop", type=int, default=1000, help="how many the loop fits")
+    parser.add_argument("--series", type=int, default=30, help="of the panel with local models")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=KINDS)
     arguments = parser.parse_args()
     for name in arguments.kinds:
         compare(name, arguments.networks, arguments.loop, arguments.rounds)
+    compare_local(arguments.series, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_any_configuration_has_the_bits_of_single_fits(seed):
         bptt_memory=one_of("full", "checkpoint"),
         loss_steps=one_of(None, 2) if per_step else None,
         max_iter=int(draw.randint(1, 25)),
-        random_state=one_of(seed, None),
+        random_state=one_of(seed, np.random.RandomState(seed)),
     )
     n = int(draw.randint(1, 20))
     X = waves(n, n_samples, n_timesteps, n_channels, one_of(np.float32, np.float64), seed)
@@ -140,6 +140,24 @@ def test_series_of_any_lengths_share_registers(cell, units):
     assert_same(estimator, Xs, [y[:, -1, 0] for y in ys])
 
 
+def test_lists_of_arrays_that_need_a_closer_look():
+    draw = np.random.RandomState(3)
+    Xs = [draw.randn(2, n, 2) for n in (5, 3, 9)]
+    ys = [X[:, :, :1].copy() for X in Xs]
+    estimator = RNNRegressor(hidden_layer_sizes=3, max_iter=3, random_state=0)
+    Xs[2][1, 6:] = np.nan
+    ys[2][1, 6:] = np.nan
+    assert_same(estimator, Xs, ys)
+    assert_same(estimator, Xs, [y.tolist() for y in [ys[0], ys[1], np.nan_to_num(ys[2])]])
+    Xs[1] = Xs[1].astype(np.float32)
+    fleet = fit_many(estimator, Xs, ys)  # of two dtypes
+    assert fleet[1].weights_["head.b"].dtype == np.float32
+    with pytest.raises(ValueError, match="network 1: y got"):
+        fit_many(estimator, Xs, [ys[0], ys[1][:, :2], ys[2]])
+    with pytest.raises(ValueError, match="network 0: X got"):
+        fit_many(estimator, [np.full((1, 3, 1), np.inf), Xs[1]], ys[:2])
+
+
 @pytest.mark.filterwarnings("ignore:.*clipped to them")
 @pytest.mark.parametrize("units", [(3,), (2, 7)])
 def test_ragged_sequences_of_any_number(units):
@@ -148,7 +166,7 @@ def test_ragged_sequences_of_any_number(units):
     Xs = [[draw.randn(n, 2) for n in draw.randint(1, 9, size=count)] for count in counts]
     Xs[4] = [draw.randn(6, 2) for _ in range(12)]  # of one length, where others are ragged
     ys = [[x.sum(axis=1) for x in X] for X in Xs]
-    estimator = RNNRegressor(hidden_layer_sizes=units, batch_size=9, max_iter=5, random_state=None)
+    estimator = RNNRegressor(hidden_layer_sizes=units, batch_size=9, max_iter=5, random_state=1)
     assert_same(estimator, Xs, ys)
 
 

@@ -31,7 +31,8 @@ def save(model: Any, path: Any, *, include_training: bool = True) -> None:
     name beside its place, made durable, and then renamed, so that there is the old file or the new
     one at any time.
 
-    A forecaster is kept with its history, of which it needs all to go on.
+    A forecaster is kept with its history, of which it needs all to go on; a fleet as arrays with a
+    row for each network.
 
     What is not kept: callbacks, metadata requests, and attributes of your own.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +22,7 @@ from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._fleet_data import check_lists, read_fleet, read_questions
-from elman._fleet_training import fleet_training, suits
+from elman._fleet_training import FleetTraining, fleet_training, suits
 from elman._model import Model
 from elman._model_stack import ModelStack
 from elman._parameters import check_network_parameters, check_parameters
@@ -132,13 +134,12 @@ def fit_many(
 
 
 def _seeds(random_state: Any, n: int) -> NDArray[np.int64]:
-    if random_state is None or isinstance(random_state, np.random.RandomState):
-        generator = check_random_state(random_state)
-        if random_state is not None:  # the caller's own moves on when all has gone well
-            generator = np.random.RandomState()
-            generator.set_state(random_state.get_state())
-        return np.array(generator.randint(LARGEST_SEED, size=n), dtype=np.int64)
-    return np.full(n, int(random_state), dtype=np.int64)
+    if isinstance(random_state, Integral):
+        return np.full(n, int(random_state), dtype=np.int64)
+    own = check_random_state(random_state)
+    if random_state is not None:  # the caller's moves on when all has gone well
+        own = copy.deepcopy(own)
+    return np.array(own.randint(LARGEST_SEED, size=n), dtype=np.int64)
 
 
 def _train(
@@ -151,15 +152,30 @@ def _train(
     caller: str,
 ) -> tuple[ModelStack | Models, dict[int, DivergenceError]]:
     with progress(settings["verbose"], caller, "network", len(seeds), 0) as show:
-        if suits(settings, template):
-            fleet = read_fleet(template._reader(settings, caller, None), Xs, ys)
-            if fleet is not None:
-                training = fleet_training(template, fleet, settings, seeds, n_threads, caller)
-                if training is not None:
-                    stack, failures, is_over = training.run_all(show)
-                    _warn_unfinished(is_over, settings, caller)
-                    return stack, failures
-        return _train_apart(template, Xs, ys, seeds, n_threads, caller, show)
+        training = _side_by_side(template, Xs, ys, settings, seeds, n_threads, caller)
+        if training is None:
+            return _train_apart(template, Xs, ys, seeds, n_threads, caller, show)
+        stack, failures, is_over = training.run_all(show)
+        _warn_unfinished(is_over, settings, caller)
+        return stack, failures
+
+
+def _side_by_side(
+    template: Any,
+    Xs: Any,
+    ys: Any,
+    settings: dict[str, Any],
+    seeds: NDArray[np.int64],
+    n_threads: int,
+    caller: str,
+) -> FleetTraining | None:
+    """Return the training of all networks in one call, where there is one."""
+    if not suits(settings, template):
+        return None
+    fleet = read_fleet(template._reader(settings, caller, None), Xs, ys)
+    if fleet is None:
+        return None
+    return fleet_training(template, fleet, settings, seeds, n_threads, caller)
 
 
 def _warn_unfinished(is_over: Array, settings: dict[str, Any], caller: str) -> None:
@@ -195,7 +211,8 @@ def _train_apart(
             failures[i] = error
             return None
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{caller}: network {i}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"{caller}: network {i}: {error}") from error
         return model
 
     def counted(models: Iterator[Model | None]) -> Models:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman._arrays import Array
+from elman._arrays import Array, is_finite
 from elman._data import Data, Reader
 from elman._exceptions import problem
 from elman._sequences import InputForm, Sequences, offsets_of
+from elman._weights import only_last_steps
 
 Integers = NDArray[np.int64]
 
@@ -107,7 +108,68 @@ def read_fleet(reader: Reader, Xs: Any, ys: Any) -> FleetData | None:
         form = replace(data.inputs, shape=str(X.shape[1:]))
         lengths = np.full(n, data.sequences.n_timesteps, dtype=np.int64)
         return FleetData(data, np.arange(n + 1, dtype=np.int64) * n_samples, (form,), lengths)
-    return _side_by_side(_read_apart(reader, Xs, ys))
+    return _of_many_lengths(reader, Xs, ys) or _side_by_side(_read_apart(reader, Xs, ys))
+
+
+def _of_many_lengths(reader: Reader, Xs: Any, ys: Any) -> FleetData | None:
+    """Read arrays that differ in their lengths only; None where one needs a closer look."""
+    if not (_are_like_first(Xs) and _are_like_first(ys)) or Xs[0].ndim != 3:
+        return None
+    try:
+        first = reader.read(Xs[0], ys[0], None)
+    except (TypeError, ValueError):
+        return None
+    n_shared = 2 if first.targets.per_step else 1
+    n_channels, form = Xs[0].shape[2], ys[0].shape[n_shared:]
+    if any(
+        X.shape[2] != n_channels or X.shape[:n_shared] != y.shape[:n_shared]
+        for X, y in zip(Xs, ys, strict=True)
+    ) or any(y.shape[n_shared:] != form for y in ys):
+        return None
+    sequences, parts = _concatenated(Xs, first.sequences)
+    rows = np.concatenate([y.reshape(-1, first.targets.n_outputs) for y in ys])
+    if not is_finite(sequences.array) or (rows.dtype.kind == "f" and not is_finite(rows)):
+        return None
+    weights = None
+    if reader.loss_steps is not None:
+        weights = only_last_steps(None, sequences, reader.loss_steps)
+    data = Data(sequences, first.inputs, rows, first.targets, weights)
+    inputs = tuple(replace(first.inputs, shape=str(X.shape)) for X in Xs)
+    n_timesteps = np.array([part.n_timesteps for part in parts], dtype=np.int64)
+    return FleetData(data, offsets_of(_counts(parts)), inputs, n_timesteps)
+
+
+def _are_like_first(items: Any) -> bool:
+    """Whether these are arrays of one dtype and rank, with something in each."""
+    first = items[0]
+    return all(
+        type(item) is np.ndarray
+        and item.dtype == first.dtype
+        and item.dtype != object
+        and item.ndim == first.ndim >= 1
+        and item.size > 0
+        for item in items
+    )
+
+
+def _concatenated(Xs: Any, like: Sequences) -> tuple[Sequences, list[Sequences]]:
+    """Return arrays of three dimensions one after another, and each of them."""
+    parts = [
+        Sequences(
+            X,
+            np.arange(len(X) + 1, dtype=np.int64) * X.shape[1],
+            like.dtype,
+            X.shape[1],
+            False,
+            like.caller,
+            like.argument,
+        )
+        for X in Xs
+    ]
+    lengths = np.repeat([X.shape[1] for X in Xs], [len(X) for X in Xs]).astype(np.int64)
+    array = np.concatenate([X.reshape(-1, X.shape[2]) for X in Xs])
+    whole = replace(like, array=array, offsets=offsets_of(lengths), n_timesteps=int(lengths.max()))
+    return whole, parts
 
 
 def read_questions(reader: Reader, Xs: Any) -> tuple[Sequences, Integers, list[Sequences] | None]:
@@ -133,6 +195,14 @@ def read_questions(reader: Reader, Xs: Any) -> tuple[Sequences, Integers, list[S
     if X is not None:
         first = np.arange(len(X) + 1, dtype=np.int64) * X.shape[1]
         return reader.read_sequences(_joined(X))[0], first, None
+    form = reader.form
+    if form is not None and form.layout == "sequences" and _are_like_first(Xs):
+        first = Xs[0]
+        is_plain = first.ndim == 3 and first.dtype == form.dtype
+        if is_plain and all(X.shape[2] == form.n_channels for X in Xs):
+            whole, parts = _concatenated(Xs, reader.read_sequences(first)[0])
+            if is_finite(whole.array):
+                return whole, offsets_of(_counts(parts)), parts
     parts = [_named(reader, i).read_sequences(X)[0] for i, X in enumerate(Xs)]
     return _joined_sequences(parts), offsets_of(_counts(parts)), parts
 
