@@ -270,11 +270,33 @@ def test_intervals_cover_what_comes():
     assert 0.75 < np.mean((lower <= y[-12:]) & (y[-12:] <= upper)) <= 1.0
 
 
-def test_each_series_has_a_model_of_its_own_with_a_local_panel(panel):
+@pytest.mark.parametrize("n_jobs", [1, 3])
+def test_each_series_has_a_model_of_its_own_with_a_local_panel(panel, n_jobs):
     parameters = {"season_length": 12, "strategy_panel": "local", **SMALL}
-    both = RNNForecaster(6, **parameters).fit(panel[:2])
-    first = RNNForecaster(6, **parameters).fit(panel[:1])
-    np.testing.assert_array_equal(both.predict()[0], first.predict()[0])
+    panel = [panel[0], panel[1] * 1000.0, panel[2][-60:]]
+    together = RNNForecaster(6, n_jobs=n_jobs, **parameters).fit(panel)
+    for i, y in enumerate(panel):
+        alone = RNNForecaster(6, **parameters).fit(y)
+        np.testing.assert_array_equal(together.predict()[i], alone.predict())
+
+
+def test_local_models_differ_in_what_they_take_for_granted():
+    t = np.arange(120)
+    grows, shrinks = np.exp(t / 20), -t - np.sin(2 * np.pi * t / 12)
+    model = RNNForecaster(6, season_length=12, strategy_panel="local", **SMALL)
+    forecasts = model.fit([grows, shrinks]).predict()
+    assert forecasts[0].min() > 0 > forecasts[1].max()
+
+
+def test_a_generator_gives_local_models_seeds_of_their_own(panel):
+    parameters = {"season_length": 12, "strategy_panel": "local", **SMALL}
+    generator = np.random.RandomState(5)
+    parameters["random_state"] = generator
+    together = RNNForecaster(6, **parameters).fit(panel[:2])
+    parameters["random_state"] = np.random.RandomState(5)
+    alone = [RNNForecaster(6, **parameters).fit(y).predict() for y in panel[:2]]
+    np.testing.assert_array_equal(together.predict(), alone)
+    assert generator.randint(10**6) == parameters["random_state"].randint(10**6)
 
 
 def test_a_series_of_its_own_model_may_be_told_which_it_is(panel):

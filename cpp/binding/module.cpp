@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 
 #include "binding/decoding.hpp"
+#include "binding/fleet.hpp"
 #include "binding/mixture.hpp"
 #include "binding/predictor.hpp"
 #include "binding/seq2seq.hpp"
@@ -16,4 +17,5 @@ PYBIND11_MODULE(ELMAN_MODULE_NAME, module, pybind11::mod_gil_not_used()) {
     elman::binding::register_mixture(module);
     elman::binding::register_seq2seq(module);
     elman::binding::register_decoding(module);
+    elman::binding::register_fleet(module);
 }

@@ -68,6 +68,21 @@ public:
     // The blocks of outputs that shift with their targets, which are the first ones.
     Index n_locations() const { return kind_ == Kind::quantile ? n_blocks() : 1; }
 
+    // Whether the loss of a row is the mean of what single numbers of it lose.
+    bool is_pointwise() const { return kind_ < Kind::gaussian && n_blocks() == 1; }
+
+    // What row() does for rows of one output, n of them side by side whose targets are known.
+    void column(const T* a, const T* y, Index n, const T* scale, T* da, double* loss) const {
+        with_element([&](const auto& element) {
+            const T parameter = parameters_.front();
+            for (Index i = 0; i < n; ++i) {
+                T gradient;
+                loss[i] = element(a[i], y[i], parameter, gradient);
+                da[i] = scale[i] * gradient;
+            }
+        });
+    }
+
     // Returns l and sets da = scale dl/da. The row a is padded to whole registers.
     double row(const T* a, const T* y, Index n_outputs, T scale, T* da) const {
         if (kind_ == Kind::multiclass) return multiclass(a, Index(y[0]), n_outputs, scale, da);
@@ -142,44 +157,60 @@ private:
         const Index n_terms = n_known * n_blocks();
         const T share = T(1) / T(n_terms);
         double sum = 0.0;
-        for (const T parameter : parameters_) {
-            for (Index j = 0; j < n; ++j) {
-                if (!is_known(y[j])) continue;
-                T gradient;
-                sum += element(a[j], y[j], parameter, gradient);
-                da[j] = scale * share * gradient;
+        with_element([&](const auto& element) {
+            for (const T parameter : parameters_) {
+                for (Index j = 0; j < n; ++j) {
+                    if (!is_known(y[j])) continue;
+                    T gradient;
+                    sum += element(a[j], y[j], parameter, gradient);
+                    da[j] = scale * share * gradient;
+                }
+                a += n;
+                da += n;
             }
-            a += n;
-            da += n;
-        }
+        });
         return sum / double(n_terms);
     }
 
-    double element(T a, T y, T parameter, T& gradient) const {
-        const T error = a - y;
-        const double e = double(a) - double(y);
+    // Calls function(element), where element(a, y, parameter, gradient) is the loss of one number.
+    template <class Function>
+    void with_element(const Function& function) const {
         switch (kind_) {
             case Kind::squared:
-                gradient = error;
-                return 0.5 * e * e;
-            case Kind::absolute:
-                gradient = sign(error);
-                return std::abs(e);
-            case Kind::huber:
-                if (std::abs(error) <= parameter) {
-                    gradient = error;
+                return function([](T a, T y, T, T& gradient) {
+                    const double e = double(a) - double(y);
+                    gradient = a - y;
                     return 0.5 * e * e;
-                }
-                gradient = parameter * sign(error);
-                return double(parameter) * (std::abs(e) - 0.5 * double(parameter));
+                });
+            case Kind::absolute:
+                return function([](T a, T y, T, T& gradient) {
+                    gradient = sign(a - y);
+                    return std::abs(double(a) - double(y));
+                });
+            case Kind::huber:
+                return function([](T a, T y, T parameter, T& gradient) {
+                    const T error = a - y;
+                    const double e = double(a) - double(y);
+                    if (std::abs(error) <= parameter) {
+                        gradient = error;
+                        return 0.5 * e * e;
+                    }
+                    gradient = parameter * sign(error);
+                    return double(parameter) * (std::abs(e) - 0.5 * double(parameter));
+                });
             case Kind::quantile:
-                gradient = error < T(0) ? -parameter : error > T(0) ? T(1) - parameter : T(0);
-                return e < 0.0 ? -double(parameter) * e : (1.0 - double(parameter)) * e;
-            default: {  // poisson
-                const T mean = exponential(a);
-                gradient = mean - y;
-                return double(mean) - double(y) * double(a);
-            }
+                return function([](T a, T y, T parameter, T& gradient) {
+                    const T error = a - y;
+                    const double e = double(a) - double(y);
+                    gradient = error < T(0) ? -parameter : error > T(0) ? T(1) - parameter : T(0);
+                    return e < 0.0 ? -double(parameter) * e : (1.0 - double(parameter)) * e;
+                });
+            default:  // poisson
+                return function([](T a, T y, T, T& gradient) {
+                    const T mean = exponential(a);
+                    gradient = mean - y;
+                    return double(mean) - double(y) * double(a);
+                });
         }
     }
 

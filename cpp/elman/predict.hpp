@@ -22,24 +22,24 @@ struct ChunkWorkspace {
 };
 
 // Workspaces handed from chunk to chunk.
-template <class T>
+template <class Workspace>
 class WorkspacePool {
 public:
-    std::unique_ptr<ChunkWorkspace<T>> take() {
+    std::unique_ptr<Workspace> take() {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (free_.empty()) return std::make_unique<ChunkWorkspace<T>>();
+        if (free_.empty()) return std::make_unique<Workspace>();
         auto workspace = std::move(free_.back());
         free_.pop_back();
         return workspace;
     }
-    void give_back(std::unique_ptr<ChunkWorkspace<T>> workspace) {
+    void give_back(std::unique_ptr<Workspace> workspace) {
         const std::lock_guard<std::mutex> lock(mutex_);
         free_.push_back(std::move(workspace));
     }
 
 private:
     std::mutex mutex_;
-    std::vector<std::unique_ptr<ChunkWorkspace<T>>> free_;
+    std::vector<std::unique_ptr<Workspace>> free_;
 };
 
 // Threads that the work of a whole call is worth: starting one costs some 50 microseconds.
@@ -144,7 +144,7 @@ private:
 
     const Network<T>& network_;
     NetworkWeights<T> weights_;
-    mutable WorkspacePool<T> pool_;
+    mutable WorkspacePool<ChunkWorkspace<T>> pool_;
 };
 
 // What the binding calls is not inline, so that it is compiled with the core, once.

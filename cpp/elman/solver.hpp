@@ -125,6 +125,17 @@ Index solver_moments(const SolverOptions& options) {
                           [](const auto& solver) { return Index(solver.n_moments); });
 }
 
+// w = keep w + change of a gradient, for one register of weights and their moments.
+template <class T, class Solver>
+void update_register(const Solver& solver, const Vec<T>& gradient, const Vec<T>& keep, T* w,
+                     T* first, T* second) {
+    Vec<T> moment[2] = {Vec<T>::load(first), Vec<T>::load(second)};
+    const Vec<T> change = solver.change(gradient, moment);
+    fma(keep, Vec<T>::load(w), change).store(w);
+    moment[0].store(first);
+    if (Solver::n_moments > 1) moment[1].store(second);
+}
+
 // weights = keep * weights + change of scale * gradient, for n weights; moments[i] belong to them.
 template <class T, class Solver>
 void update(const Solver& solver, Index n, const T* gradient, T scale, T keep, T* weights,
@@ -132,11 +143,7 @@ void update(const Solver& solver, Index n, const T* gradient, T scale, T keep, T
     using V = Vec<T>;
     constexpr Index width = V::width;
     const auto step = [&](const T* g, T* w, T* first, T* second) {
-        V moment[2] = {V::load(first), V::load(second)};
-        const V change = solver.change(V(scale) * V::load(g), moment);
-        fma(V(keep), V::load(w), change).store(w);
-        moment[0].store(first);
-        if (Solver::n_moments > 1) moment[1].store(second);
+        update_register(solver, V(scale) * V::load(g), V(keep), w, first, second);
     };
     T* const second = Solver::n_moments > 1 ? moments[1] : moments[0];
     Index i = 0;

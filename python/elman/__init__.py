@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
     from elman._files import load, save
+    from elman._fleet import Fleet, fit_many
     from elman._forecast_display import ForecastDisplay
     from elman._forecaster import RNNForecaster
     from elman._from_keras import from_keras
@@ -46,6 +47,7 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "CountRatioEncoder",
     "DivergenceError",
+    "Fleet",
     "ForecastDisplay",
     "ImputationDisplay",
     "LinearForecaster",
@@ -67,6 +69,7 @@ __all__ = [
     "compile",
     "data",
     "datasets",
+    "fit_many",
     "from_keras",
     "from_onnx",
     "from_torch",
@@ -82,6 +85,7 @@ __all__ = [
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
     "CountRatioEncoder": "elman._count_ratios",
+    "Fleet": "elman._fleet",
     "ForecastDisplay": "elman._forecast_display",
     "LinearForecaster": "elman._linear",
     "LossCurveDisplay": "elman._loss_curve_display",
@@ -95,6 +99,7 @@ _LATER = {
     "SlidingWindow": "elman._window",
     "TokenSequencer": "elman._sequencer",
     "compile": "elman._compile",
+    "fit_many": "elman._fleet",
     "from_keras": "elman._from_keras",
     "from_onnx": "elman._onnx._import",
     "from_torch": "elman._from_torch",

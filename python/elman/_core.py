@@ -16,6 +16,9 @@ Seq2SeqTrainer = _module.Seq2SeqTrainer
 Stream = _module.Stream
 Trainer = _module.Trainer
 mix = _module.mix
+predict_fleet = _module.predict_fleet
+suits_fleet = _module.suits_fleet
+train_fleet = _module.train_fleet
 
 __all__ = [
     "Decoding",
@@ -28,4 +31,7 @@ __all__ = [
     "Trainer",
     "isa",
     "mix",
+    "predict_fleet",
+    "suits_fleet",
+    "train_fleet",
 ]

@@ -348,6 +348,72 @@ def mix(
     The first n_levels blocks of n_targets outputs, with the mixture of the candidates added.
     """
 
+def suits_fleet(network: Network) -> bool:
+    """Whether `train_fleet` and `predict_fleet` take such networks.
+
+    They have layers of one direction, and a head or none; no tokens, missing values, residuals,
+    layer normalisation or other layers.
+    """
+
+def train_fleet(
+    network: Network,
+    parameters: Real,  # (n_networks, n_parameters)
+    values: Real,
+    offsets: NDArray[np.int64],
+    first_sequence: NDArray[np.int64],  # (n_networks + 1,): network i has those up to the next's
+    targets: Real,
+    weights: Real | None,
+    orders: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]],
+    *,
+    per_step: bool,
+    batch_size: int,
+    max_iter: int,
+    tol: float,
+    patience: float,  # epochs that may fail to improve the loss by tol
+    adapting_divisor: float,  # of the learning rate when they have; 1 ends the training
+    least_learning_rate: float,  # as does a rate that is not above this
+    loss: str,
+    loss_parameter: float,
+    solver: str,
+    learning_rate: float,
+    schedule: str,
+    power_t: float,
+    warmup_steps: int,
+    total_steps: int,
+    alpha: float,
+    clip_norm: float | None,
+    momentum: float,
+    nesterovs_momentum: bool,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+    bptt_steps: int,
+    n_threads: int,
+) -> dict[str, NDArray[Any]]:
+    """Train many networks, each as `Trainer` would train it, to the bit.
+
+    ``orders`` is (numbers, first, stride): in epoch e network i goes through its sequences in the
+    order that stands at ``numbers[first[i] + e * stride[i]]``, counted from its first sequence. The
+    mini-batches are `batch_size` of them, as far as there are so many.
+
+    Returns, with a row for each network, "parameters", "moments" (n_networks, n_moments,
+    n_parameters), "learning_rate", "best_loss", "n_iter", "n_no_change", "is_over", "diverged_at"
+    (the mini-batch of epoch n_iter + 1, or -1), "gradient_norm" there, "losses" (n_networks,
+    max_iter), of which the first n_iter count.
+    """
+
+def predict_fleet(
+    network: Network,
+    parameters: Real,
+    values: Real,
+    offsets: NDArray[np.int64],
+    first_sequence: NDArray[np.int64],
+    *,
+    per_step: bool,
+    n_threads: int,
+) -> Real:
+    """(n_sequences or n_steps, n_outputs): what `Network.forward` gives for each network."""
+
 class Trainer:
     """Parameters, solver state and options of one fit; an epoch is one call.
 

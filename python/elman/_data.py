@@ -197,6 +197,10 @@ class Reader:
         """Read X, y and weights, whose names in messages end in ``suffix``."""
         if isinstance(X, Source):
             return self._opened(X, suffix)
+        return self.read_arrays(X, y, sample_weight, suffix)
+
+    def read_arrays(self, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> Data:
+        """Read what is in memory."""
         X, y = target_apart(X, y)
         sequences, inputs = self.read_sequences(X, suffix)
         output = self.output

@@ -13,8 +13,9 @@ import elman
 from elman._disk import checked_path, read_file, write_file
 from elman._exceptions import ModelVersionError, problem
 from elman._model import FittedModel
+from elman._model_stack import ModelStack
 from elman._plain import Reader, Writer
-from elman._registry import ESTIMATORS, estimator_kind, kind_named, kind_of
+from elman._registry import WHOLE, estimator_kind, kind_named, kind_of
 from elman._safetensors import Bytes, Source, Tensors, canonical_json, pack, strict_json, unpack
 
 FORMAT = "elman"
@@ -30,14 +31,15 @@ def save(model: Any, path: Any, *, include_training: bool = True) -> None:
     name beside its place, made durable, and then renamed, so that there is the old file or the new
     one at any time.
 
-    A forecaster is kept with its history, of which it needs all to go on.
+    A forecaster is kept with its history, of which it needs all to go on; a fleet as arrays with a
+    row for each network.
 
     What is not kept: callbacks, metadata requests, and attributes of your own.
 
     Parameters
     ----------
-    model : estimator
-        A fitted estimator of elman.
+    model : estimator or Fleet
+        A fitted estimator of elman, or many of them.
     path : str or os.PathLike
         Name of the file. A symbolic link stays one: what it points to is replaced.
     include_training : bool, default=True
@@ -80,11 +82,11 @@ def save(model: Any, path: Any, *, include_training: bool = True) -> None:
     True
     """
     source = Source("elman.save", "model")
-    kind = estimator_kind(type(model))
-    if kind is None or kind.cls is not type(model):
-        expected = f"one of {', '.join(ESTIMATORS)}"
+    if not _is_whole(model):
+        expected = f"one of {', '.join(WHOLE)}"
         raise TypeError(problem("elman.save", "model", f"a {type(model).__name__}", expected))
-    if not kind.is_fitted(model):
+    kind = estimator_kind(type(model))
+    if kind is not None and not kind.is_fitted(model):
         got = f"a {type(model).__name__} that is not fitted yet"
         raise NotFittedError(problem("elman.save", "model", got, "a call of fit before"))
     write_file(path, _pieces(model, source, None if include_training else _lean), source.caller)
@@ -126,17 +128,19 @@ def load(path: Any, *, allow_nonfinite: bool = False) -> Any:
     """
     source = Source("elman.load", f"path {checked_path(path, 'elman.load')!r}")
     model = _value(read_file(path, source), source, allow_nonfinite)
-    if estimator_kind(type(model)) is None:
+    if not _is_whole(model):
         got = f"a file with a {type(model).__name__}"
         raise source.corrupt(got, "one with an estimator")
     return model
 
 
+def _is_whole(model: Any) -> bool:
+    return type(model).__name__ in WHOLE and kind_of(type(model)) is not None
+
+
 def _lean(value: Any) -> Any:
     """Return a model without what is needed only to train it."""
-    if not isinstance(value, FittedModel):
-        return value
-    return value.without_moments()
+    return value.without_moments() if isinstance(value, (FittedModel, ModelStack)) else value
 
 
 def _pieces(value: Any, source: Source, prepare: Callable[[Any], Any] | None = None) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy as np
 from elman import _core
 from elman._calendar import CALENDAR_FEATURES
 from elman._callbacks import progress
-from elman._estimator import generator
+from elman._estimator import LARGEST_SEED, generator
 from elman._forecast.candidates import CANDIDATES
 from elman._forecast.fit import LOSSES, check_values, fit_model
 from elman._forecast.model import ForecastModel
+from elman._forecast.network import Report, side_by_side
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -170,7 +172,9 @@ or None, default="auto"
     series_identity : bool, default=False
         Whether the network is told which series it reads.
     strategy_panel : {"global", "local"}, default="global"
-        Whether one model serves all series, or each has its own.
+        Whether one model serves all series, or each has its own, as if it were the only one:
+        plan, networks and, with an integer as `random_state`, what is drawn. Series are then
+        fitted side by side on the threads.
     cell : {"simple", "gru", "lstm", "min_gru", "min_lstm"}, default="gru"
         The recurrent cell.
     hidden_layer_sizes : int or sequence of int, default=(64,)
@@ -382,15 +386,19 @@ or None, default="auto"
         panels = [panel]
         if self.strategy_panel == "local":
             panels = [panel.cut(np.array([i]), panel.lengths[[i]]) for i in range(len(panel))]
+        seeds = random_state.randint(LARGEST_SEED, size=(len(panels), self.n_estimators))
+        if isinstance(self.random_state, Integral):  # each series draws what it would alone
+            seeds[:] = seeds[0]
         with progress(self.verbose, type(self).__name__, "update") as show:
 
             def report(n_updates: int, loss: float) -> None:
                 show(n_updates, f"loss {loss:.6g}")
 
-            models = tuple(
-                fit_model(reader.read(part), settings, caller, random_state, n_threads, report)
-                for part in panels
-            )
+            def fit(i: int, n_own: int, report: Report) -> ForecastModel:
+                series, own_seeds = reader.read(panels[i]), seeds[i].tolist()
+                return fit_model(series, settings, caller, own_seeds, n_own, report)
+
+            models = side_by_side(fit, range(len(panels)), n_threads, report)
         if isinstance(self.random_state, np.random.RandomState):
             self.random_state.set_state(random_state.get_state())
         shortest = settings["window"]
@@ -433,16 +441,17 @@ or None, default="auto"
         models: tuple[ForecastModel, ...] = self._models
         n_threads = effective_n_threads(self.n_jobs, caller)
         reader: SeriesReader = self._reader_of_fit
-        plan = models[0].plan
-        check_values(panel.values, plan.transform, plan.loss, caller)
         if len(models) == 1:
+            plan = models[0].plan
+            check_values(panel.values, plan.transform, plan.loss, caller)
             series = reader.read(panel, horizon, future)
             return models[0].forecast(series, horizon, levels, n_threads)
         point = np.empty((len(panel), horizon))
         quantiles = None if levels is None else np.empty((*point.shape, levels.shape[-1]))
         for i in np.unique(panel.series):
             which = np.flatnonzero(panel.series == i)
-            part = panel.cut(which, panel.lengths[which])
+            part, plan = panel.cut(which, panel.lengths[which]), models[i].plan
+            check_values(part.values, plan.transform, plan.loss, caller)
             ahead = None if future is None else future[which]
             of_part = levels if levels is None or levels.ndim == 1 else levels[which]
             series = reader.read(part, horizon, ahead)

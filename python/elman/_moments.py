@@ -83,6 +83,19 @@ def standard_units(parts: Iterable[Part]) -> tuple[Floats, Floats]:
     return unit_mean * largest, np.where(is_constant, 1.0, deviation * largest)
 
 
+def standard_units_of_each(arrays: Array) -> tuple[Floats, Floats]:
+    """Return what `standard_units` tells of each array (n_rows, n_columns), all of one shape."""
+    if arrays.shape[1] > N_ROWS:
+        means, units = zip(*(standard_units([(rows, None)]) for rows in arrays), strict=True)
+        return np.array(means), np.array(units)
+    largest = np.maximum(np.abs(arrays).max(axis=1), np.finfo(np.float64).tiny)
+    unit = arrays / largest[:, None]
+    unit_mean = unit.mean(axis=1)
+    deviation = np.sqrt(((unit - unit_mean[:, None]) ** 2).mean(axis=1))
+    is_constant = deviation <= 10 * np.finfo(np.float64).eps
+    return unit_mean * largest, np.where(is_constant, 1.0, deviation * largest)
+
+
 class _Shared:
     """Rows that have a weight, and weights as shares of the largest one."""
 

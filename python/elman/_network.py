@@ -123,9 +123,10 @@ def physical_memory() -> int:
 
 
 def named_parameters(network: _core.Network, parameters: Array) -> dict[str, Array]:
-    """Return views of the flat array, by name."""
+    """Return views of the flat array, or of each row of flat arrays, by name."""
+    rows = parameters.shape[:-1]
     return {
-        name: parameters[offset : offset + math.prod(shape)].reshape(shape)
+        name: parameters[..., offset : offset + math.prod(shape)].reshape(*rows, *shape)
         for name, shape, offset in network.parameters
     }
 

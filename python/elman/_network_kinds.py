@@ -119,6 +119,14 @@ def network_beside(architecture: dict[str, Any], make: Callable[[], Any], weight
     return network
 
 
+def network_of_rows(architecture: dict[str, Any], make: Callable[[], Any], rows: Any) -> Any:
+    """Make the network of which each row of an array has the parameters, or raise `Mismatch`."""
+    check_fields(architecture, _ARCHITECTURE, "architecture")
+    network = _made(make, _least_parameters(architecture), rows.shape[1])
+    expect("weights", (rows.shape[1], rows.dtype.name), (network.n_parameters, network.dtype))
+    return network
+
+
 def _check_weights(network: Any, weights: Joined) -> None:
     wanted = {name: tuple(shape) for name, shape, _ in network.parameters}
     for name in [*wanted, *weights.shapes]:

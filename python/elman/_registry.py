@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from elman import _forecast_kinds, _imputer_kinds, _panel_kinds, _scalar_kinds
+from elman import _fleet_kinds, _forecast_kinds, _imputer_kinds, _panel_kinds, _scalar_kinds
 from elman._exceptions import abbreviated
 from elman._kinds import (
     DICT,
@@ -376,6 +376,7 @@ _OTHERS: dict[str, Callable[[], Kind]] = {
     "ClassificationTask": _classification_task,
     "Columns": _panel_kinds.columns,
     "FitProgress": _fit_progress,
+    "Fleet": _fleet_kinds.fleet,
     "ForecastModel": _forecast_kinds.forecast_model,
     "Frequency": _panel_kinds.frequency,
     "GapShapes": _imputer_kinds.gap_shapes,
@@ -384,6 +385,7 @@ _OTHERS: dict[str, Callable[[], Kind]] = {
     "Interval": _scalar_kinds.interval,
     "Mixture": _imputer_kinds.mixture,
     "Model": model,
+    "ModelStack": _fleet_kinds.model_stack,
     "Panel": _panel_kinds.panel,
     "PanelForm": _panel_kinds.panel_form,
     "Plan": _forecast_kinds.plan,
@@ -405,6 +407,8 @@ _OTHERS: dict[str, Callable[[], Kind]] = {
 }
 
 ESTIMATORS = tuple(_ESTIMATORS)
+WHOLE = (*ESTIMATORS, "Fleet")
+"""What may be a file's whole content."""
 
 
 @functools.cache

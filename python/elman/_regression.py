@@ -33,8 +33,8 @@ class RegressionTask:
         One of `LOSSES`.
     loss_parameter : float
         The delta of "huber", the level of "quantile".
-    mean, scale : ndarray of shape (n_targets,)
-        The network is trained on ``(y - mean) / scale``.
+    mean, scale : ndarray of shape (n_targets,) or (n, n_targets)
+        The network is trained on ``(y - mean) / scale``; n networks of a fleet each on their own.
     """
 
     name: str
@@ -48,9 +48,14 @@ class RegressionTask:
         return LOSSES[self.name]
 
     @property
+    def n_targets(self) -> int:
+        """Columns of y."""
+        return int(self.mean.shape[-1])
+
+    @property
     def n_outputs(self) -> int:
         """Outputs of the network; two for each target where it tells means and deviations."""
-        return len(self.mean) * (2 if self.name == "gaussian_nll" else 1)
+        return self.n_targets * (2 if self.name == "gaussian_nll" else 1)
 
     @property
     def out_activation(self) -> str:
@@ -60,9 +65,9 @@ class RegressionTask:
     def encode(self, rows: Array, dtype: np.dtype[Any], caller: str, argument: str) -> Array:
         """Targets as the network sees them."""
         values = read_numbers(rows, caller, argument)
-        if values.shape[1] != len(self.mean):
+        if values.shape[1] != self.n_targets:
             got = f"{values.shape[1]} outputs"
-            raise ValueError(problem(caller, argument, got, f"{len(self.mean)}, as in fit"))
+            raise ValueError(problem(caller, argument, got, f"{self.n_targets}, as in fit"))
         if self.name == "poisson" and (values < 0).any():
             got = f"the negative value {values.min():g}"
             raise ValueError(problem(caller, argument, got, "values of at least 0 for 'poisson'"))
@@ -96,22 +101,22 @@ class RegressionTask:
         named = named_parameters(network, result)
         if "head.W" not in named or (np.all(scale == 1) and np.all(shift == 0)):
             return result
-        W, b, k = named["head.W"], named["head.b"], len(scale)
-        W[:, :k] = W[:, :k] * scale
-        b[:k] = b[:k] * scale + shift
+        W, b, k = named["head.W"], named["head.b"], self.n_targets
+        W[..., :k] = W[..., :k] * scale[..., None, :]
+        b[..., :k] = b[..., :k] * scale + shift
         if self.name == "gaussian_nll":
-            b[k:] += np.log(scale)
+            b[..., k:] += np.log(scale)
         return result
 
     def predict(self, outputs: Array) -> Array:
         """Predictions, (n_rows, n_targets), from outputs in the units of y."""
         if self.name == "poisson":
             return np.exp(outputs)
-        return np.ascontiguousarray(outputs[:, : len(self.mean)])
+        return np.ascontiguousarray(outputs[:, : self.n_targets])
 
     def deviation(self, outputs: Array) -> Array:
         """Predicted standard deviations of "gaussian_nll"."""
-        return np.exp(outputs[:, len(self.mean) :])
+        return np.exp(outputs[:, self.n_targets :])
 
     def score(self, rows: Array, predicted: Array, weights: Array | None) -> float:
         """Coefficient of determination, averaged over targets."""

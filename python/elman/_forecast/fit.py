@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from elman._estimator import LARGEST_SEED
 from elman._exceptions import abbreviated, problem
 from elman._forecast import contest, settle
 from elman._forecast.candidates import defaults, fits, trending
@@ -34,7 +33,7 @@ def fit_model(
     series: Series,
     settings: Mapping[str, Any],
     caller: str,
-    random_state: np.random.RandomState,
+    seeds: list[int],
     n_threads: int,
     report: Report,
 ) -> ForecastModel:
@@ -48,8 +47,8 @@ def fit_model(
         The estimator's parameters, each of which passes its own rule.
     caller : str
         Class and method, for messages.
-    random_state : RandomState
-        Draws the seeds of the networks.
+    seeds : list of int
+        Those of the networks.
     n_threads : int
         Never changes a bit.
     report : callable
@@ -87,9 +86,6 @@ def fit_model(
         held_out,
         caller,
     )
-    seeds = [
-        int(seed) for seed in random_state.randint(LARGEST_SEED, size=settings["n_estimators"])
-    ]
     return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
 
 

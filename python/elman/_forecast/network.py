@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ ROWS_A_PASS = 4096
 
 Parameters = NDArray[Any]
 Report = Callable[[int, float], None]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -166,13 +167,27 @@ def start(network: Any, plan: Plan, seed: int) -> Parameters:
 def train_all(
     course: Course, seeds: list[int], n_threads: int, report: Report
 ) -> tuple[Member, ...]:
-    """Train the members of an ensemble, side by side where there are threads for it.
+    """Train the members of an ensemble, side by side where there are threads for it."""
+
+    def run(seed: int, n_own: int, report: Report) -> Member:
+        return course.run(seed, n_own, report)
+
+    return side_by_side(run, seeds, n_threads, report)
+
+
+def side_by_side(
+    run: Callable[[Any, int, Report], _Result],
+    arguments: Sequence[Any],
+    n_threads: int,
+    report: Report,
+) -> tuple[_Result, ...]:
+    """Call ``run(argument, n_threads, report)`` for each, several at once where there are threads.
 
     Where one fails, or somebody interrupts, the others end at their next report.
     """
-    n_at_once = min(n_threads, len(seeds))
+    n_at_once = min(n_threads, len(arguments))
     if n_at_once == 1:
-        return tuple(course.run(seed, n_threads, report) for seed in seeds)
+        return tuple(run(argument, n_threads, report) for argument in arguments)
     is_over = threading.Event()
 
     def report_while_wanted(n_updates: int, loss: float) -> None:
@@ -182,13 +197,14 @@ def train_all(
 
     with ThreadPoolExecutor(n_at_once) as pool:
         runs = [
-            pool.submit(course.run, seed, n_threads // n_at_once, report_while_wanted)
-            for seed in seeds
+            pool.submit(run, argument, n_threads // n_at_once, report_while_wanted)
+            for argument in arguments
         ]
         try:
             return tuple(run.result() for run in runs)
         except BaseException:
             is_over.set()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
