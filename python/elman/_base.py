@@ -13,7 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
 from elman._callbacks import FitObserver, exclusively
-from elman._data import INPUT_OF_LAYOUT, Data, Reader, channel_means
+from elman._data import INPUT_OF_LAYOUT, Data, Reader
 from elman._estimator import (
     LARGEST_SEED,
     BaseNetworkEstimator,
@@ -85,7 +85,7 @@ class BaseRNN(BaseNetworkEstimator):
             _check_validation(settings, validation, is_partial, caller)
             before = vars(self).get("_model") if is_partial or settings["warm_start"] else None
             reader = self._reader(settings, caller, before)
-            data = reader.read(X, y, sample_weight)
+            data = self._read(reader, X, y, sample_weight)
             data = replace(data, targets=self._target_form(data.targets, caller))
             rng = generator(settings["random_state"], before, is_partial)
             checkpoint = self._checkpoint(settings, caller, before, data, groups=groups)
@@ -107,6 +107,10 @@ class BaseRNN(BaseNetworkEstimator):
             self._commit(model, settings["random_state"])
             observer.end(self._attributes(model))
         return self
+
+    def _read(self, reader: Reader, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> Any:
+        """Read what a fit was given; wherever it lies, it answers as `Data` does."""
+        return reader.read(X, y, sample_weight, suffix)
 
     def _reader(self, settings: dict[str, Any], caller: str, model: Model | None) -> Reader:
         output = settings["output"]
@@ -140,7 +144,7 @@ class BaseRNN(BaseNetworkEstimator):
         if validation[0] is not None:
             output = "sequence" if data.targets.per_step else "vector"
             reader = replace(reader, form=data.inputs, output=output)
-            return samples, reader.read(*validation, suffix="_val")
+            return samples, self._read(reader, *validation, suffix="_val")
         training, held_out = validation_split(
             len(samples),
             settings["validation_split"],
@@ -151,7 +155,7 @@ class BaseRNN(BaseNetworkEstimator):
             stratify=data.labels if is_classifier(self) else None,
         )
         for part, name in ((training, "training"), (held_out, "validation")):
-            if data.weights is not None and not data.weights[data.rows_of(part)].any():
+            if not np.isin(part, data.weighted_samples(), assume_unique=True).any():
                 got = f"weights that are all zero in the {name} split"
                 expected = "a positive one in it"
                 raise ValueError(problem(reader.caller, "sample_weight", got, expected))
@@ -235,7 +239,7 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
-        reader = self._reader(_settings_of(model), caller, model)
+        reader = self._reader(settings_of(model), caller, model)
         sequences, _ = reader.read_sequences(X)
         if n_timesteps is not None:
             _check_n_timesteps(n_timesteps, reader.is_vector, caller)
@@ -255,7 +259,7 @@ class BaseRNN(BaseNetworkEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         model = self._fitted_model("score")
         caller = f"{type(self).__name__}.score"
-        data = self._reader(_settings_of(model), caller, model).read(X, y, sample_weight)
+        data = self._reader(settings_of(model), caller, model).read(X, y, sample_weight)
         return _scorer(model, data, effective_n_threads(self.n_jobs, caller), caller)(None)
 
 
@@ -294,7 +298,7 @@ def _is_stochastic(estimator: Any) -> bool:
     return True
 
 
-def _settings_of(model: Model) -> dict[str, Any]:
+def settings_of(model: Model) -> dict[str, Any]:
     """Parameters that tell how X and y are read, as they were in `fit`."""
     return {
         "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
@@ -338,7 +342,7 @@ def _start(
     n_timesteps = data.sequences.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
-        parameters = task.start(network, parameters, _weighted_mean(data, samples))
+        parameters = task.start(network, parameters, data.mean_target(samples))
     return replace(model, training=replace(training, parameters=parameters))
 
 
@@ -352,8 +356,7 @@ def _told_by_data(
         )
         return {} if embedding is None else {"embedding": embedding}
     if settings["missing"] == "decay":
-        values = data.sequences.take(samples).values
-        return {"decay.mean": channel_means(values, caller)}
+        return {"decay.mean": data.channel_means(samples, caller)}
     return {}
 
 
@@ -372,13 +375,6 @@ def _check_validation(
     if not settings["early_stopping"] or settings["solver"] == "lbfgs":
         expected = "None without early_stopping=True and a solver of mini-batches"
         raise ValueError(problem(caller, "X_val", "data", expected))
-
-
-def _weighted_mean(data: Data, samples: Samples) -> Array:
-    rows = data.rows_of(samples)
-    weights = None if data.weights is None else data.weights[rows]
-    mean: Array = np.average(data.rows[rows].astype(np.float64), axis=0, weights=weights)
-    return mean
 
 
 def _check_n_timesteps(n_timesteps: Any, is_vector: bool, caller: str) -> None:

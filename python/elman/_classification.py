@@ -155,19 +155,38 @@ def class_weights(
     caller: str,
 ) -> NDArray[np.float64]:
     """Weights of rows from those of their classes; "balanced" counts the training rows."""
+    check_has_classes(class_weight, task, caller)
+    numbers = task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]
+    counts = class_counts(task, numbers[training], None if weights is None else weights[training])
+    return class_factors(class_weight, task, counts, caller)[numbers]
+
+
+def check_has_classes(class_weight: Any, task: ClassificationTask, caller: str) -> None:
+    """Raise ValueError where a row has no class of which there could be a weight."""
     if task.kind == "multilabel":
         got = f"{abbreviated(class_weight)}"
         raise ValueError(problem(caller, "class_weight", got, "None for several labels"))
-    numbers = task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]
+
+
+def class_counts(
+    task: ClassificationTask, numbers: NDArray[np.int64], weights: Array | None
+) -> NDArray[np.float64]:
+    """How often each class comes among these numbers of classes, or its weight."""
+    counts = np.bincount(numbers, weights, minlength=len(task.classes))
+    return np.asarray(counts, dtype=np.float64)
+
+
+def class_factors(
+    class_weight: Any, task: ClassificationTask, counts: NDArray[np.float64], caller: str
+) -> NDArray[np.float64]:
+    """Weight of each class; "balanced" makes classes that come ``counts`` times weigh alike."""
     factors = np.ones(len(task.classes))
     if isinstance(class_weight, Mapping):
         _read_class_weight(class_weight, task, factors, caller)
     else:
-        weights = None if weights is None else weights[training]
-        counts = np.bincount(numbers[training], weights, minlength=len(task.classes))
         present = counts > 0
         factors[present] = counts.sum() / (np.count_nonzero(present) * counts[present])
-    return factors[numbers]
+    return factors
 
 
 def _read_class_weight(

@@ -69,6 +69,17 @@ class Data:
             self, sequences=self.sequences.take(samples), rows=self.rows[rows], weights=weights
         )
 
+    def mean_target(self, samples: NDArray[np.int64]) -> Array:
+        """Weighted mean of the targets of these samples."""
+        rows = self.rows_of(samples)
+        weights = None if self.weights is None else self.weights[rows]
+        mean: Array = np.average(self.rows[rows].astype(np.float64), axis=0, weights=weights)
+        return mean
+
+    def channel_means(self, samples: NDArray[np.int64], caller: str) -> Array:
+        """Means of what is not NaN in these samples, from which missing values fade."""
+        return channel_means(self.sequences.take(samples).values, caller)
+
     def times(self, factors: NDArray[np.float64]) -> Data:
         """Weights times a factor for each row."""
         return replace(self, weights=factors if self.weights is None else self.weights * factors)

@@ -152,6 +152,14 @@ def standard_units(
     rows: NDArray[np.float64], weights: Array | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Weighted mean and standard deviation of each column; 1 for a constant one."""
+    mean, deviation, largest = mean_and_deviation(rows, weights)
+    return mean * largest, unit_of(deviation, largest)
+
+
+def mean_and_deviation(
+    rows: NDArray[np.float64], weights: Array | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted mean and standard deviation of each column in units of its largest value."""
     if weights is not None:
         shares = weights / weights.max()
         rows, weights = rows[shares > 0], shares[shares > 0]
@@ -159,5 +167,10 @@ def standard_units(
     unit = rows / largest
     mean = np.average(unit, axis=0, weights=weights)
     deviation = np.sqrt(np.average((unit - mean) ** 2, axis=0, weights=weights))
+    return mean, deviation, largest
+
+
+def unit_of(deviation: NDArray[np.float64], largest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the unit of a column with such a deviation in units of its largest value."""
     is_constant = deviation <= 10 * np.finfo(np.float64).eps
-    return mean * largest, np.where(is_constant, 1.0, deviation * largest)
+    return np.where(is_constant, 1.0, deviation * largest)
