@@ -85,7 +85,7 @@ class DaskRNNClassifier(ClusterFit, RNNClassifier):
         y : dask array, bag or data frame, list of futures, or ndarray
             In the kind of X, as of `DaskRNNRegressor.predict`.
         """
-        options = {
+        options: dict[str, Any] = {
             "initial_state": initial_state,
             "return_state": return_state,
             "n_timesteps": n_timesteps,

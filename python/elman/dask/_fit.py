@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from elman._arrays import Array
 from elman._base import BaseRNN, settings_of
-from elman._data import Data, Reader
+from elman._data import Reader
 from elman._estimator import warn_of_batch_size
 from elman._exceptions import DivergenceError, problem
 from elman._model import Model
@@ -61,6 +62,7 @@ class ClusterFit(BaseRNN):
         self.time = time
 
     @classmethod
+    @functools.cache
     def _get_param_names(cls) -> list[str]:
         return sorted([*cls._local_class._get_param_names(), *CLUSTER_RULES])
 
@@ -90,8 +92,8 @@ class ClusterFit(BaseRNN):
         names = (settings["id"], settings["time"])
         n_shards = settings["n_shards"]
         parts = partitions(X, y, sample_weight, names, n_shards, caller)
-        holder = object.__new__(self._local_class)
-        vars(holder).update(vars(reader.names))
+        holder: Any = object.__new__(self._local_class)
+        holder.__dict__.update(reader.names.__dict__)
         return shards.read(cluster, parts, replace(reader, names=holder), n_shards)
 
     @staticmethod
@@ -118,7 +120,7 @@ class ClusterFit(BaseRNN):
         self,
         data: Any,
         samples: Samples,
-        held_out: Data | None,
+        held_out: Any,
         model: Model,
         settings: dict[str, Any],
         caller: str,
@@ -128,32 +130,27 @@ class ClusterFit(BaseRNN):
         task, cluster = model.task, data.cluster
         factors = self._class_factors(data, samples, task, settings, caller)
         arguments = (task, factors, caller)
-        examples = [cluster.submit(partition.examples_of, d, *arguments) for d in data.futures]
+        futures = [cluster.submit(partition.shard_of, d, *arguments) for d in data.futures]
         order = np.arange(len(data.sequences))
         if data.has_weights or factors is not None:
-            weighted = replace(data, futures=examples).ask(partition.weighted_examples)
+            weighted = replace(data, futures=futures).ask(partition.weighted_members)
             order = data.numbered(weighted)
         order = np.intersect1d(samples, order, assume_unique=True)
         if len(order) == 0:
             got = "weights that are all zero together with class_weight"
             raise ValueError(problem(caller, "sample_weight", got, "a positive one"))
         warn_of_batch_size(settings["batch_size"], len(order), caller)
-        per_step = data.targets.per_step
-        rows = data.lengths if per_step else np.ones(len(data.sequences), dtype=np.int64)
+        n_jobs, every = settings["n_jobs"], settings["sync_every"]
 
         def make_trainer(options: dict[str, Any], state: State) -> ClusterTrainer:
-            recipe = Recipe(
-                cluster.name, model.architecture, options, len(examples), settings["n_jobs"]
-            )
-            placement = Placement(cluster, examples)
-            every = settings["sync_every"]
-            return ClusterTrainer(placement, data.bounds, rows, recipe, state, every)
+            recipe = Recipe(cluster.name, model.architecture, options, len(futures), n_jobs)
+            return ClusterTrainer(Placement(cluster, futures), recipe, state, every)
 
         nothing = np.empty(0, dtype=np.int64)
         return ClusterTraining(
             model.network(),
             model.training,
-            Examples(nothing, nothing, nothing, None, order, per_step),
+            Examples(nothing, nothing, nothing, None, order, data.targets.per_step),
             settings,
             task,
             1,
@@ -162,6 +159,7 @@ class ClusterFit(BaseRNN):
             is_partial,
             self._token_dropout(data, order, settings),
             make_trainer=make_trainer,
+            data=data,
         )
 
     @staticmethod

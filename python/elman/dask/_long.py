@@ -90,8 +90,8 @@ class LongForm:
 
     def _check_constant(self, targets: Array, first: Array, names: Array, caller: str) -> None:
         lengths = np.diff(np.append(first, len(targets)))
-        varies = np.asarray(targets != np.repeat(targets[first], lengths, axis=0))
-        varies = varies.reshape(len(targets), -1).any(axis=1)
+        differs: Array = np.not_equal(targets, np.repeat(targets[first], lengths, axis=0))
+        varies = differs.reshape(len(targets), -1).any(axis=1)
         if varies.any():
             i = int(np.searchsorted(first, np.argmax(varies), side="right")) - 1
             got = f"{list(self.target)} that changes within sequence {names[i]!r}"

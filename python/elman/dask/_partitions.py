@@ -24,7 +24,7 @@ from elman._sequences import InputForm, offsets_of
 from elman._targets import TargetForm
 from elman._training import Examples
 from elman.dask._long import LongForm
-from elman.dask._steps import Numbers, threads_of_worker
+from elman.dask._steps import Numbers, SequenceShard, threads_of_worker
 
 Floats = NDArray[np.float64]
 TINY = float(np.finfo(np.float64).tiny)
@@ -192,8 +192,8 @@ def take(data: Data, samples: Numbers) -> Data:
     return data.take(samples)
 
 
-def examples_of(data: Data, task: Any, factors: Floats | None, caller: str) -> Examples:
-    """Return a shard as it is trained on; ``factors`` are weights of classes."""
+def shard_of(data: Data, task: Any, factors: Floats | None, caller: str) -> SequenceShard:
+    """Return sequences as they are trained on; ``factors`` are weights of classes."""
     dtype = data.inputs.dtype
     if factors is not None:
         numbers = task.encode(data.rows, np.dtype(np.int64), caller, "y")[:, 0]
@@ -201,13 +201,15 @@ def examples_of(data: Data, task: Any, factors: Floats | None, caller: str) -> E
     weights = None
     if data.weights is not None:
         weights = _representable(data.weights, dtype, caller)
-    return Examples(
-        data.sequences.values,
-        data.sequences.offsets,
-        task.encode(data.rows, dtype, caller, "y"),
-        weights,
-        np.arange(len(data.sequences)),
-        data.targets.per_step,
+    return SequenceShard(
+        Examples(
+            data.sequences.values,
+            data.sequences.offsets,
+            task.encode(data.rows, dtype, caller, "y"),
+            weights,
+            np.arange(len(data.sequences)),
+            data.targets.per_step,
+        )
     )
 
 
@@ -230,13 +232,14 @@ def weighted(data: Data) -> Numbers:
     return data.weighted_samples()
 
 
-def weighted_examples(shard: Examples) -> Numbers:
+def weighted_members(shard: SequenceShard) -> Numbers:
     """Tell the sequences of which not every weight is zero, as they are trained on."""
-    if shard.weights is None:
-        return shard.order
-    if not shard.per_step:
-        return np.flatnonzero(shard.weights)
-    return np.flatnonzero(np.add.reduceat(shard.weights != 0, shard.offsets[:-1]))
+    examples = shard.examples
+    if examples.weights is None:
+        return examples.order
+    if not examples.per_step:
+        return np.flatnonzero(examples.weights)
+    return np.flatnonzero(np.add.reduceat(examples.weights != 0, examples.offsets[:-1]))
 
 
 def target_moments(data: Data, samples: Numbers, caller: str) -> Moments:

@@ -100,7 +100,7 @@ class DaskRNNRegressor(ClusterFit, RNNRegressor):
             list of futures or delayed values for such a list. What is no collection is predicted
             at once, as by `RNNRegressor`.
         """
-        options = {
+        options: dict[str, Any] = {
             "initial_state": initial_state,
             "return_state": return_state,
             "n_timesteps": n_timesteps,

@@ -63,6 +63,11 @@ class Placement:
         self._workers: list[str] = []
         self.groups: list[tuple[str, range]] = []
 
+    @property
+    def home(self) -> str:
+        """The worker on which updates are made."""
+        return self.groups[0][0]
+
     def settle(self) -> None:
         """Look which workers there are, and bring shards to those that have come."""
         workers = self.cluster.workers()
@@ -160,8 +165,10 @@ class ShardedData:
         return np.concatenate([part + first for part, first in zip(local, firsts, strict=True)])
 
     @cached_property
-    def lengths(self) -> Numbers:
-        """Steps of each sequence."""
+    def n_rows(self) -> Numbers:
+        """Rows of the targets of each sequence."""
+        if not self.targets.per_step:
+            return np.ones(len(self.sequences), dtype=np.int64)
         return np.concatenate(self.ask(partition.lengths))
 
     @property

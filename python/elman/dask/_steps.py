@@ -15,13 +15,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman import _core
 from elman._arrays import Array
+from elman._sequences import step_rows
 from elman._training import Examples
 
 Numbers = NDArray[np.int64]
@@ -85,6 +86,24 @@ def threads_of_worker() -> int:
         return int(get_worker().state.nthreads)
     except ValueError:
         return 1
+
+
+class Shard(Protocol):
+    """Some of the data, from which any mini-batch takes its part."""
+
+    def minibatch(self, members: Numbers) -> Examples:
+        """Return examples of which those in ``order`` are these members."""
+
+
+@dataclass(frozen=True)
+class SequenceShard:
+    """Sequences that lie in memory as they are trained on; members are their numbers."""
+
+    examples: Examples
+
+    def minibatch(self, members: Numbers) -> Examples:
+        """Return the sequences, these in order."""
+        return replace(self.examples, order=aligned(members))
 
 
 @dataclass(frozen=True)
@@ -200,7 +219,7 @@ def differentiate(
     recipe: Recipe,
     weights: Weights | State,
     numbers: Sequence[int],
-    shards: Sequence[Examples],
+    shards: Sequence[Shard],
     members: Sequence[Numbers],
     total_weight: float,
 ) -> dict[Node, Part]:
@@ -214,10 +233,10 @@ def differentiate(
         Where the training is.
     numbers : sequence of int
         Which shards they are, one after the other.
-    shards : sequence of Examples
+    shards : sequence of Shard
         The shards.
     members : sequence of ndarray of int64
-        Of each shard the sequences that are in the mini-batch.
+        What of each shard is in the mini-batch.
     total_weight : float
         What losses are divided by.
 
@@ -229,14 +248,15 @@ def differentiate(
     if isinstance(weights, State):
         weights = weights.weights
     trainer = recipe.kept_trainer(aligned(weights.parameters))
-    parts: dict[Node, Part | None] = {}
-    for number, shard, order in zip(numbers, shards, members, strict=True):
+    parts: dict[Node, Part] = {}
+    for number, shard, chosen in zip(numbers, shards, members, strict=True):
+        if len(chosen) == 0:
+            continue
         # Masks are drawn by the number of the update; in each shard they are others.
         trainer.n_updates = weights.n_updates * recipe.n_shards + number
-        data = (shard.values, shard.offsets, shard.targets, shard.weights, order)
-        options = {"total_weight": total_weight, "per_step": shard.per_step}
-        part = Part(*trainer.part(*data, **options)) if len(order) else None
-        parts[number, number + 1] = part
+        batch = shard.minibatch(chosen)
+        options = {"total_weight": total_weight, "per_step": batch.per_step}
+        parts[number, number + 1] = Part(*trainer.part(*_data(batch), **options))
     return subtrees(parts, (0, recipe.n_shards), (numbers[0], numbers[-1] + 1))
 
 
@@ -265,24 +285,25 @@ def travel(
     recipe: Recipe,
     state: State,
     numbers: Sequence[int],
-    shards: Sequence[Examples],
+    shards: Sequence[Shard],
     batches: Sequence[Sequence[Numbers]],
 ) -> dict[Node, Travelled]:
     """Let each of neighbouring shards train by itself for some mini-batches."""
-    ends: dict[Node, Travelled | None] = {}
-    for number, shard, orders in zip(numbers, shards, batches, strict=True):
+    ends = {}
+    for number, shard, chosen in zip(numbers, shards, batches, strict=True):
         trainer = state.put_into(recipe.trainer(aligned(state.parameters), number))
-        here = replace(state, loss=0.0, weight=0.0)
-        for order in orders:
-            weight = weight_of(shard, order)
-            if weight > 0.0:
-                data = (shard.values, shard.offsets, shard.targets, shard.weights, order)
-                loss = trainer.epoch(*data, batch_size=len(order), per_step=shard.per_step)
-                here = replace(here, loss=here.loss + weight * loss, weight=here.weight + weight)
+        loss = weight = 0.0
+        for members in chosen:
+            batch = shard.minibatch(members)
+            here = weight_of(batch)
+            if here > 0.0:
+                options = {"batch_size": len(batch.order), "per_step": batch.per_step}
+                loss += here * trainer.epoch(*_data(batch), **options)
+                weight += here
         solver_state = dict(trainer.solver_state)
         n_updates = solver_state.pop("n_updates")
         arrays = {"parameters": trainer.parameters, **solver_state}
-        ends[number, number + 1] = Travelled(1, n_updates, arrays, here.loss, here.weight)
+        ends[number, number + 1] = Travelled(1, n_updates, arrays, loss, weight)
     return subtrees(ends, (0, recipe.n_shards), (numbers[0], numbers[-1] + 1))
 
 
@@ -306,16 +327,18 @@ def weights_of(state: State) -> Weights:
     return state.weights
 
 
-def weight_of(shard: Examples, order: Numbers) -> float:
-    """Sum of the weights of some sequences of a shard."""
-    if not shard.per_step:
-        weights = None if shard.weights is None else shard.weights[order]
-        return float(len(order)) if weights is None else float(weights.sum(dtype=np.float64))
-    lengths = np.diff(shard.offsets)[order]
-    if shard.weights is None:
-        return float(lengths.sum())
-    sums = np.add.reduceat(shard.weights, shard.offsets[:-1], dtype=np.float64)
-    return float(sums[order].sum())
+def _data(batch: Examples) -> tuple[Any, ...]:
+    """Return what a trainer takes first."""
+    return batch.values, batch.offsets, batch.targets, batch.weights, batch.order
+
+
+def weight_of(batch: Examples) -> float:
+    """Sum of the weights of the examples in order."""
+    order = batch.order
+    if batch.weights is None:
+        return float(np.diff(batch.offsets)[order].sum() if batch.per_step else len(order))
+    rows = step_rows(batch.offsets, order) if batch.per_step else order
+    return float(batch.weights[rows].sum(dtype=np.float64))
 
 
 def merged(parts: Sequence[Mapping[Node, _T]]) -> dict[Node, _T]:

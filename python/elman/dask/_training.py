@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import dask
-import numpy as np
 
 from elman._arrays import Array
 from elman._training import Training
 from elman.dask import _steps as step
 from elman.dask._cluster import Cluster
-from elman.dask._shards import Placement
+from elman.dask._shards import Placement, ShardedData
 from elman.dask._steps import Numbers, Recipe, State
 
 ROUNDS_A_STRETCH = 64
@@ -34,7 +33,7 @@ class Round:
     Parameters
     ----------
     batches : list of (list of ndarray of int64)
-        The mini-batches: of each shard, the numbers of its members.
+        The mini-batches: of each shard, its members.
     first : int
         Number of the first one in the epoch.
     total_weight : float
@@ -52,11 +51,7 @@ class ClusterTrainer:
     Parameters
     ----------
     placement : Placement
-        The `Examples` of each shard.
-    bounds : ndarray of int64
-        Where each shard begins.
-    rows : ndarray of int64
-        Rows of the targets of each sequence.
+        The `Shard`s.
     recipe : Recipe
         What workers make trainers with.
     state : State
@@ -68,15 +63,11 @@ class ClusterTrainer:
     def __init__(
         self,
         placement: Placement,
-        bounds: Numbers,
-        rows: Numbers,
         recipe: Recipe,
         state: State,
         sync_every: int,
     ) -> None:
         self._placement = placement
-        self._bounds = bounds
-        self._rows = rows
         self._recipe = recipe
         self._state = state
         self._sync_every = sync_every
@@ -100,56 +91,45 @@ class ClusterTrainer:
     def learning_rate(self, rate: float) -> None:
         self._state = replace(self._state, learning_rate=rate)
 
-    def epoch(self, order: Numbers, batch_size: int) -> float:
-        """One pass over ``order`` in mini-batches; the weighted mean of their losses."""
-        rounds = self._rounds(order, batch_size)
-        state = replace(self._state, loss=0.0, weight=0.0)
-        cluster = self._placement.cluster
-        for begin in range(0, len(rounds), ROUNDS_A_STRETCH):
-            stretch = rounds[begin : begin + ROUNDS_A_STRETCH]
-            state = cluster.again(lambda s=state, r=stretch: self._stretch(s, r))
-        self._state = state
-        return state.loss / state.weight if state.weight > 0.0 else 0.0
-
-    def _rounds(self, order: Numbers, batch_size: int) -> list[Round]:
-        cuts = range(0, len(order), batch_size)
-        batches = [order[cut : cut + batch_size] for cut in cuts]
+    def run(self, batches: Sequence[list[Numbers]], total_weights: Sequence[float]) -> float:
+        """Train on mini-batches, given by the members of each shard; the mean of their losses."""
         k = self._sync_every
-        return [
-            Round(
-                [self._by_shard(batch) for batch in batches[b : b + k]],
-                b,
-                float(self._rows[batches[b]].sum()),
-            )
+        rounds = [
+            Round(list(batches[b : b + k]), b, float(total_weights[b]))
             for b in range(0, len(batches), k)
         ]
-
-    def _by_shard(self, batch: Numbers) -> list[Numbers]:
-        shard = np.searchsorted(self._bounds, batch, side="right") - 1
-        return [batch[shard == s] - self._bounds[s] for s in range(len(self._bounds) - 1)]
+        state = replace(self._state, loss=0.0, weight=0.0)
+        for begin in range(0, len(rounds), ROUNDS_A_STRETCH):
+            state = self._stretch(state, rounds[begin : begin + ROUNDS_A_STRETCH])
+        self._state = state
+        return state.loss / state.weight if state.weight > 0.0 else 0.0
 
     def _stretch(self, state: State, rounds: Sequence[Round]) -> State:
         """Hand some rounds to the scheduler, and wait for the state behind them."""
         placement = self._placement
-        placement.settle()
-        home, cluster = placement.groups[0][0], placement.cluster
+        cluster = placement.cluster
         one_round = self._summed if self._sync_every == 1 else self._averaged
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
-            future = cluster.submit(resume, state, worker=home)
-            for each in rounds:
-                future = one_round(cluster, future, each)
-        try:
-            end: State = cluster.wait(future)
-        except BaseException:
-            future.cancel()
-            raise
+
+        def attempt() -> State:
+            placement.settle()
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):
+                future = cluster.submit(resume, state, worker=placement.home)
+                for each in rounds:
+                    future = one_round(cluster, future, each)
+            try:
+                end: State = cluster.wait(future)
+            except BaseException:
+                future.cancel()
+                raise
+            return end
+
+        end: State = cluster.again(attempt)
         return end
 
     def _summed(self, cluster: Cluster, state: Any, each: Round) -> Any:
         """Differentiate one mini-batch, and update by the sum of its gradients."""
         placement, (batch,) = self._placement, each.batches
-        home = placement.groups[0][0]
-        weights = state
+        home, weights = placement.home, state
         if len(placement.groups) > 1:
             weights = cluster.submit(step.weights_of, state, worker=home)
         parts = [
@@ -184,8 +164,7 @@ class ClusterTrainer:
             )
             for worker, numbers in placement.groups
         ]
-        home = placement.groups[0][0]
-        return cluster.submit(step.meet, self._recipe, state, *ends, worker=home)
+        return cluster.submit(step.meet, self._recipe, state, *ends, worker=placement.home)
 
 
 def resume(state: State) -> State:
@@ -201,18 +180,24 @@ class ClusterTraining(Training):
     ----------
     make_trainer : callable
         Takes the options of a trainer and a `State`, and returns a `ClusterTrainer`.
+    data : ShardedData
+        Tells where sequences lie.
     """
 
     make_trainer: Callable[[dict[str, Any], State], ClusterTrainer] | None = None
+    data: ShardedData | None = None
 
     def _trainer(self) -> Any:
         assert self.make_trainer is not None
-        options = self._trainer_options()
+        options, state = self._trainer_options(), self.state
         del options["n_threads"]
-        rate = options["learning_rate"]
-        return self.make_trainer(
-            options, State(self.state.parameters, self.state.solver_state, rate)
-        )
+        start = State(state.parameters, state.solver_state, options["learning_rate"])
+        return self.make_trainer(options, start)
 
     def _train(self, trainer: Any, order: Numbers, epoch: int) -> float:
-        return float(trainer.epoch(order, self._batch_size))
+        data = self.data
+        assert data is not None
+        size = self._batch_size
+        batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
+        n_rows = [float(data.n_rows[batch].sum()) for batch in batches]
+        return float(trainer.run([data.local(batch) for batch in batches], n_rows))
