@@ -9,7 +9,7 @@ import numpy as np
 from distributed import Future
 
 from elman._arrays import is_dataframe
-from elman._exceptions import abbreviated, problem
+from elman._exceptions import problem
 from elman.dask._cluster import is_collection
 from elman.dask._long import LongForm
 
@@ -82,10 +82,11 @@ def is_remote(item: Any) -> bool:
 def _from_memory(data: Any, n_parts: int, caller: str, argument: str) -> Any:
     from dask import array, bag
 
-    if isinstance(data, (str, bytes, dict, set)) or not hasattr(data, "__len__") or not len(data):
-        got = f"a {type(data).__name__}" if not hasattr(data, "__len__") else abbreviated(data)
+    if isinstance(data, (str, bytes, dict, set)) or not hasattr(data, "__len__"):
         expected = "a dask array, bag or data frame, or a list of futures or delayed values"
-        raise TypeError(problem(caller, argument, got, expected))
+        raise TypeError(problem(caller, argument, f"a {type(data).__name__}", expected))
+    if len(data) == 0:
+        raise ValueError(problem(caller, argument, "0 sample(s)", "a minimum of 1"))
     if is_dataframe(data):
         from dask import dataframe
 

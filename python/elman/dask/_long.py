@@ -94,6 +94,6 @@ class LongForm:
         varies = differs.reshape(len(targets), -1).any(axis=1)
         if varies.any():
             i = int(np.searchsorted(first, np.argmax(varies), side="right")) - 1
-            got = f"{list(self.target)} that changes within sequence {names[i]!r}"
+            got = f"{list(self.target)} that changes within sequence {names.tolist()[i]!r}"
             expected = "one value in each sequence, or output='sequence'"
             raise ValueError(problem(caller, "y", got, expected))

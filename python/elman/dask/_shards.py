@@ -330,6 +330,6 @@ def _check_names(found: Sequence[Description], caller: str) -> None:
     again = np.flatnonzero(every[order][1:] == every[order][:-1])
     if len(again):
         i, j = order[again[0]], order[again[0] + 1]
-        got = f"steps of sequence {every[i]!r} in partitions {number[i]} and {number[j]}"
+        got = f"steps of sequence {every.tolist()[i]!r} in partitions {number[i]} and {number[j]}"
         expected = "each sequence in one partition: call .shuffle(on=id) or .set_index(id)"
         raise ValueError(problem(caller, "X", got, expected))
