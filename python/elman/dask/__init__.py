@@ -10,6 +10,7 @@ except ImportError as error:
 
 from elman.dask._classifier import DaskRNNClassifier
 from elman.dask._cluster import SchedulerLostError
+from elman.dask._forecaster import DaskRNNForecaster
 from elman.dask._regressor import DaskRNNRegressor
 
-__all__ = ["DaskRNNClassifier", "DaskRNNRegressor", "SchedulerLostError"]
+__all__ = ["DaskRNNClassifier", "DaskRNNForecaster", "DaskRNNRegressor", "SchedulerLostError"]

@@ -97,9 +97,36 @@ class Cluster:
                 if not (isinstance(error, LATE) and future.status == "pending"):
                     raise MachineLostError(f"{type(error).__name__}: {error}") from error
 
-    def gather(self, futures: Sequence[Any]) -> list[Any]:
-        """Return what tasks give, in order."""
-        return [self.wait(future) for future in futures]
+    def ask(
+        self, question: Callable[..., Any], values: Sequence[Any], *arguments: Any
+    ) -> list[Any]:
+        """Call a function of each of some futures, and return what it gives, in order."""
+
+        def answers() -> list[Any]:
+            asked = [self.submit(question, value, *arguments) for value in values]
+            return [self.wait(future) for future in asked]
+
+        found: list[Any] = self.again(answers)
+        return found
+
+    def ask_each(
+        self,
+        question: Callable[..., Any],
+        values: Sequence[Any],
+        each: Sequence[Any],
+        *arguments: Any,
+    ) -> list[Any]:
+        """Call a function of each of some futures and of what goes with it."""
+
+        def answers() -> list[Any]:
+            asked = [
+                self.submit(question, value, its_own, *arguments)
+                for value, its_own in zip(values, each, strict=True)
+            ]
+            return [self.wait(future) for future in asked]
+
+        found: list[Any] = self.again(answers)
+        return found
 
     def again(self, function: Callable[[], Any]) -> Any:
         """Call a function that submits and waits; again where machines have failed meanwhile."""

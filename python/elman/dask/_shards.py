@@ -132,27 +132,11 @@ class ShardedData:
 
     def ask(self, question: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Put a question to each shard."""
-
-        def answers() -> list[Any]:
-            asked = [self.cluster.submit(question, data, *arguments) for data in self.futures]
-            return self.cluster.gather(asked)
-
-        found: list[Any] = self.cluster.again(answers)
-        return found
+        return self.cluster.ask(question, self.futures, *arguments)
 
     def ask_of(self, samples: Numbers, question: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Put a question to each shard about those of some sequences that it holds."""
-        local = self.local(samples)
-
-        def answers() -> list[Any]:
-            asked = [
-                self.cluster.submit(question, data, part, *arguments)
-                for data, part in zip(self.futures, local, strict=True)
-            ]
-            return self.cluster.gather(asked)
-
-        found: list[Any] = self.cluster.again(answers)
-        return found
+        return self.cluster.ask_each(question, self.futures, self.local(samples), *arguments)
 
     def local(self, samples: Numbers) -> list[Numbers]:
         """Cut numbers of sequences into those of each shard, counted within it."""
@@ -254,47 +238,44 @@ def read(cluster: Cluster, parts: Parts, reader: Reader, n_shards: int) -> Shard
         for number, arguments in enumerate(parts.arguments())
     ]
     futures = cluster.client.compute(tasks)
-    found: list[Description] = cluster.again(
-        lambda: cluster.gather([cluster.submit(partition.describe, f) for f in futures])
-    )
+    found: list[Description] = cluster.ask(partition.describe, futures)
     inputs, targets = form_of(found, reader.caller)
     counts = np.array([description.n_sequences for description in found])
     n_sequences = int(counts.sum())
     extent = Extent(n_sequences, max(description.n_timesteps for description in found))
     bounds = bounds_of(n_sequences, min(n_shards, n_sequences))
     starts = np.concatenate([[0], np.cumsum(counts)])
-    groups = groups_of(len(bounds) - 1, cluster.workers())
+    form = (inputs, targets, extent.n_timesteps)
     shards = [
-        _shard(
-            cluster, futures, starts, (bounds[s], bounds[s + 1]), worker, (inputs, targets, extent)
+        cluster.submit(
+            partition.join,
+            pieces_of(cluster, partition.cut, futures, starts, (bounds[s], bounds[s + 1])),
+            *form,
+            worker=worker,
         )
-        for worker, numbers in groups
+        for worker, numbers in groups_of(len(bounds) - 1, cluster.workers())
         for s in numbers
     ]
     has_weights = found[0].has_weights
     return ShardedData(cluster, shards, bounds, inputs, targets, extent, has_weights, reader.caller)
 
 
-def _shard(
+def pieces_of(
     cluster: Cluster,
+    cut: Callable[..., Any],
     partitions: Sequence[Any],
     starts: Numbers,
     span: tuple[int, int],
-    worker: str,
-    form: tuple[InputForm, TargetForm, Extent],
-) -> Any:
-    """Put the sequences of a shard together on a worker."""
-    inputs, targets, extent = form
+) -> list[Any]:
+    """Cut what has numbers from the first of a span to before the second out of partitions."""
     begin, end = span
     pieces = []
     for number, data in enumerate(partitions):
         first, last = max(begin, starts[number]), min(end, starts[number + 1])
         if first < last:
             place = int(first - starts[number]), int(last - starts[number])
-            pieces.append(cluster.submit(partition.cut, data, *place))
-    return cluster.submit(
-        partition.join, pieces, inputs, targets, extent.n_timesteps, worker=worker
-    )
+            pieces.append(cluster.submit(cut, data, *place))
+    return pieces
 
 
 def form_of(found: Sequence[Description], caller: str) -> tuple[InputForm, TargetForm]:
