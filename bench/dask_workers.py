@@ -28,9 +28,9 @@ from elman.datasets import generate_time_series
 from scipy.optimize import nnls
 from sklearn.exceptions import ConvergenceWarning
 
-NETWORKS = [(20, 20), (64,), (128, 128), (256, 256), (512,)]
+NETWORKS = [(20, 20), (64,), (128,), (256,), (512,)]
 WORKERS = (1, 2, 4)
-N_STEPS, BATCH_SIZE, N_BATCHES = 50, 256, 8
+N_STEPS, BATCH_SIZE, N_BATCHES = 20, 256, 8
 FLOAT = 4
 
 
@@ -127,8 +127,8 @@ def measure(client, network, n_workers, n_epochs):
 
 
 def bytes_sent(dask_worker):
-    """Bytes that a worker has sent to others."""
-    return sum(entry["total"] for entry in dask_worker.transfer_outgoing_log)
+    """Bytes that a worker has sent to others, and at the end of an epoch to the client."""
+    return dask_worker.transfer_outgoing_bytes_total
 
 
 def text(row):

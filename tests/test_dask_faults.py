@@ -49,6 +49,12 @@ def test_a_worker_that_is_killed_changes_nothing(client, expected, sync_every):
     assert victim not in process_ids(client)
 
 
+def test_to_wait_long_is_no_failure(client, expected, monkeypatch):
+    monkeypatch.setattr("elman.dask._cluster.PATIENCE", 1e-4)
+    monkeypatch.setattr("elman.dask._cluster.ATTEMPTS", 1)
+    assert same_bits(clone(MODEL).fit(*DATA), expected[1])
+
+
 def test_a_late_worker_has_work_and_changes_nothing(client, expected):
     def worked():
         from elman.dask import _steps

@@ -6,9 +6,10 @@ from elman._window import SlidingWindow  # noqa: F401  (elman is there, whether 
 
 pytest.importorskip("distributed")
 
+from dask.sizeof import sizeof
 from elman.dask._partitions import moments
 from elman.dask._shards import bounds_of, groups_of
-from elman.dask._steps import merged, subtrees, whole
+from elman.dask._steps import Part, State, Weights, merged, subtrees, whole
 
 
 def values(n):
@@ -69,3 +70,11 @@ def test_moments_of_parts_are_those_of_the_whole(weighted):
     np.testing.assert_allclose(
         got.deviation * got.largest, expected.deviation * expected.largest, rtol=1e-9
     )
+
+
+def test_dask_knows_how_large_things_are():
+    """It places tasks, and spills what does not fit, by that."""
+    gradient = np.zeros(10**6, dtype="f4")
+    part = Part(0.0, 1.0, gradient, np.zeros(0, dtype=np.int64))
+    for value in (part, Weights(gradient, 3), State(gradient, None, 0.1), {(0, 1): part}):
+        assert 4e6 < sizeof(value) < 4.01e6

@@ -8,6 +8,7 @@ try:
 except ImportError as error:
     raise ImportError("elman.dask: it needs dask.distributed: pip install 'elman[dask]'") from error
 
+from elman.dask import _sizes  # noqa: F401  (tells dask of them)
 from elman.dask._classifier import DaskRNNClassifier
 from elman.dask._cluster import SchedulerLostError
 from elman.dask._forecaster import DaskRNNForecaster

@@ -94,7 +94,8 @@ class Cluster:
                     raise self._lost() from error
                 if future.status == "error" and not isinstance(error, KilledWorker):
                     raise
-                if not (isinstance(error, LATE) and future.status == "pending"):
+                # Between the two looks it may have come to its end.
+                if not (isinstance(error, LATE) and future.status in ("pending", "finished")):
                     raise MachineLostError(f"{type(error).__name__}: {error}") from error
 
     def ask(
