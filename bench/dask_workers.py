@@ -58,7 +58,7 @@ class cluster_of:
 
     def __init__(self, n_workers):
         self.cluster = LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
         )
         self.client = Client(self.cluster)
 

@@ -25,7 +25,7 @@ def cluster_of(n_workers, **options):
     """A client of workers in processes of their own."""
     with (
         LocalCluster(
-            n_workers=n_workers, threads_per_worker=1, dashboard_address=None, **options
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0", **options
         ) as cluster,
         Client(cluster, timeout=30) as client,
     ):

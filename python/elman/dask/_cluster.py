@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from elman._exceptions import problem
 
-LATE = (TimeoutError, asyncio.TimeoutError)
-LOST = (KilledWorker, CancelledError, CommClosedError, OSError, *LATE)
+LOST = (KilledWorker, CancelledError, CommClosedError, OSError, asyncio.TimeoutError)
 """What dask raises where a machine has failed, though not that alone."""
 ATTEMPTS = 5
 PATIENCE = 1.0
@@ -86,17 +86,17 @@ class Cluster:
         MachineLostError
             If a worker has, and dask could not make up for it.
         """
-        while True:
-            try:
-                return future.result(timeout=PATIENCE)
-            except LOST as error:
-                if self.client.status != "running":
-                    raise self._lost() from error
-                if future.status == "error" and not isinstance(error, KilledWorker):
-                    raise
-                # Between the two looks it may have come to its end.
-                if not (isinstance(error, LATE) and future.status in ("pending", "finished")):
-                    raise MachineLostError(f"{type(error).__name__}: {error}") from error
+        is_over = threading.Event()
+        future.add_done_callback(lambda _: is_over.set())
+        while not is_over.wait(PATIENCE) and future.status != "lost":
+            self._look()
+        try:
+            return future.result()
+        except LOST as error:
+            self._look()
+            if future.status == "error" and not isinstance(error, KilledWorker):
+                raise
+            raise MachineLostError(f"{type(error).__name__}: {error}") from error
 
     def ask(
         self, question: Callable[..., Any], values: Sequence[Any], *arguments: Any
@@ -158,6 +158,17 @@ class Cluster:
         )
         got = f"no answer from {self._address}"
         return SchedulerLostError(problem(self.caller, "scheduler", got, expected))
+
+
+def let_go(caller: str) -> None:
+    """Wait until dask has heard of all that nobody holds any more.
+
+    It would otherwise meet keys of the user's collections in two graphs at once, of which it may
+    have fused one and not the other.
+    """
+    client = _client(caller)
+    if client.status == "running":
+        client.sync(asyncio.sleep, 0)
 
 
 def _client(caller: str) -> Client:

@@ -64,10 +64,14 @@ def collection(data: Any, n_parts: int, caller: str, argument: str) -> Collectio
         data = data.rechunk(dict.fromkeys(range(1, data.ndim), -1))
         sizes = data.chunks[0]
         known = None if any(np.isnan(sizes)) else tuple(int(size) for size in sizes)
-        return Collection("array", list(data.to_delayed().ravel()), known, data)
+        # Without a look at the graph: fused once here, and again by who asks for what is made of
+        # it, its keys would mean two things.
+        parts = data.to_delayed(optimize_graph=False).ravel()
+        return Collection("array", list(parts), known, data)
+    if hasattr(data, "dtypes"):
+        return Collection("frame", list(data.to_delayed()), None, data)
     if hasattr(data, "to_delayed"):
-        kind = "frame" if hasattr(data, "dtypes") else "bag"
-        return Collection(kind, list(data.to_delayed()), None, data)
+        return Collection("bag", list(data.to_delayed(optimize_graph=False)), None, data)
     if is_remote(data):
         return Collection("delayed", [data], None, [data])
     expected = "a dask array, bag or data frame, or a list of futures or delayed values"

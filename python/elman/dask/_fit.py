@@ -22,7 +22,7 @@ from elman._tokens import dropout_of_rare, given_token_dropout
 from elman._training import Examples, Training
 from elman.dask import _partitions as partition
 from elman.dask import _shards as shards
-from elman.dask._cluster import Cluster
+from elman.dask._cluster import Cluster, let_go
 from elman.dask._collections import partitions
 from elman.dask._lazily import is_lazy, lazily
 from elman.dask._shards import Placement, ShardedData
@@ -81,6 +81,11 @@ class ClusterFit(BaseRNN):
         )
         local._commit(model, None)
         return local
+
+    def _fit(self, method: str, *arguments: Any, **more: Any) -> BaseRNN:
+        fitted = super()._fit(method, *arguments, **more)
+        let_go(f"{type(self).__name__}.{method}")
+        return fitted
 
     # Reading.
 
@@ -186,8 +191,9 @@ class ClusterFit(BaseRNN):
         model = self._fitted_model("score")
         caller = f"{type(self).__name__}.score"
         reader = self._reader(settings_of(model), caller, model)
-        data = self._read(reader, X, y, sample_weight)
-        return float(_scorer(model, data, caller)(None))
+        score = float(_scorer(model, self._read(reader, X, y, sample_weight), caller)(None))
+        let_go(caller)
+        return score
 
 
 def _scorer(model: Model, data: ShardedData, caller: str) -> Callable[[Array | None], float]:

@@ -17,7 +17,7 @@ from elman._forecaster import RNNForecaster
 from elman._panel_form import PanelForm
 from elman._parameters import COUNT, Rule, check_parameters
 from elman.dask import _series as part
-from elman.dask._cluster import Cluster
+from elman.dask._cluster import Cluster, let_go
 from elman.dask._collections import Collection, collection
 from elman.dask._course import ClusterCourse, ShardedSeries, nothing, plan_of, read
 
@@ -117,31 +117,36 @@ class DaskRNNForecaster(RNNForecaster):
             settings = self.get_params(deep=False)
             check_parameters(settings, caller, self._rules)
             _refuse_what_is_not_for_clusters(settings, static, caller)
-            cluster = Cluster(caller)
-            parts = _partitions(y, X, settings["n_shards"], caller)
-            reader = self._reader(caller)
-            series = read(cluster, parts, reader, settings)
-            model, random_state = self._train(series, settings, caller)
-            if isinstance(self.random_state, np.random.RandomState):
-                self.random_state.set_state(random_state.get_state())
-            shortest = settings["window"]
-            if shortest == "auto":
-                shortest = model.plan.least_length
-            found = {
-                "_models": (model,),
-                "_reader_of_fit": replace(reader, caller=""),
-                "_shortest_series": shortest,
-                **self._told_of_models((model,)),
-            }
-            self.__dict__.update(
-                _found=found,
-                _form=series.form,
-                _parts=parts,
-                n_series_=len(series.lengths),
-                season_lengths_=self._season_lengths(series.form),
-                **found,
-            )
+            self.__dict__.update(self._fit_parts(_partitions(y, X, self.n_shards, caller), caller))
+        let_go(caller)
         return self
+
+    def _fit_parts(
+        self, parts: tuple[Collection, Collection | None], caller: str
+    ) -> dict[str, Any]:
+        """Fit to partitions, change nothing of the estimator, and return its attributes."""
+        settings, reader = self.get_params(deep=False), self._reader(caller)
+        series = read(Cluster(caller), parts, reader, settings)
+        model, random_state = self._train(series, settings, caller)
+        if isinstance(self.random_state, np.random.RandomState):
+            self.random_state.set_state(random_state.get_state())
+        shortest = settings["window"]
+        if shortest == "auto":
+            shortest = model.plan.least_length
+        found = {
+            "_models": (model,),
+            "_reader_of_fit": replace(reader, caller=""),
+            "_shortest_series": shortest,
+            **self._told_of_models((model,)),
+        }
+        return {
+            "_found": found,
+            "_form": series.form,
+            "_parts": parts,
+            "n_series_": len(series.lengths),
+            "season_lengths_": self._season_lengths(series.form),
+            **found,
+        }
 
     def _train(
         self, series: ShardedSeries, settings: dict[str, Any], caller: str

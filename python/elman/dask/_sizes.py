@@ -23,7 +23,8 @@ def size_of(value: Any) -> int:
     if isinstance(value, np.ndarray):
         return OBJECT + int(sizeof(value))
     if sparse.issparse(value):
-        return OBJECT + sum(a.nbytes for a in (value.data, value.indices, value.indptr))
+        parts = (value.data, value.indices, value.indptr)
+        return OBJECT + sum(int(part.nbytes) for part in parts)
     if isinstance(value, dict):
         return OBJECT + sum(map(size_of, value.values()))
     if isinstance(value, tuple):
