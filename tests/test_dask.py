@@ -15,7 +15,7 @@ import dask.dataframe as dd
 import elman
 import joblib
 import pandas as pd
-from clusters import SMALL, cluster_of, ragged, same_bits, sequences, weights_of
+from clusters import SMALL, ragged, same_bits, sequences, weights_of
 from elman import RNNClassifier, RNNRegressor
 from elman.dask import DaskRNNClassifier, DaskRNNRegressor
 from sklearn.base import clone
@@ -28,12 +28,6 @@ pytestmark = [
 X, Y = sequences()
 LABELS = np.array(["low", "mid", "high"])[np.digitize(Y, [4.0, 6.0])]
 WEIGHTS = np.random.RandomState(1).uniform(size=len(Y)) * (np.arange(len(Y)) % 7 > 0)
-
-
-@pytest.fixture(scope="module")
-def client():
-    with cluster_of(2) as client:
-        yield client
 
 
 def arrays(chunk, *data):
@@ -64,7 +58,7 @@ FITS = {
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_one_shard_gives_the_bits_of_one_machine(client, name):
+def test_one_shard_gives_the_bits_of_one_machine(dask_client, name):
     """The mini-batches are the same, the dropout masks too."""
     local, remote, options, data = FITS[name]
     expected = local(**{**SMALL, **options}).fit(*data)
@@ -79,7 +73,7 @@ def test_one_shard_gives_the_bits_of_one_machine(client, name):
     assert model.score(*arrays(40, *data)) == pytest.approx(model.to_local().score(*data))
 
 
-def test_more_shards_round_otherwise_and_no_more(client):
+def test_more_shards_round_otherwise_and_no_more(dask_client):
     options = {**SMALL, "dropout": 0.0, "alpha": 0.1, "clip_norm": 0.5}
     expected = RNNRegressor(**options).fit(X, Y)
     model = DaskRNNRegressor(n_shards=8, **options).fit(*arrays(25, X, Y))
@@ -88,7 +82,7 @@ def test_more_shards_round_otherwise_and_no_more(client):
 
 
 @pytest.mark.parametrize("sync_every", [1, 3])
-def test_partitions_do_not_change_a_bit(client, sync_every):
+def test_partitions_do_not_change_a_bit(dask_client, sync_every):
     model = DaskRNNRegressor(sync_every=sync_every, **SMALL)
     expected = clone(model).fit(*arrays(90, X, Y))
     assert same_bits(clone(model).fit(*arrays(7, X, Y)), expected)
@@ -96,7 +90,7 @@ def test_partitions_do_not_change_a_bit(client, sync_every):
     assert same_bits(clone(model).fit(X, Y), expected)
 
 
-def test_dropout_masks_of_shards_differ(client):
+def test_dropout_masks_of_shards_differ(dask_client):
     """Twice the same sequence in a mini-batch, once in each of two shards."""
     twins = np.repeat(X[:1], 2, axis=0)
     options = {**SMALL, "dropout": 0.5, "max_iter": 1, "shuffle": False, "batch_size": 2}
@@ -105,7 +99,7 @@ def test_dropout_masks_of_shards_differ(client):
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
-def test_weights(client, class_weight):
+def test_weights(dask_client, class_weight):
     options = {**SMALL, "dropout": 0.0, "class_weight": class_weight, "early_stopping": True}
     expected = RNNClassifier(**options).fit(X, LABELS, sample_weight=WEIGHTS)
     data = arrays(25, X, LABELS, WEIGHTS)
@@ -117,7 +111,7 @@ def test_weights(client, class_weight):
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gaussian_nll", "huber", "quantile"])
-def test_losses(client, loss):
+def test_losses(dask_client, loss):
     options = {**SMALL, "dropout": 0.0, "loss": loss}
     target = np.abs(Y)
     expected = RNNRegressor(**options).fit(X, target)
@@ -125,7 +119,7 @@ def test_losses(client, loss):
     np.testing.assert_allclose(weights_of(model), weights_of(expected), atol=1e-5)
 
 
-def test_missing_values(client):
+def test_missing_values(dask_client):
     holes = np.where(np.random.RandomState(1).uniform(size=X.shape) < 0.1, np.nan, X)
     options = {**SMALL, "dropout": 0.0, "missing": "decay"}
     expected = RNNRegressor(**options).fit(list(holes), Y)
@@ -134,13 +128,13 @@ def test_missing_values(client):
     np.testing.assert_allclose(weights_of(model), weights_of(expected), atol=1e-5)
 
 
-def test_averages_of_one_shard_are_where_it_is(client):
+def test_averages_of_one_shard_are_where_it_is(dask_client):
     expected = RNNRegressor(**SMALL).fit(X, Y)
     model = DaskRNNRegressor(n_shards=1, sync_every=4, **SMALL).fit(*arrays(25, X, Y))
     assert np.array_equal(weights_of(model), weights_of(expected))
 
 
-def test_averages_learn_too(client):
+def test_averages_learn_too(dask_client):
     options = {**SMALL, "dropout": 0.0, "max_iter": 30, "learning_rate_init": 0.02}
     data = arrays(25, X, Y)
     model = DaskRNNRegressor(n_shards=4, sync_every=3, **options).fit(*data)
@@ -148,7 +142,7 @@ def test_averages_learn_too(client):
     assert model.loss_curve_[-1] < 0.5 * model.loss_curve_[0]
 
 
-def test_partial_fit_and_warm_start_go_on(client):
+def test_partial_fit_and_warm_start_go_on(dask_client):
     options = {**SMALL, "n_shards": 1}
     data = arrays(25, X, LABELS)
     expected = RNNClassifier(**SMALL)
@@ -162,7 +156,7 @@ def test_partial_fit_and_warm_start_go_on(client):
     assert same_bits(model, expected)
 
 
-def test_bags_and_lists(client):
+def test_bags_and_lists(dask_client):
     items, y, steps = ragged()
     bags = [db.from_sequence(list(data), npartitions=5) for data in (items, y, steps)]
     expected = RNNRegressor(**SMALL).fit(items, y)
@@ -176,15 +170,15 @@ def test_bags_and_lists(client):
 
     parts = [items[:13], items[13:40], items[40:]], [y[:13], y[13:40], y[40:]]
     delayed = [[dask.delayed(part) for part in data] for data in parts]
-    futures = [[client.submit(list, part) for part in data] for data in parts]
+    futures = [[dask_client.submit(list, part) for part in data] for data in parts]
     for lists in (delayed, futures):
         assert same_bits(clone(model).fit(*lists), expected)
         model.fit(*lists)
-        found = client.gather(dask.compute(*model.predict(lists[0])))
+        found = dask_client.gather(dask.compute(*model.predict(lists[0])))
         np.testing.assert_array_equal(np.concatenate(found), expected.predict(items))
 
 
-def test_nothing_is_computed_before_it_is_asked_for(client):
+def test_nothing_is_computed_before_it_is_asked_for(dask_client):
     model = DaskRNNClassifier(**SMALL).fit(*arrays(25, X, LABELS))
 
     def fail(block):
@@ -198,7 +192,7 @@ def test_nothing_is_computed_before_it_is_asked_for(client):
             predicted.compute()
 
 
-def test_a_chunk_may_have_an_unknown_size(client):
+def test_a_chunk_may_have_an_unknown_size(dask_client):
     x, y = (a[a.sum(axis=tuple(range(1, a.ndim))) < 1e9] for a in arrays(25, X, Y))
     assert np.isnan(x.chunks[0]).all()
     model = DaskRNNRegressor(**SMALL).fit(x, y)
@@ -211,7 +205,7 @@ def table():
     return frame, dd.from_pandas(frame, npartitions=4, sort=False)
 
 
-def test_a_frame_is_a_table(client):
+def test_a_frame_is_a_table(dask_client):
     frame, lazy = table()
     y = dd.from_pandas(pd.Series(Y, frame.index), npartitions=4, sort=False)
     expected = RNNRegressor(n_channels=2, **SMALL).fit(frame, Y)
@@ -235,7 +229,7 @@ def long_frame():
     return frame.sample(frac=1, random_state=0), items, y, steps
 
 
-def test_a_frame_in_long_form(client):
+def test_a_frame_in_long_form(dask_client):
     frame, items, y, steps = long_frame()
     lazy = dd.from_pandas(frame, npartitions=3).shuffle(on="who", npartitions=4).persist()
     ids = np.concatenate(
@@ -260,7 +254,24 @@ def test_a_frame_in_long_form(client):
     np.testing.assert_array_equal(of_7, model.to_local().predict([items[7]])[0])
 
 
-def test_a_sequence_in_two_partitions_is_refused(client):
+def test_a_partition_may_be_empty(dask_client):
+    frame, *_ = long_frame()
+    few = dd.from_pandas(frame[frame["who"] < 20].drop(columns="step"), npartitions=1)
+    model = DaskRNNRegressor(id="who", time="when", **{**SMALL, "batch_size": 8})
+    expected = clone(model).fit(few, "sum")
+    scattered = dd.concat([few.partitions[0], few[few["who"] > 99], few[few["who"] > 98]])
+    assert same_bits(model.fit(scattered, "sum"), expected)
+    assert len(model.predict(scattered).compute()) == 20
+
+    model = DaskRNNRegressor(**SMALL)
+    x, y = arrays(30, X, Y)
+    some, target = x[da.from_array(np.arange(90) >= 30, chunks=30)], y[30:]
+    assert same_bits(clone(model).fit(some, target), clone(model).fit(X[30:], Y[30:]))
+    fitted = model.fit(X, X[:, :, 0].cumsum(axis=1)[:, :, None])
+    assert fitted.predict(some).compute().shape == (60, 12, 1)
+
+
+def test_a_sequence_in_two_partitions_is_refused(dask_client):
     frame, *_ = long_frame()
     model = DaskRNNRegressor(id="who", time="when", **SMALL)
     with pytest.raises(ValueError, match=r"steps of sequence 15 in partitions \d+ and \d+"):
@@ -287,7 +298,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_a_worker_refuses_is_told_here(client, name):
+def test_what_a_worker_refuses_is_told_here(dask_client, name):
     data, message = REFUSED[name]
     model = DaskRNNRegressor(**SMALL).fit(*arrays(25, X, Y))
     before = weights_of(model)
@@ -296,7 +307,7 @@ def test_what_a_worker_refuses_is_told_here(client, name):
     np.testing.assert_array_equal(weights_of(model), before)
 
 
-def test_partitions_that_do_not_match_are_refused(client):
+def test_partitions_that_do_not_match_are_refused(dask_client):
     model = DaskRNNRegressor(**SMALL)
     bags = db.from_sequence(list(X), npartitions=3), db.from_sequence(list(Y), npartitions=4)
     with pytest.raises(ValueError, match="y got 4 partitions, expected 3, as in X"):
@@ -309,7 +320,7 @@ def test_partitions_that_do_not_match_are_refused(client):
         model.fit(doubles, [dask.delayed(Y[:40]), dask.delayed(Y[40:])])
 
 
-def test_parameters_that_are_refused(client):
+def test_parameters_that_are_refused(dask_client):
     data = arrays(25, X, Y)
     for options, message in (
         ({"n_shards": 0}, "n_shards"),
@@ -325,13 +336,13 @@ def test_parameters_that_are_refused(client):
         DaskRNNRegressor(**SMALL).fit({1}, Y)
 
 
-def test_divergence_is_an_error(client):
+def test_divergence_is_an_error(dask_client):
     model = DaskRNNRegressor(**{**SMALL, "solver": "sgd", "learning_rate_init": 1e30})
     with pytest.raises(elman.DivergenceError, match=r"in epoch \d, batch \d"):
         model.fit(*arrays(25, X, Y))
 
 
-def test_a_fitted_model_is_one_without_a_cluster(client, tmp_path):
+def test_a_fitted_model_is_one_without_a_cluster(dask_client, tmp_path):
     model = DaskRNNClassifier(**SMALL).fit(*arrays(25, X, LABELS))
     local = model.to_local()
     assert type(local) is RNNClassifier
@@ -343,7 +354,7 @@ def test_a_fitted_model_is_one_without_a_cluster(client, tmp_path):
     assert model.get_params()["n_shards"] == 8
 
 
-def test_a_grid_search_over_the_cluster(client):
+def test_a_grid_search_over_the_cluster(dask_client):
     search = GridSearchCV(RNNRegressor(**SMALL), {"hidden_layer_sizes": [2, 5]}, cv=2)
     expected = clone(search).fit(X, Y)
     with joblib.parallel_backend("dask"):

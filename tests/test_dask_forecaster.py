@@ -10,7 +10,7 @@ pytest.importorskip("distributed")
 import dask
 import dask.bag as db
 import dask.dataframe as dd
-from clusters import cluster_of, in_epoch, kill, process_ids
+from clusters import in_epoch, kill, process_ids
 from elman import RNNForecaster
 from elman.dask import DaskRNNForecaster
 from sklearn.base import clone
@@ -66,12 +66,6 @@ def parameters_of(model):
     return np.concatenate([member.parameters for member in model._models[0].members])
 
 
-@pytest.fixture(scope="module")
-def client():
-    with cluster_of(2) as client:
-        yield client
-
-
 FITS = {
     "direct": {},
     "recursive": {"strategy": "recursive", "horizon": 20},
@@ -82,7 +76,7 @@ FITS = {
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_one_shard_gives_the_bits_of_one_machine(client, name):
+def test_one_shard_gives_the_bits_of_one_machine(dask_client, name):
     options = {**SMALL, **FITS[name]}
     expected = RNNForecaster(**options).fit(SERIES)
     bag = db.from_sequence(SERIES, npartitions=4)
@@ -96,23 +90,23 @@ def test_one_shard_gives_the_bits_of_one_machine(client, name):
         np.testing.assert_array_equal(got.compute(), wanted)
 
 
-def test_more_shards_round_otherwise_and_no_more(client):
+def test_more_shards_round_otherwise_and_no_more(dask_client):
     expected = RNNForecaster(**SMALL).fit(SERIES)
     bag = db.from_sequence(SERIES, npartitions=4)
     model = DaskRNNForecaster(n_shards=4, **SMALL).fit(bag)
     np.testing.assert_allclose(parameters_of(model), parameters_of(expected), atol=1e-5)
 
 
-def test_neither_partitions_nor_a_killed_worker_change_a_bit(client):
+def test_neither_partitions_nor_a_killed_worker_change_a_bit(dask_client):
     model = DaskRNNForecaster(n_shards=4, **SMALL)
     expected = clone(model).fit(db.from_sequence(SERIES, npartitions=2))
-    victim = process_ids(client)[0]
+    victim = process_ids(dask_client)[0]
     with in_epoch(2, lambda: kill(victim)):
         model.fit(db.from_sequence(SERIES, npartitions=5))
     np.testing.assert_array_equal(parameters_of(model), parameters_of(expected))
 
 
-def test_a_long_frame_with_covariates(client):
+def test_a_long_frame_with_covariates(dask_client):
     frame, past, future = long_frame()
     options = {**SMALL, "known_covariates": ["promotion"], "calendar": ["dayofweek"]}
     expected = RNNForecaster(**options).fit(frame, past)
@@ -128,7 +122,7 @@ def test_a_long_frame_with_covariates(client):
     np.testing.assert_array_equal(again["y_pred"], wanted["y_pred"])
 
 
-def test_other_series_are_forecast_too(client):
+def test_other_series_are_forecast_too(dask_client):
     model = DaskRNNForecaster(**SMALL).fit(by_series(long_frame()[0]))
     others = series_of(5, seed=1)
     frame, *_ = long_frame(others)
@@ -138,7 +132,7 @@ def test_other_series_are_forecast_too(client):
     assert [len(part) for part in dask.compute(*delayed)] == [2, 3]
 
 
-def test_holes_and_values_below_zero_that_the_sample_does_not_have(client, monkeypatch):
+def test_holes_and_values_below_zero_that_the_sample_does_not_have(dask_client, monkeypatch):
     """What "auto" means holds for all series, though some alone are looked at."""
     monkeypatch.setattr("elman.dask._course.MOST_LOOKED_AT", 2)
     series = [y.copy() for y in SERIES]
@@ -149,7 +143,7 @@ def test_holes_and_values_below_zero_that_the_sample_does_not_have(client, monke
     assert np.isfinite(model.predict().compute()).all()
 
 
-def test_a_fitted_one_goes_on_without_a_cluster(client, tmp_path):
+def test_a_fitted_one_goes_on_without_a_cluster(dask_client, tmp_path):
     frame, *_ = long_frame()
     model = DaskRNNForecaster(**SMALL).fit(by_series(frame))
     local = model.to_local(frame)
@@ -162,7 +156,7 @@ def test_a_fitted_one_goes_on_without_a_cluster(client, tmp_path):
     assert clone(model).get_params()["n_shards"] == 8
 
 
-def test_what_is_refused(client):
+def test_what_is_refused(dask_client):
     frame, *_ = long_frame()
     model = DaskRNNForecaster(**SMALL)
     with pytest.raises(NotFittedError, match="predict"):

@@ -177,10 +177,17 @@ def _beside(data: Any, X: Collection, n_parts: int, caller: str, argument: str) 
         raise ValueError(problem(caller, argument, got, expected))
     else:
         other = collection(other.whole.rechunk({0: X.sizes}), n_parts, caller, argument)
-    if len(other.parts) != len(X.parts):
-        got, expected = f"{len(other.parts)} partitions", f"{len(X.parts)}, as in X"
-        raise ValueError(problem(caller, argument, got, expected))
+    check_as_many(other, X, caller, argument, "X")
     return other
+
+
+def check_as_many(
+    data: Collection, other: Collection, caller: str, argument: str, beside: str
+) -> None:
+    """Raise ValueError where two collections have other numbers of partitions."""
+    if len(data.parts) != len(other.parts):
+        got, expected = f"{len(data.parts)} partitions", f"{len(other.parts)}, as in {beside}"
+        raise ValueError(problem(caller, argument, got, expected))
 
 
 def _long_form(

@@ -156,9 +156,12 @@ def read(
         ]
     )
     told = cluster.ask(part.told, futures)
-    form = _form_of([form for form, _ in told], reader.caller)
-    lengths = np.concatenate([lengths for _, lengths in told])
-    starts = offsets_of(np.array([len(lengths) for _, lengths in told]))
+    futures = [future for future, found in zip(futures, told, strict=True) if found]
+    if not futures:
+        raise ValueError(problem(reader.caller, "y", "0 series", "at least 1"))
+    form = _form_of([found and found[0] for found in told], reader.caller)
+    each = [found[1] for found in told if found]
+    lengths, starts = np.concatenate(each), offsets_of(np.array([len(n) for n in each]))
     bounds = bounds_of(len(lengths), min(settings["n_shards"], len(lengths)))
     shards = [
         cluster.submit(
@@ -172,15 +175,17 @@ def read(
     return ShardedSeries(cluster, shards, bounds, lengths, form)
 
 
-def _form_of(forms: list[PanelForm], caller: str) -> PanelForm:
+def _form_of(forms: list[PanelForm | None], caller: str) -> PanelForm:
     """Return the form of the whole; ValueError where partitions differ or share a series."""
-    first = forms[0]
+    first, *_ = (form for form in forms if form)
     seen: set[Any] = set()
     for number, form in enumerate(forms):
+        if form is None:
+            continue
         for name in ("layout", "frequency", "covariates"):
             if getattr(form, name) != getattr(first, name):
                 got = f"{name} {getattr(form, name)} in partition {number}"
-                expected = f"{getattr(first, name)}, as in partition 0"
+                expected = f"{getattr(first, name)}, as in the first one"
                 raise ValueError(problem(caller, "y", got, expected))
         if form.layout in ("long", "wide"):
             twice = seen.intersection(form.names)

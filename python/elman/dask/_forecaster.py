@@ -18,8 +18,9 @@ from elman._panel_form import PanelForm
 from elman._parameters import COUNT, Rule, check_parameters
 from elman.dask import _series as part
 from elman.dask._cluster import Cluster, let_go
-from elman.dask._collections import Collection, collection
+from elman.dask._collections import Collection, check_as_many, collection
 from elman.dask._course import ClusterCourse, ShardedSeries, nothing, plan_of, read
+from elman.dask._partitions import is_empty, listed
 
 
 class DaskRNNForecaster(RNNForecaster):
@@ -270,10 +271,8 @@ class DaskRNNForecaster(RNNForecaster):
         if y is not None:
             known, later = _partitions(y, None, 1, caller)
         ahead = None if X is None else collection(X, 1, caller, "X")
-        for argument, other in (("X", ahead),):
-            if other is not None and len(other.parts) != len(known.parts):
-                got, expected = f"{len(other.parts)} partitions", f"{len(known.parts)}, as in y"
-                raise ValueError(problem(caller, argument, got, expected))
+        if ahead is not None:
+            check_as_many(ahead, known, caller, "X", "y")
         parameters = self.get_params(deep=False)
         for name in ("n_shards", "sync_every"):
             del parameters[name]
@@ -352,9 +351,7 @@ def _partitions(y: Any, X: Any, n_parts: int, caller: str) -> tuple[Collection, 
     if X is None:
         return series, None
     covariates = collection(X, n_parts, caller, "X")
-    if len(covariates.parts) != len(series.parts):
-        got = f"{len(covariates.parts)} partitions"
-        raise ValueError(problem(caller, "X", got, f"{len(series.parts)}, as in y"))
+    check_as_many(covariates, series, caller, "X", "y")
     return series, covariates
 
 
@@ -379,6 +376,9 @@ def _forecast(
 ) -> Any:
     """Forecast the series of a partition."""
     parameters, found, form = shared
+    y = listed(y)
+    if is_empty(y):
+        return y if isinstance(y, list) else y.rename(columns={parameters["columns"][2]: "y_pred"})
     forecaster = _with_history(parameters, found, y, X)
     if not is_new or future is None:
         return getattr(forecaster, method)(*levels, horizon=horizon, X=future)

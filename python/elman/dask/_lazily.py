@@ -14,6 +14,7 @@ from elman._model import Model
 from elman.dask._cluster import is_collection
 from elman.dask._collections import Collection, collection, is_remote
 from elman.dask._long import LongForm
+from elman.dask._partitions import is_empty, listed
 
 
 def is_lazy(X: Any) -> bool:
@@ -83,9 +84,14 @@ def _itself(model: Any) -> Any:
 
 
 def _call(model: Any, method: str, X: Any, options: dict[str, Any]) -> Any:
-    if isinstance(X, tuple) or not (hasattr(X, "__array__") or isinstance(X, list)):
-        X = list(X)
-    return getattr(model, method)(X, **options)
+    X = listed(X)
+    if not is_empty(X):
+        return getattr(model, method)(X, **options)
+    fitted: Model = model._model
+    dtype, tail = _form(fitted, method)
+    if isinstance(X, list) or not fitted.targets.per_step:
+        return np.empty((0, *tail), dtype)
+    return np.empty((0, _n_timesteps(fitted, X, options), *tail), dtype)
 
 
 def _array(
@@ -96,13 +102,7 @@ def _array(
 
     dtype, tail = _form(model, method)
     if model.targets.per_step:
-        n_timesteps = options.get("n_timesteps", model.n_timesteps)
-        if parts.kind == "array" and model.inputs.layout not in ("vector", "features"):
-            whole = parts.whole
-            n_timesteps = whole.shape[1] // (
-                model.inputs.n_channels if whole.ndim == 2 and model.inputs.n_tokens == 0 else 1
-            )
-        tail = (n_timesteps, *tail)
+        tail = (_n_timesteps(model, parts.whole, options), *tail)
     sizes = parts.sizes or (np.nan,) * len(results)
     return array.concatenate(
         [
@@ -111,6 +111,13 @@ def _array(
         ],
         allow_unknown_chunksizes=True,
     )
+
+
+def _n_timesteps(model: Model, X: Any, options: dict[str, Any]) -> int:
+    """Return the steps of the predictions of an array or a table."""
+    if model.inputs.layout == "vector":
+        return int(options.get("n_timesteps", model.n_timesteps))
+    return int(X.shape[1]) // (model.inputs.n_channels if model.inputs.layout == "table" else 1)
 
 
 def _form(model: Model, method: str) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -72,8 +72,6 @@ class LongForm:
         self, frame: Any, y: Any, sample_weight: Any, reader: Reader
     ) -> tuple[Any, Any, Any, Array]:
         """Return X, y and weights as estimators take them, and what tells the sequences apart."""
-        if len(frame) == 0:
-            raise ValueError(problem(reader.caller, "X", "0 rows", "at least 1"))
         frame, first, names = self.order(frame, reader.caller)
         known = None if reader.form is None else reader.form.feature_names
         X = self.sequences(frame, first, known, reader.caller)

@@ -36,6 +36,8 @@ class Description:
 
     Parameters
     ----------
+    number : int
+        The partition's.
     inputs : InputForm
         How its X looks.
     targets : TargetForm
@@ -50,6 +52,7 @@ class Description:
         Of sequences in long form, what tells them apart.
     """
 
+    number: int
     inputs: InputForm
     targets: TargetForm
     n_sequences: int
@@ -113,20 +116,24 @@ class Moments:
 
 def read(
     reader: Reader, form: LongForm | None, number: int, X: Any, y: Any, sample_weight: Any
-) -> Partition:
-    """Read a partition; what is wrong with it is told with its number."""
+) -> Partition | None:
+    """Read a partition, None where it is empty; what is wrong with it is told with its number."""
+    X = listed(X)
+    if is_empty(X):
+        return None
     try:
         names = channels = None
         if form is not None:
             channels = np.array(form.channels(X), dtype=object)
             X, y, sample_weight, names = form.cut(X, y, sample_weight, reader)
-        data = reader.read(_listed(X), _listed(y), _listed(sample_weight))
+        data = reader.read(X, listed(y), listed(sample_weight))
         if channels is not None and reader.form is None:
             data = replace(data, inputs=replace(data.inputs, feature_names=channels))
     except (TypeError, ValueError) as error:
         raise type(error)(f"{error}, in partition {number}") from error
     sequences = data.sequences
     description = Description(
+        number,
         data.inputs,
         data.targets,
         len(sequences),
@@ -138,15 +145,20 @@ def read(
     return Partition(data, description)
 
 
-def _listed(items: Any) -> Any:
+def listed(items: Any) -> Any:
     """Return what a bag gives as a list."""
     is_whole = items is None or hasattr(items, "__array__") or is_dataframe(items)
     return items if is_whole or isinstance(items, (str, float)) else list(items)
 
 
-def describe(partition: Partition) -> Description:
+def is_empty(X: Any) -> bool:
+    """Whether nothing is in a partition, as a filter or a shuffle may leave it."""
+    return hasattr(X, "__len__") and len(X) == 0
+
+
+def describe(partition: Partition | None) -> Description | None:
     """Tell what is known of a partition."""
-    return partition.description
+    return None if partition is None else partition.description
 
 
 def cut(partition: Partition, begin: int, end: int) -> Data:

@@ -64,7 +64,7 @@ class DaskRNNRegressor(ClusterFit, RNNRegressor):
     >>> from elman.datasets import generate_time_series
     >>> client = Client(processes=False, n_workers=1, dashboard_address=":0")
     >>> series = da.from_array(generate_time_series(200, 21, random_state=0), chunks=(50, -1, -1))
-    >>> model = DaskRNNRegressor(hidden_layer_sizes=4, max_iter=2, tol=0, random_state=0)
+    >>> model = DaskRNNRegressor(tol=0.1, n_iter_no_change=2, random_state=0)
     >>> model = model.fit(series[:, :20], series[:, 20, 0])
     >>> model.predict(series[:, :20]).compute().shape
     (200,)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from elman import _core
-from elman._arrays import Array, is_dataframe
+from elman._arrays import Array
 from elman._forecast.fit import check_values
 from elman._forecast.history import Floats, History, Integers
 from elman._forecast.network import errors_of, examples_of
@@ -19,6 +19,7 @@ from elman._panel import Panel, read_panel
 from elman._panel_form import PanelForm
 from elman._sequences import offsets_of, step_rows
 from elman._training import Examples
+from elman.dask._partitions import is_empty, listed
 from elman.dask._steps import aligned, threads_of_worker
 
 
@@ -36,10 +37,6 @@ class SeriesPartition:
 
     series: Series
     form: PanelForm
-
-    def told(self) -> tuple[PanelForm, Integers]:
-        """Return its form, and the times of each series."""
-        return self.form, self.series.lengths
 
 
 @dataclass(frozen=True)
@@ -64,13 +61,7 @@ class WindowShard:
 
 def panel_of(y: Any, X: Any, columns: tuple[str, str, str], caller: str) -> Panel:
     """Read the series of a partition."""
-    return read_panel(_listed(y), _listed(X), None, caller=caller, columns=columns)
-
-
-def _listed(items: Any) -> Any:
-    """Return what a bag gives as a list."""
-    is_whole = items is None or hasattr(items, "__array__") or is_dataframe(items)
-    return items if is_whole else list(items)
+    return read_panel(listed(y), listed(X), None, caller=caller, columns=columns)
 
 
 def read(
@@ -80,8 +71,11 @@ def read(
     number: int,
     y: Any,
     X: Any,
-) -> SeriesPartition:
-    """Read a partition; what is wrong with it is told with its number."""
+) -> SeriesPartition | None:
+    """Read a partition, None where it is empty; what is wrong with it is told with its number."""
+    y = listed(y)
+    if is_empty(y):
+        return None
     try:
         panel = panel_of(y, X, columns, reader.caller)
         reader.check(panel.form, known)
@@ -90,9 +84,9 @@ def read(
         raise type(error)(f"{error}, in partition {number}") from error
 
 
-def told(partition: SeriesPartition) -> tuple[PanelForm, Integers]:
-    """Tell what must be known of a partition, before its series have a place in the whole."""
-    return partition.told()
+def told(partition: SeriesPartition | None) -> tuple[PanelForm, Integers] | None:
+    """Tell the form of a partition, and the times of its series."""
+    return None if partition is None else (partition.form, partition.series.lengths)
 
 
 def cut(partition: SeriesPartition, begin: int, end: int) -> Series:

@@ -238,7 +238,11 @@ def read(cluster: Cluster, parts: Parts, reader: Reader, n_shards: int) -> Shard
         for number, arguments in enumerate(parts.arguments())
     ]
     futures = cluster.client.compute(tasks)
-    found: list[Description] = cluster.ask(partition.describe, futures)
+    described = cluster.ask(partition.describe, futures)
+    found: list[Description] = [description for description in described if description]
+    if not found:
+        raise ValueError(problem(reader.caller, "X", "0 sample(s)", "a minimum of 1"))
+    futures = [futures[description.number] for description in found]
     inputs, targets = form_of(found, reader.caller)
     counts = np.array([description.n_sequences for description in found])
     n_sequences = int(counts.sum())
@@ -286,19 +290,23 @@ def form_of(found: Sequence[Description], caller: str) -> tuple[InputForm, Targe
     n_tokens = max(description.inputs.n_tokens for description in found)
     if first.inputs.layout == "features":
         n_tokens = first.inputs.n_tokens
-    for number, description in enumerate(found):
+    for description in found:
+        number = description.number, first.number
         _check_alike("X", description.inputs, first.inputs, number, caller)
         _check_alike("y", description.targets, first.targets, number, caller)
     _check_names(found, caller)
     return replace(first.inputs, shape=shape, n_tokens=n_tokens), first.targets
 
 
-def _check_alike(argument: str, form: Any, first: Any, number: int, caller: str) -> None:
+def _check_alike(
+    argument: str, form: Any, first: Any, number: tuple[int, int], caller: str
+) -> None:
     for name, value in vars(first).items():
         is_free = name == "shape" or (name == "n_tokens" and first.layout == "tokens")
         if not is_free and not np.array_equal(getattr(form, name), value):
-            got = f"{name}={getattr(form, name)} in partition {number}"
-            raise ValueError(problem(caller, argument, got, f"{value}, as in partition 0"))
+            got = f"{name}={getattr(form, name)} in partition {number[0]}"
+            expected = f"{value}, as in partition {number[1]}"
+            raise ValueError(problem(caller, argument, got, expected))
 
 
 def _check_names(found: Sequence[Description], caller: str) -> None:
@@ -306,7 +314,8 @@ def _check_names(found: Sequence[Description], caller: str) -> None:
     names = [d.names for d in found if d.names is not None]
     if not names:
         return
-    every, number = np.concatenate(names), np.repeat(np.arange(len(names)), list(map(len, names)))
+    every = np.concatenate(names)
+    number = np.repeat([d.number for d in found], [len(of_one) for of_one in names])
     order = np.argsort(every, kind="stable")
     again = np.flatnonzero(every[order][1:] == every[order][:-1])
     if len(again):
