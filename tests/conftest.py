@@ -1,4 +1,4 @@
-"""How many random cases hypothesis draws, and what Ctrl-C does while tests run."""
+"""How many random cases hypothesis draws, what Ctrl-C does while tests run, and a cluster."""
 
 import os
 import signal
@@ -20,3 +20,12 @@ def ctrl_c_interrupts():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    """A client of two workers; tests may kill them, for others take their place."""
+    from clusters import cluster_of
+
+    with cluster_of(2) as client:
+        yield client

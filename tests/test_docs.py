@@ -43,6 +43,11 @@ def test_every_public_name_is_in_the_reference(module):
     assert sorted(reference()[module.__name__]) == sorted(public)
 
 
+def test_the_estimators_of_clusters_are_in_the_reference():
+    dask = pytest.importorskip("elman.dask")
+    assert sorted(reference()["elman.dask"]) == sorted(dask.__all__)
+
+
 def test_the_adapter_of_sktime_is_in_the_reference():
     assert reference()["elman.sktime"] == ["SktimeForecaster"]
 

@@ -94,6 +94,45 @@ py::array average(Trainer<T>& trainer) {
     return copy_of(trainer.updates().average());
 }
 
+// Share of the loss, weight, share of the gradient, and tokens that were looked up.
+template <class T>
+py::tuple part(const AnyTrainer& any, Trainer<T>& trainer, const Examples<T>& data,
+               const py::array& order, double total_weight) {
+    require(total_weight > 0.0 && std::isfinite(total_weight), "total_weight must be positive");
+    const Index* const members = members_of(order, data.sequences.n_sequences);
+    Updates<T>& updates = trainer.updates();
+    py::array_t<T> gradient(Index(updates.gradient().size()));
+    T* const to = gradient.mutable_data();
+    const Control::Check check = interrupt_check();
+    const BatchLoss batch = any.exclusively([&] {
+        const BatchLoss value = trainer.part(data, members, order.shape(0), total_weight, check);
+        std::copy(updates.gradient().begin(), updates.gradient().end(), to);
+        return value;
+    });
+    if (trainer.was_short_of_threads()) warn_about_threads();
+    const std::vector<Index> tokens =
+        trainer.network().embedding() ? updates.touched(0) : std::vector<Index>();
+    return py::make_tuple(batch.loss, batch.weight, gradient,
+                          py::array_t<Index>(Index(tokens.size()), tokens.data()));
+}
+
+template <class T>
+double update(const AnyTrainer& any, Trainer<T>& trainer, const py::array& gradient, double loss,
+              double weight, const py::array& tokens) {
+    const T* const from =
+        elements<T>(gradient, "gradient", {Index(trainer.updates().gradient().size())});
+    const Index* const ids = elements<Index>(tokens, "tokens", {-1});
+    const Index n = tokens.shape(0);
+    const Index n_tokens = trainer.network().options().n_tokens;
+    for (Index i = 0; i < n; ++i)
+        require(ids[i] >= 0 && ids[i] < n_tokens, [&] {
+            return "tokens has " + std::to_string(ids[i]) + ", and there are " +
+                   std::to_string(n_tokens);
+        });
+    const Control::Check check = interrupt_check();
+    return any.exclusively([&] { return trainer.update(from, {loss, weight}, ids, n, check); });
+}
+
 // Diverged(message, batch, learning_rate, gradient_norm), a ValueError.
 void register_diverged(py::module_& module) {
     static PyObject* type = nullptr;
@@ -174,7 +213,29 @@ void register_trainer(py::module_& module) {
                         examples(trainer, values, offsets, targets, weights, per_step));
                 });
             },
-            "values"_a, "offsets"_a, "targets"_a, "weights"_a, py::kw_only(), "per_step"_a);
+            "values"_a, "offsets"_a, "targets"_a, "weights"_a, py::kw_only(), "per_step"_a)
+        .def(
+            "part",
+            [](AnyTrainer& any, const py::object& values, const py::array& offsets,
+               const py::array& targets, const py::object& weights, const py::array& order,
+               double total_weight, bool per_step) {
+                return any.visit([&](auto& trainer) {
+                    return part(any, trainer,
+                                examples(trainer, values, offsets, targets, weights, per_step),
+                                order, total_weight);
+                });
+            },
+            "values"_a, "offsets"_a, "targets"_a, "weights"_a, "order"_a, py::kw_only(),
+            "total_weight"_a, "per_step"_a)
+        .def(
+            "update",
+            [](AnyTrainer& any, const py::array& gradient, double loss, double weight,
+               const py::array& tokens) {
+                return any.visit([&](auto& trainer) {
+                    return update(any, trainer, gradient, loss, weight, tokens);
+                });
+            },
+            "gradient"_a, "loss"_a, "weight"_a, "tokens"_a);
 }
 
 }  // namespace elman::binding

@@ -196,10 +196,14 @@ void define_updates(Class& trainer_class) {
             [](Any& any, const py::array& value) {
                 any.visit([&](auto& trainer) { set_parameters(trainer.updates(), value); });
             })
-        .def_property_readonly(
+        .def_property(
             "n_updates",
             [](const Any& any) {
                 return any.visit([](auto& trainer) { return trainer.updates().n_updates(); });
+            },
+            [](Any& any, Index n) {
+                require(n >= 0, "n_updates must not be negative");
+                any.visit([&](auto& trainer) { trainer.updates().set_n_updates(n); });
             })
         .def_property(
             "solver_state",

@@ -83,6 +83,17 @@ public:
     // Loss and gradient of all sequences as one mini-batch; the gradient stays until the next call.
     double loss_and_gradient(const Examples<T>& examples, const Control::Check& check);
 
+    // What some sequences add to a mini-batch whose weights sum up to total_weight: their share of
+    // its loss, their own weight, and their share of its gradient without the penalty, which stays
+    // until the next call. Summed over all sequences of the mini-batch they make its `update`.
+    BatchLoss part(const Examples<T>& examples, const Index* members, Index n_members,
+                   double total_weight, const Control::Check& check);
+
+    // One update by the sum of such parts, as `epoch` makes it: the loss with its penalty. tokens
+    // are those that the mini-batch looks up.
+    double update(const T* gradient, const BatchLoss& batch, const Index* tokens, Index n_tokens,
+                  const Control::Check& check);
+
 private:
     static std::vector<Embedding<T>> embeddings_of(const Network<T>& network) {
         std::vector<Embedding<T>> embeddings;
@@ -100,6 +111,12 @@ private:
 
     Index threads_for(Index steps) const {
         return worthwhile_threads(options_.n_threads, 3 * steps * network_.multiply_adds());
+    }
+
+    static Index n_steps_of(const Examples<T>& examples, const Index* members, Index n_members) {
+        const Index* const offsets = examples.sequences.offsets;
+        return std::accumulate(members, members + n_members, Index(0),
+                               [&](Index n, Index i) { return n + offsets[i + 1] - offsets[i]; });
     }
 
     // Below some 20 microseconds of work each, handing out a mini-batch costs more than it brings.
@@ -151,11 +168,14 @@ private:
         }
     }
 
-    // Loss of a mini-batch, and its gradient.
+    // Loss of a mini-batch, or of a part of one whose weights sum up to total_weight, and its
+    // gradient.
     BatchLoss differentiate(const Examples<T>& examples, const Index* members, Index n_members,
-                            Team& team) {
+                            Team& team, std::optional<double> total_weight = {}) {
         gather(examples, members, n_members);
-        if (!(total_weight_ > 0.0)) return {};
+        const double weight = total_weight_;
+        if (!(weight > 0.0)) return {};
+        total_weight_ = total_weight.value_or(weight);
         if (network_.embedding())
             updates_.touch(team, [&](const auto& mark) {
                 Embedding<T>::for_each_token(examples.sequences, batch_, workspace_.dropout,
@@ -175,7 +195,7 @@ private:
         }
         double loss = 0.0;
         for (const double row : losses_) loss += row;
-        return {loss / total_weight_, total_weight_};
+        return {loss / total_weight_, weight};
     }
 
     // Tapes of sqrt(T) steps, and as many checkpoints of the states.
@@ -286,10 +306,7 @@ Trainer<T>::Trainer(const Network<T>& network, const T* parameters, TrainerOptio
 template <class T>
 double Trainer<T>::epoch(const Examples<T>& examples, const Index* order, Index n_order,
                          Index batch_size, const Control::Check& check) {
-    Index steps = 0;
-    for (Index i = 0; i < n_order; ++i)
-        steps += examples.sequences.offsets[order[i] + 1] - examples.sequences.offsets[order[i]];
-    Team team(threads_for(steps), check);
+    Team team(threads_for(n_steps_of(examples, order, n_order)), check);
     was_short_of_threads_ = team.is_short();
     return updates_.epoch(order, n_order, batch_size, team,
                           [&](const Index* members, Index n_members) {
@@ -305,6 +322,25 @@ double Trainer<T>::loss_and_gradient(const Examples<T>& examples, const Control:
     was_short_of_threads_ = team.is_short();
     return updates_.loss_and_gradient(
         team, [&] { return differentiate(examples, all.data(), Index(all.size()), team); });
+}
+
+template <class T>
+BatchLoss Trainer<T>::part(const Examples<T>& examples, const Index* members, Index n_members,
+                           double total_weight, const Control::Check& check) {
+    Team team(threads_for(n_steps_of(examples, members, n_members)), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.part(
+        [&] { return differentiate(examples, members, n_members, team, total_weight); });
+}
+
+template <class T>
+double Trainer<T>::update(const T* gradient, const BatchLoss& batch, const Index* tokens,
+                          Index n_tokens, const Control::Check& check) {
+    Team team(threads_for(0), check);
+    was_short_of_threads_ = team.is_short();
+    return updates_.update_by(gradient, batch, team, [&](const auto& mark) {
+        std::for_each(tokens, tokens + n_tokens, [&](Index id) { mark(0, id); });
+    });
 }
 
 }  // namespace elman

@@ -95,22 +95,36 @@ public:
             const BatchLoss batch =
                 differentiate(order + first, std::min(batch_size, n_order - first));
             if (!(batch.weight > 0.0)) continue;
-            const double loss = batch.loss + penalize(batch.weight, team);
-            sum += batch.weight * loss;
+            sum += batch.weight * update(batch, b, team);
             sum_of_weights += batch.weight;
-            const double norm = std::sqrt(squared_norm_);
-            const double rate = options_.schedule.rate(options_.learning_rate, n_updates_);
-            if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
-            apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
         }
-        for (EmbeddingRows& rows : embeddings_)
-            for_each_row(rows.embedding.n_tokens(), team, [&](Index id) { catch_up(rows, id); });
-        begin_deferring();
-        for (const T weight : parameters_)
-            if (!std::isfinite(weight))
-                throw Diverged(batches - 1, options_.learning_rate, std::sqrt(squared_norm_));
+        finish(batches - 1, team);
         return sum_of_weights > 0.0 ? sum / sum_of_weights : 0.0;
     }
+
+    // One update by a gradient that was computed elsewhere, as `epoch` makes it: the loss with its
+    // penalty. mark_tokens, as of `touch`, tells the rows of embeddings in which it has something.
+    template <class MarkTokens>
+    double update_by(const T* gradient, const BatchLoss& batch, Team& team,
+                     const MarkTokens& mark_tokens) {
+        if (!(batch.weight > 0.0)) return 0.0;
+        touch(team, mark_tokens);
+        std::copy_n(gradient, gradient_.size(), gradient_.begin());
+        const double loss = update(batch, 0, team);
+        finish(0, team);
+        return loss;
+    }
+
+    // What some rows add to the loss and the gradient of a mini-batch, without penalty or update.
+    template <class Differentiate>
+    BatchLoss part(const Differentiate& differentiate) {
+        std::fill(gradient_.begin(), gradient_.end(), T(0));
+        for (EmbeddingRows& rows : embeddings_) rows.forget_touched();
+        return differentiate();
+    }
+
+    // Tokens that embedding k has looked up in the last mini-batch.
+    const std::vector<Index>& touched(Index k) const { return embeddings_[std::size_t(k)].touched; }
 
     // Loss and gradient of one mini-batch, penalty included, without an update.
     template <class Differentiate>
@@ -236,6 +250,26 @@ private:
         team.run((n_pieces + pieces_a_task - 1) / pieces_a_task, pieces_of);
     }
 
+    // One update by the gradient of a mini-batch, number b of its epoch: its loss with the penalty.
+    double update(const BatchLoss& batch, Index b, Team& team) {
+        const double loss = batch.loss + penalize(batch.weight, team);
+        const double norm = std::sqrt(squared_norm_);
+        const double rate = options_.schedule.rate(options_.learning_rate, n_updates_);
+        if (!std::isfinite(loss) || !std::isfinite(norm)) throw Diverged(b, rate, norm);
+        apply(rate, norm > options_.clip_norm ? options_.clip_norm / norm : 1.0, team);
+        return loss;
+    }
+
+    // Makes up for what was put off, and looks at the weights.
+    void finish(Index last_batch, Team& team) {
+        for (EmbeddingRows& rows : embeddings_)
+            for_each_row(rows.embedding.n_tokens(), team, [&](Index id) { catch_up(rows, id); });
+        begin_deferring();
+        for (const T weight : parameters_)
+            if (!std::isfinite(weight))
+                throw Diverged(last_batch, options_.learning_rate, std::sqrt(squared_norm_));
+    }
+
     // Adds the penalty's gradient and returns the penalty; sums the squares of the gradient.
     double penalize(double total_weight, Team& team) {
         const bool is_coupled = options_.alpha > 0.0 && options_.solver.name != "adamw";
@@ -281,9 +315,10 @@ private:
         with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
             for_each_piece(team, [&](const Piece& piece, std::size_t) {
                 T* const first = moments_.data() + piece.begin;
-                update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
-                       T(piece.is_matrix ? 1.0 - decay : 1.0), parameters_.data() + piece.begin,
-                       {first, n_moments_ > 1 ? first + n : first});
+                elman::update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
+                              T(piece.is_matrix ? 1.0 - decay : 1.0),
+                              parameters_.data() + piece.begin,
+                              {first, n_moments_ > 1 ? first + n : first});
                 if (has_average()) add_to_average(piece);
             });
         });

@@ -22,10 +22,8 @@ from elman._estimator import (
 )
 from elman._exceptions import DivergenceError, abbreviated, problem
 from elman._model import Model
-from elman._moments import channel_means, mean
 from elman._network import architecture, build, named_parameters
 from elman._parameters import RULES, Rule, check_network_parameters, check_parameters
-from elman._regression import read_numbers
 from elman._sequences import Sequences
 from elman._source import Source, check_source
 from elman._split import Samples
@@ -90,7 +88,7 @@ class BaseRNN(BaseNetworkEstimator):
             before = vars(self).get("_model") if is_partial or settings["warm_start"] else None
             reader = self._reader(settings, caller, before)
             check_source(X, y, sample_weight, settings, caller)
-            data = reader.read(X, y, sample_weight)
+            data = self._read(reader, X, y, sample_weight)
             data = replace(data, targets=self._target_form(data.targets, caller))
             rng = generator(settings["random_state"], before, is_partial)
             checkpoint = self._checkpoint(settings, caller, before, data, groups=groups)
@@ -112,6 +110,10 @@ class BaseRNN(BaseNetworkEstimator):
             self._commit(model, settings["random_state"])
             observer.end(self._attributes(model))
         return self
+
+    def _read(self, reader: Reader, X: Any, y: Any, sample_weight: Any, suffix: str = "") -> Any:
+        """Read what a fit was given; wherever it lies, it answers as `Data` does."""
+        return reader.read(X, y, sample_weight, suffix)
 
     def _reader(self, settings: dict[str, Any], caller: str, model: Model | None) -> Reader:
         output = settings["output"]
@@ -146,13 +148,14 @@ class BaseRNN(BaseNetworkEstimator):
             output = "sequence" if data.targets.per_step else "vector"
             reader = replace(reader, form=data.inputs, output=output)
             check_source(*validation, settings, reader.caller, suffix="_val")
-            return samples, reader.read(*validation, suffix="_val")
+            return samples, self._read(reader, *validation, suffix="_val")
         kind, fraction = settings["validation_split"], settings["validation_fraction"]
         training, held_out = data.split(
             kind, fraction, rng, reader.caller, groups, stratified=is_classifier(self)
         )
+        weighted = data.weighted_samples()
         for part, name in ((training, "training"), (held_out, "validation")):
-            if not any(weights is None or weights.any() for _, weights in data.target_parts(part)):
+            if not np.isin(part, weighted, assume_unique=True).any():
                 got = f"weights that are all zero in the {name} split"
                 expected = "a positive one in it"
                 raise ValueError(problem(reader.caller, "sample_weight", got, expected))
@@ -230,7 +233,7 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
-        settings = _settings_of(model)
+        settings = settings_of(model)
         check_source(X, None, None, settings, caller)
         reader = self._reader(settings, caller, model)
         if isinstance(X, Source):
@@ -255,7 +258,7 @@ class BaseRNN(BaseNetworkEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         model = self._fitted_model("score")
         caller = f"{type(self).__name__}.score"
-        settings = _settings_of(model)
+        settings = settings_of(model)
         check_source(X, y, sample_weight, settings, caller)
         data = self._reader(settings, caller, model).read(X, y, sample_weight)
         return _scorer(model, data, effective_n_threads(self.n_jobs, caller), caller)(None)
@@ -315,7 +318,7 @@ def _is_stochastic(estimator: Any) -> bool:
     return True
 
 
-def _settings_of(model: Model) -> dict[str, Any]:
+def settings_of(model: Model) -> dict[str, Any]:
     """Parameters that tell how X and y are read, as they were in `fit`."""
     return {
         "input": INPUT_OF_LAYOUT.get(model.inputs.layout, "sequence"),
@@ -359,8 +362,7 @@ def _start(
     n_timesteps = data.n_timesteps
     model = Model(arguments, parameters, inputs, data.targets, task, training, n_timesteps)
     if task.out_activation == "exp":
-        counts = data.target_parts(samples, lambda rows: read_numbers(rows, caller, "y"))
-        parameters = task.start(network, parameters, mean(counts))
+        parameters = task.start(network, parameters, data.mean_target(samples, caller))
     return replace(model, training=replace(training, parameters=parameters))
 
 
@@ -374,7 +376,7 @@ def _told_by_data(
         )
         return {} if embedding is None else {"embedding": embedding}
     if settings["missing"] == "decay":
-        return {"decay.mean": channel_means(data.value_parts(samples), caller)}
+        return {"decay.mean": data.channel_means(samples, caller)}
     return {}
 
 

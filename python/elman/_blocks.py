@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from elman._arrays import Array
 from elman._block_training import BlockExamples, BlockTraining
-from elman._data import Data, FactorsOf
+from elman._data import Data, FactorsOf, Parts
 from elman._exceptions import problem
 from elman._prefetch import prefetched
 from elman._sequences import InputForm, Sequences
@@ -25,7 +25,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class BlockData:
+class BlockData(Parts):
     """X, y and weights of one call, of which only blocks are in memory.
 
     Parameters

@@ -146,20 +146,7 @@ def classification_task(
     return ClassificationTask("binary" if len(seen) == 2 else "multiclass", seen)
 
 
-def class_weights(
-    class_weight: Any,
-    task: ClassificationTask,
-    rows: Array,
-    weights: Array | None,
-    training: NDArray[np.int64],
-    caller: str,
-) -> NDArray[np.float64]:
-    """Weights of rows from those of their classes; "balanced" counts the training rows."""
-    parts = [(rows[training], None if weights is None else weights[training])]
-    return class_factors(class_weight, task, parts, caller)(rows)
-
-
-def class_factors(
+def factors_of_rows(
     class_weight: Any,
     task: ClassificationTask,
     training: Iterable[tuple[Array, Any]],
@@ -169,24 +156,46 @@ def class_factors(
 
     "balanced" counts the rows of ``training``, which come in parts, with their weights.
     """
-    if task.kind == "multilabel":
-        got = f"{abbreviated(class_weight)}"
-        raise ValueError(problem(caller, "class_weight", got, "None for several labels"))
+    check_has_classes(class_weight, task, caller)
 
     def numbers_of(rows: Array) -> NDArray[np.int64]:
         numbers: NDArray[np.int64] = task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]
         return numbers
 
+    counts = np.zeros(len(task.classes))
+    if not isinstance(class_weight, Mapping):
+        for rows, weights in training:  # one after another: sums do not depend on cuts
+            np.add.at(counts, numbers_of(rows), 1.0 if weights is None else weights)
+    factors = class_factors(class_weight, task, counts, caller)
+    return lambda rows: factors[numbers_of(rows)]
+
+
+def check_has_classes(class_weight: Any, task: ClassificationTask, caller: str) -> None:
+    """Raise ValueError where a row has no class of which there could be a weight."""
+    if task.kind == "multilabel":
+        got = f"{abbreviated(class_weight)}"
+        raise ValueError(problem(caller, "class_weight", got, "None for several labels"))
+
+
+def class_counts(
+    task: ClassificationTask, numbers: NDArray[np.int64], weights: Array | None
+) -> NDArray[np.float64]:
+    """How often each class comes among these numbers of classes, or its weight."""
+    counts = np.bincount(numbers, weights, minlength=len(task.classes))
+    return np.asarray(counts, dtype=np.float64)
+
+
+def class_factors(
+    class_weight: Any, task: ClassificationTask, counts: NDArray[np.float64], caller: str
+) -> NDArray[np.float64]:
+    """Weight of each class; "balanced" makes classes that come ``counts`` times weigh alike."""
     factors = np.ones(len(task.classes))
     if isinstance(class_weight, Mapping):
         _read_class_weight(class_weight, task, factors, caller)
     else:
-        counts = np.zeros(len(task.classes))
-        for rows, weights in training:
-            np.add.at(counts, numbers_of(rows), 1.0 if weights is None else weights)
         present = counts > 0
         factors[present] = counts.sum() / (np.count_nonzero(present) * counts[present])
-    return lambda rows: factors[numbers_of(rows)]
+    return factors
 
 
 def _read_class_weight(

@@ -13,7 +13,7 @@ from sklearn.exceptions import DataConversionWarning
 
 from elman._base import BaseRNN, stochastic_only
 from elman._callbacks import with_callbacks
-from elman._classification import ClassificationTask, class_factors, classification_task
+from elman._classification import ClassificationTask, classification_task, factors_of_rows
 from elman._data import FactorsOf
 from elman._exceptions import abbreviated, problem
 from elman._model import Model
@@ -604,7 +604,7 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         if class_weight == "balanced" and caller.endswith(".partial_fit"):
             expected = "None or a dict: partial_fit does not see how often a class comes"
             raise ValueError(problem(caller, "class_weight", "'balanced'", expected))
-        return class_factors(class_weight, task, data.target_parts(samples), caller)
+        return factors_of_rows(class_weight, task, data.target_parts(samples), caller)
 
     def _more_attributes(self, model: Model) -> dict[str, Any]:
         return {"classes_": model.task.classes, "n_outputs_": model.task.n_outputs}

@@ -500,8 +500,8 @@ class Trainer:
         d = min(parameter_average, (k + 1) / (k + 10)). Raises ValueError where none is kept; an
         embedding cannot have one.
         """
-    @property
-    def n_updates(self) -> int: ...
+    n_updates: int
+    """Updates so far; together with ``seed`` it draws the dropout masks."""
     @property
     def solver_state(self) -> dict[str, Any]:
         """{"n_updates": int, "moments": (k, n_parameters)}; assign to go on from it.
@@ -537,6 +537,31 @@ class Trainer:
         """Loss and exact gradient of all sequences as one mini-batch, penalty included.
 
         Dropout is applied as in the next update of `epoch`; nothing is changed.
+        """
+    def part(
+        self,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        targets: Real,
+        weights: Real | None,
+        order: NDArray[np.int64],
+        *,
+        total_weight: float,
+        per_step: bool,
+    ) -> tuple[float, float, Real, NDArray[np.int64]]:
+        """What the sequences in ``order`` add to a mini-batch whose weights sum to total_weight.
+
+        Their share of its loss; their own weight; their share of its gradient, without penalty;
+        and the tokens that they look up, of whose rows of the embedding there is a gradient.
+        Nothing is changed.
+        """
+    def update(
+        self, gradient: Real, loss: float, weight: float, tokens: NDArray[np.int64]
+    ) -> float:
+        """One update, as `epoch` makes it, by the sum of all parts of a mini-batch.
+
+        Returns the loss with its penalty; raises `Diverged`. What `epoch` puts off of an
+        embedding's updates is made up for at once, to the rounding.
         """
 
 isa: str

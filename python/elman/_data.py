@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from elman._arrays import Array, to_numpy
 from elman._arrow import target_apart
 from elman._exceptions import problem
+from elman._moments import channel_means, mean
+from elman._regression import read_numbers
 from elman._sequences import InputForm, Sequences, list_items, read_sequences
 from elman._source import Source
 from elman._split import Samples, validation_split
@@ -31,8 +34,30 @@ FactorsOf = Callable[[Array], NDArray[np.float64]]
 """Factors for the weights of rows, told by the rows of y."""
 
 
+class Parts(ABC):
+    """Data whose targets and values come in parts, and what these tell."""
+
+    @abstractmethod
+    def target_parts(
+        self, samples: Samples, read: Callable[[Array], Array] = np.asarray
+    ) -> Iterable[tuple[Array, Any]]:
+        """Rows of y of these samples, as ``read`` reads them, and weights; as often as wanted."""
+
+    @abstractmethod
+    def value_parts(self, samples: Samples) -> Iterable[Array]:
+        """Time steps of these samples."""
+
+    def mean_target(self, samples: Samples, caller: str) -> Array:
+        """Weighted mean of the targets of these samples."""
+        return mean(self.target_parts(samples, lambda rows: read_numbers(rows, caller, "y")))
+
+    def channel_means(self, samples: Samples, caller: str) -> Array:
+        """Means of what is not NaN in these samples, from which missing values fade."""
+        return channel_means(self.value_parts(samples), caller)
+
+
 @dataclass(frozen=True)
-class Data:
+class Data(Parts):
     """X, y and weights of one call, read.
 
     Parameters

@@ -504,7 +504,10 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
 
     def _fit(self, panel: Panel, caller: str) -> BaseForecaster:
         """Fit to a panel, and commit only if that succeeds."""
-        attributes = self._fit_panel(panel, caller)
+        return self._with_history(panel, self._fit_panel(panel, caller))
+
+    def _with_history(self, panel: Panel, attributes: dict[str, Any]) -> BaseForecaster:
+        """Commit what was fitted, and the history from which forecasts go on."""
         attributes |= {"_panel": panel, "_training_lengths": panel.lengths, "_calibrations": {}}
         attributes |= {"season_lengths_": self._season_lengths(panel.form), **self._told_of(panel)}
         for name in vars(self).get("_fitted_names", ()):

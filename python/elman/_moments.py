@@ -71,6 +71,12 @@ def standard_units(parts: Iterable[Part]) -> tuple[Floats, Floats]:
     parts : iterable of (ndarray of shape (n_rows, n_columns), ndarray of shape (n_rows,) or None)
         Rows and their weights; gone through three or four times.
     """
+    unit_mean, deviation, largest = mean_and_deviation(parts)
+    return unit_mean * largest, unit_of(deviation, largest)
+
+
+def mean_and_deviation(parts: Iterable[Part]) -> tuple[Floats, Floats, Floats]:
+    """Both in units of the largest value of each column, and that."""
     heaviest = max((float(w.max(initial=0.0)) for _, w in parts if w is not None), default=1.0)
     shared = _Shared(parts, heaviest)
     largest: Any = np.finfo(np.float64).tiny
@@ -78,9 +84,13 @@ def standard_units(parts: Iterable[Part]) -> tuple[Floats, Floats]:
         largest = np.maximum(largest, np.abs(rows).max(axis=0, initial=0.0))
     unit_mean = mean((rows / largest, shares) for rows, shares in shared)
     variance = mean(((rows / largest - unit_mean) ** 2, shares) for rows, shares in shared)
-    deviation = np.sqrt(variance)
+    return unit_mean, np.sqrt(variance), largest
+
+
+def unit_of(deviation: Floats, largest: Floats) -> Floats:
+    """Return the unit of a column with such a deviation in units of its largest value."""
     is_constant = deviation <= 10 * np.finfo(np.float64).eps
-    return unit_mean * largest, np.where(is_constant, 1.0, deviation * largest)
+    return np.where(is_constant, 1.0, deviation * largest)
 
 
 def standard_units_of_each(arrays: Array) -> tuple[Floats, Floats]:
@@ -92,8 +102,7 @@ def standard_units_of_each(arrays: Array) -> tuple[Floats, Floats]:
     unit = arrays / largest[:, None]
     unit_mean = unit.mean(axis=1)
     deviation = np.sqrt(((unit - unit_mean[:, None]) ** 2).mean(axis=1))
-    is_constant = deviation <= 10 * np.finfo(np.float64).eps
-    return unit_mean * largest, np.where(is_constant, 1.0, deviation * largest)
+    return unit_mean * largest, unit_of(deviation, largest)
 
 
 class _Shared:

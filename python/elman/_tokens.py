@@ -271,8 +271,17 @@ def token_dropout(
     share = settings["token_dropout"]
     if isinstance(share, str):
         steps = sequences.take(training).step_matrix(n_tokens)  # type: ignore[attr-defined]
-        counts = np.bincount(steps.indices, minlength=n_tokens)
-        return np.asarray(RARE / (RARE + np.maximum(counts, 1)))
+        return dropout_of_rare(np.bincount(steps.indices, minlength=n_tokens))
+    return given_token_dropout(share, n_tokens, caller)
+
+
+def dropout_of_rare(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Probability with which each token is dropped, by how often it comes."""
+    return np.asarray(RARE / (RARE + np.maximum(counts, 1)))
+
+
+def given_token_dropout(share: Any, n_tokens: int, caller: str) -> float | NDArray[np.float64]:
+    """Read probabilities that a user gave."""
     if np.ndim(share) == 0:
         return float(share)
     shares = np.ascontiguousarray(as_array(share, caller, "token_dropout"), dtype=np.float64)

@@ -180,18 +180,18 @@ class Training:
             self.checkpoint.write(_with_solver(state, trainer), self.best_parameters, is_over)
 
     def _trainer(self) -> Any:
-        options = self.settings
-        return self._ready(
-            _core.Trainer(
-                self.network,
-                self.state.parameters,
-                **self._solver_options(),
-                loss_parameter=self.task.loss_parameter,
-                token_dropout=self.token_dropout,
-                bptt_steps=options["bptt_steps"] or 0,
-                checkpoint=options["bptt_memory"] == "checkpoint",
-            )
-        )
+        options = self._trainer_options()
+        return self._ready(_core.Trainer(self.network, self.state.parameters, **options))
+
+    def _trainer_options(self) -> dict[str, Any]:
+        """Arguments of `_core.Trainer` beside the network and its parameters."""
+        return {
+            **self._solver_options(),
+            "loss_parameter": self.task.loss_parameter,
+            "token_dropout": self.token_dropout,
+            "bptt_steps": self.settings["bptt_steps"] or 0,
+            "checkpoint": self.settings["bptt_memory"] == "checkpoint",
+        }
 
     def _ready(self, trainer: Any) -> Any:
         """Put a trainer where the state stands."""

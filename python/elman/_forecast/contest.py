@@ -49,7 +49,7 @@ def logits(
         Times that a candidate is computed from, and that it forecasts.
     """
     origins = origins_within(
-        history,
+        history.offsets,
         horizon=1,
         least_past=2 * max(season_lengths) + 1,
         step=1,

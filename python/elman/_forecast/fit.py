@@ -11,7 +11,7 @@ from elman._exceptions import abbreviated, problem
 from elman._forecast import contest, settle
 from elman._forecast.candidates import defaults, fits, trending
 from elman._forecast.distributions import COUNTS
-from elman._forecast.history import Floats, History, Integers, transformed
+from elman._forecast.history import Floats, Integers, transformed
 from elman._forecast.model import ForecastModel
 from elman._forecast.network import Course, Report, train_all
 from elman._forecast.origins import Origins, held_out_origins, origins_within
@@ -19,6 +19,7 @@ from elman._forecast.plan import Plan
 from elman._forecast.series import Series
 from elman._network import build, layer_sizes
 from elman._regression import LOSSES as REGRESSION_LOSSES
+from elman._sequences import offsets_of
 
 LOSSES = {
     **REGRESSION_LOSSES,
@@ -60,7 +61,18 @@ def fit_model(
         The plan and the networks.
     """
     plan = settle_plan(series, settings, caller)
-    history, origins, held_out = _origins(plan, series, settings, caller)
+    origins, held_out, n_beyond = origins_of(plan, series.lengths, settings, caller)
+    history = (series.extended(n_beyond) if n_beyond else series).history(plan.transform)
+    course = Course(
+        plan, *training_of(plan, origins, settings, caller), history, origins, held_out, caller
+    )
+    return ForecastModel(plan, course.architecture, train_all(course, seeds, n_threads, report))
+
+
+def training_of(
+    plan: Plan, origins: Origins, settings: Mapping[str, Any], caller: str
+) -> tuple[dict[str, Any], dict[str, Any], int, int]:
+    """Arguments of networks and of their trainers, mini-batches, and windows in each."""
     architecture = _architecture(plan, settings)
     build(architecture, caller)
     n_updates = _n_updates(plan, int(origins.counts.sum()), settings)
@@ -75,18 +87,7 @@ def fit_model(
         "clip_norm": settings["clip_norm"],
         "dropout": settings["dropout"],
     }
-    course = Course(
-        plan,
-        architecture,
-        options,
-        n_updates,
-        settings["batch_size"],
-        history,
-        origins,
-        held_out,
-        caller,
-    )
-    return ForecastModel(plan, architecture, train_all(course, seeds, n_threads, report))
+    return architecture, options, n_updates, settings["batch_size"]
 
 
 def _architecture(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,11 +264,13 @@ def _named_candidates(
     return tuple(pairs)
 
 
-def _origins(
-    plan: Plan, series: Series, settings: Mapping[str, Any], caller: str
-) -> tuple[History, Origins, Origins | None]:
-    """Series, origins to train from, and those whose forecasts tell which updates were the best."""
-    lengths = series.lengths
+def origins_of(
+    plan: Plan, lengths: Integers, settings: Mapping[str, Any], caller: str
+) -> tuple[Origins, Origins | None, int]:
+    """Origins to train from, and those whose forecasts tell which updates were the best.
+
+    Beside them the times behind each series, of which nothing is known, that both count in.
+    """
     held_out = np.zeros_like(lengths)
     if settings["early_stopping"]:
         share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
@@ -277,15 +280,16 @@ def _origins(
     if step == "auto":
         step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
     weights = settings["series_weights"]
-    history, futures = series.history(plan.transform), plan.horizon
+    n_beyond, futures = 0, plan.horizon
     least_past = settle.least_past(left, plan.window, plan.horizon)
     if plan.prior and not settings["early_stopping"]:
         # Of a few windows even those count whose future is known in part.
-        history, futures = series.extended(plan.horizon).history(plan.transform), 1
+        n_beyond, futures = plan.horizon, 1
         held_out = held_out + plan.horizon
         least_past = min(least_past, 2 * max(plan.season_lengths) + 1)
+    offsets = offsets_of(lengths + n_beyond)
     origins = origins_within(
-        history,
+        offsets,
         horizon=futures,
         least_past=least_past,
         step=step,
@@ -297,8 +301,8 @@ def _origins(
         expected = f"at least one of {plan.horizon + 1 + int(held_out.min())} times"
         raise ValueError(problem(caller, "y", got, expected))
     if not settings["early_stopping"]:
-        return history, origins, None
+        return origins, None, n_beyond
     validation = held_out_origins(
-        history, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
+        offsets, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
     )
-    return history, origins, validation
+    return origins, validation, n_beyond

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ class ForecastModel:
     """
 
     plan: Plan
-    architecture: dict[str, Any]
+    architecture: Mapping[str, Any]
     members: tuple[Member, ...]
 
     def forecast(

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import diverged
-from elman._forecast.history import History
+from elman._forecast.history import History, Integers
 from elman._forecast.origins import Origins
 from elman._forecast.plan import Plan
 from elman._forecast.window import Window
 from elman._network import named_parameters
+from elman._training import Examples
 
 UPDATES_A_REPORT = 20
 """Updates for which windows are cut at once: memory for some megabytes, and a pause to report."""
@@ -86,15 +87,9 @@ class Course:
         """Train a network from its own seed."""
         random_state = np.random.RandomState(seed)
         network = _core.Network(**self.architecture)
-        trainer = _core.Trainer(
-            network,
-            start(network, self.plan, int(random_state.randint(LARGEST_SEED))),
-            **self.options,
-            **self.plan.mixture,
-            seed=int(random_state.randint(LARGEST_SEED)),
-            total_steps=self.n_updates,
-            n_threads=n_threads,
-        )
+        parameters = start(network, self.plan, int(random_state.randint(LARGEST_SEED)))
+        seed = int(random_state.randint(LARGEST_SEED))
+        trainer = self._trainer(network, parameters, seed, n_threads)
         validate = self._validation(network, n_threads)
         best, best_parameters = np.inf, None
         losses: list[float] = []
@@ -111,45 +106,87 @@ class Course:
         parameters.flags.writeable = False
         return Member(parameters, tuple(losses), tuple(validations))
 
+    def _trainer(self, network: Any, parameters: Parameters, seed: int, n_threads: int) -> Any:
+        options = self.trainer_options(seed)
+        return _core.Trainer(network, parameters, **options, n_threads=n_threads)
+
+    def trainer_options(self, seed: int) -> dict[str, Any]:
+        """Arguments of `_core.Trainer` beside the network, its parameters and threads."""
+        return {
+            **self.options,
+            **self.plan.mixture,
+            "seed": seed,
+            "total_steps": self.n_updates,
+        }
+
     def _train(
         self, trainer: Any, n_updates: int, random_state: np.random.RandomState, number: int
     ) -> float:
         """Make some updates on windows drawn for them; the mean of their losses."""
         n = n_updates * self.batch_size
-        window = self.plan.cut(self.history, *self.origins.draw(n, random_state))
-        x = self.plan.inputs(self.history, window)
-        targets, weights = self.plan.targets(self.history, window)
+        windows = self.origins.draw(n, random_state)
         try:
-            return float(
-                trainer.epoch(
-                    x.reshape(-1, x.shape[2]),
-                    np.arange(n + 1, dtype=np.int64) * self.plan.n_steps,
-                    targets,
-                    weights,
-                    np.arange(n, dtype=np.int64),
-                    batch_size=self.batch_size,
-                    per_step=self.plan.is_decoding,
-                )
-            )
+            return self._train_on(trainer, *windows)
         except _core.Diverged as error:
             place = f"near update {number * UPDATES_A_REPORT}"
             raise diverged(error, self.caller, place, number) from error
+
+    def _train_on(self, trainer: Any, series: Integers, origins: Integers) -> float:
+        data = examples_of(self.plan, self.history, series, origins)
+        return float(
+            trainer.epoch(
+                data.values,
+                data.offsets,
+                data.targets,
+                data.weights,
+                data.order,
+                batch_size=self.batch_size,
+                per_step=data.per_step,
+            )
+        )
 
     def _validation(self, network: Any, n_threads: int) -> Callable[[Parameters], float] | None:
         if self.held_out is None:
             return None
         window = self.plan.cut(self.history, *self.held_out.all())
-        times = window.rows[:, self.plan.window : self.plan.window + self.plan.horizon]
-        truth = window.standardised(self.history.values[times])
         spread = window.scale / np.median(window.scale)
 
         def validate(parameters: Parameters) -> float:
-            outputs = forward(network, parameters, self.plan, self.history, window, n_threads)
-            points = self.plan.distribution.point(outputs)
-            errors = np.abs(points - truth) * spread[:, None]
-            return float(np.nanmean(errors))
+            errors = errors_of(network, parameters, self.plan, self.history, window, n_threads)
+            return float(np.nanmean(errors * spread[:, None]))
 
         return validate
+
+
+def examples_of(plan: Plan, history: History, series: Integers, origins: Integers) -> Examples:
+    """Return windows that end before some origins, as a network is trained on them."""
+    window = plan.cut(history, series, origins)
+    x = plan.inputs(history, window)
+    targets, weights = plan.targets(history, window)
+    n = len(series)
+    return Examples(
+        x.reshape(-1, x.shape[2]),
+        np.arange(n + 1, dtype=np.int64) * plan.n_steps,
+        targets,
+        weights,
+        np.arange(n, dtype=np.int64),
+        plan.is_decoding,
+    )
+
+
+def errors_of(
+    network: Any,
+    parameters: Parameters,
+    plan: Plan,
+    history: History,
+    window: Window,
+    n_threads: int,
+) -> NDArray[Any]:
+    """Return absolute errors of the forecasts that follow windows, (n, horizon) in their units."""
+    times = window.rows[:, plan.window : plan.window + plan.horizon]
+    truth = window.standardised(history.values[times])
+    outputs = forward(network, parameters, plan, history, window, n_threads)
+    return np.asarray(np.abs(plan.distribution.point(outputs) - truth))
 
 
 def start(network: Any, plan: Plan, seed: int) -> Parameters:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from elman._forecast.history import History, Integers
+from elman._forecast.history import Integers
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Origins:
 
 
 def origins_within(
-    history: History,
+    offsets: Integers,
     *,
     horizon: int,
     least_past: int,
@@ -63,8 +63,8 @@ def origins_within(
 
     Parameters
     ----------
-    history : History
-        Series, none of whose times lies in the future.
+    offsets : ndarray of int64 of shape (n_series + 1,)
+        Where each series begins; none of their times lies in the future.
     horizon : int
         Times that are forecast.
     least_past : int
@@ -76,17 +76,17 @@ def origins_within(
     held_out : ndarray of int64 of shape (n_series,)
         Times at the end of each series that are not looked at.
     """
-    last = history.ends - held_out - horizon
-    span = last - (history.starts + least_past)
+    last = offsets[1:] - held_out - horizon
+    span = last - (offsets[:-1] + least_past)
     series = np.flatnonzero(span >= 0)
     counts = span[series] // step + 1
     return Origins(series, last[series] - step * (counts - 1), counts, step, is_uniform)
 
 
-def held_out_origins(history: History, *, horizon: int, held_out: Integers, most: int) -> Origins:
+def held_out_origins(offsets: Integers, *, horizon: int, held_out: Integers, most: int) -> Origins:
     """Evenly spaced origins whose whole future is held out, about ``most`` of them in all."""
     span = held_out - horizon
     step = max(1, int(np.sum(span + 1)) // most)
     counts = span // step + 1
-    first = history.ends - horizon - step * (counts - 1)
-    return Origins(np.arange(history.n_series), first, counts, step, True)
+    first = offsets[1:] - horizon - step * (counts - 1)
+    return Origins(np.arange(len(held_out)), first, counts, step, True)

@@ -1,0 +1,204 @@
+"""An epoch on 1, 2 and 4 workers of a dask cluster, and what it costs.
+
+python -m bench.dask_workers
+
+Workers are processes of this machine with one thread each; of each fit the fastest epoch counts.
+The model that is fitted to the times,
+
+    t = c / min(W, cores) + a + b W + bytes / B,    bytes = 2 (W - 1) 4 P
+
+has the computation c of a mini-batch, which is measured for each network, and a latency a + b W and
+a rate B that are those of all. On machines of their own, a core each, t is least for
+
+    W = sqrt(c / (b + 8 P / B)).
+"""
+
+import argparse
+import os
+import time
+import warnings
+
+import dask.array as da
+import numpy as np
+from distributed import Client, LocalCluster
+from elman import RNNRegressor
+from elman.dask import DaskRNNRegressor
+from elman.dask._training import ClusterTrainer
+from elman.datasets import generate_time_series
+from scipy.optimize import nnls
+from sklearn.exceptions import ConvergenceWarning
+
+NETWORKS = [(20, 20), (64,), (128,), (256,), (512,)]
+WORKERS = (1, 2, 4)
+N_STEPS, BATCH_SIZE, N_BATCHES = 20, 256, 4
+FLOAT = 4
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench.dask_workers")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--sync-every", type=int, nargs="*", default=[1, 4, 16])
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    print(f"{len(os.sched_getaffinity(0))} cores; {N_STEPS} steps, mini-batches of {BATCH_SIZE}")
+    rows = []
+    for n_workers in WORKERS:
+        with cluster_of(n_workers) as client:
+            for network in NETWORKS:
+                rows.append(measure(client, network, n_workers, arguments.epochs))
+                print(text(rows[-1]), flush=True)
+    fitted(rows)
+    with cluster_of(2) as client:
+        for k in arguments.sync_every:
+            print(averaging(client, k), flush=True)
+
+
+class cluster_of:
+    """A client of so many workers."""
+
+    def __init__(self, n_workers):
+        self.cluster = LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+        )
+        self.client = Client(self.cluster)
+
+    def __enter__(self):
+        self.client.wait_for_workers(1)
+        return self.client
+
+    def __exit__(self, *_):
+        self.client.close()
+        self.cluster.close()
+
+
+def data(n):
+    """Sequences and what follows each."""
+    series = generate_time_series(n, N_STEPS + 1, random_state=0)
+    return series[:, :N_STEPS], series[:, N_STEPS, 0]
+
+
+def timed(fit):
+    """Seconds of each epoch of a fit."""
+    run, seconds = ClusterTrainer.run, []
+
+    def observed(self, *given):
+        begin = time.perf_counter()
+        try:
+            return run(self, *given)
+        finally:
+            seconds.append(time.perf_counter() - begin)
+
+    ClusterTrainer.run = observed
+    try:
+        fit()
+    finally:
+        ClusterTrainer.run = run
+    return seconds
+
+
+def measure(client, network, n_workers, n_epochs):
+    X, y = data(N_BATCHES * BATCH_SIZE)
+    options = {
+        "hidden_layer_sizes": network,
+        "batch_size": BATCH_SIZE,
+        "max_iter": n_epochs,
+        "tol": 0,
+        "n_iter_no_change": 1000,
+        "random_state": 0,
+    }
+    arrays = [da.from_array(array, chunks=(256, *array.shape[1:])) for array in (X, y)]
+    model = DaskRNNRegressor(**options)
+    before = sum(client.run(bytes_sent).values())
+    seconds = timed(lambda: model.fit(*arrays))
+    sent = sum(client.run(bytes_sent).values()) - before
+    local = None
+    if n_workers == 1:
+        local = min(timed_epochs(RNNRegressor(n_jobs=1, **options), X, y))
+    return {
+        "network": network,
+        "n_parameters": model.n_parameters_,
+        "n_workers": n_workers,
+        "epoch": min(seconds),
+        "local": local,
+        "sent": sent / (N_BATCHES * n_epochs),
+    }
+
+
+def timed_epochs(model, X, y):
+    """Seconds of each epoch of a fit on one machine."""
+    seconds = []
+    model.set_params(max_iter=1, warm_start=True)
+    for _ in range(5):
+        begin = time.perf_counter()
+        model.fit(X, y)
+        seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def bytes_sent(dask_worker):
+    """Bytes that a worker has sent to others, and at the end of an epoch to the client."""
+    return dask_worker.transfer_outgoing_bytes_total
+
+
+def text(row):
+    local = "" if row["local"] is None else f"   RNNRegressor {1e3 * row['local']:7.0f} ms"
+    return (
+        f"{row['network']!s:<12}{row['n_parameters']:9,} weights  {row['n_workers']} workers  "
+        f"epoch {1e3 * row['epoch']:7.0f} ms  "
+        f"a mini-batch {1e3 * row['epoch'] / N_BATCHES:6.1f} ms, "
+        f"{row['sent'] / 1e6:7.2f} MB{local}"
+    )
+
+
+def fitted(rows):
+    """Fit the model, and print it, how far off it is, and what it says of more machines."""
+    n_cores = len(os.sched_getaffinity(0))
+    design = np.zeros((len(rows), len(NETWORKS) + 3))
+    times = np.array([row["epoch"] / N_BATCHES for row in rows])
+    for i, row in enumerate(rows):
+        n, size = row["n_workers"], row["n_parameters"]
+        design[i, NETWORKS.index(row["network"])] = 1 / min(n, n_cores)
+        design[i, -3:] = 1, n, 2 * (n - 1) * FLOAT * size / 1e9
+    # Relative errors count: otherwise the slowest network would tell everything.
+    solution, _ = nnls(design / times[:, None], np.ones(len(rows)))
+    a, b, per_gigabyte = solution[-3:]
+    off = np.abs(design @ solution / times - 1)
+    print(f"latency {1e3 * a:.1f} + {1e3 * b:.1f} W ms, ", end="")
+    print(f"{1 / per_gigabyte if per_gigabyte else np.inf:.2f} GB/s, ", end="")
+    print(f"off by {100 * np.median(off):.0f}% in the middle, {100 * off.max():.0f}% at most")
+    for network, c in zip(NETWORKS, solution, strict=False):
+        size = next(row["n_parameters"] for row in rows if row["network"] == network)
+        for factor in (1, 16):
+            cost = per_gigabyte / 1e9 * 2 * FLOAT * size
+            best = max(1.0, np.sqrt(factor * c / max(b + cost, 1e-9)))
+            gain = (factor * c) / (factor * c / best + a + b * best + cost * (best - 1))
+            print(
+                f"{network!s:<12} mini-batches of {factor * BATCH_SIZE:5}: computation "
+                f"{1e3 * factor * c:7.1f} ms, up to {best:5.1f} machines, {gain:5.1f} times as "
+                "fast as one alone"
+            )
+
+
+def averaging(client, k):
+    """What averages every k mini-batches are worth, beside sums of gradients."""
+    X, y = data(9216)
+    test, X, truth, y = X[:1024], X[1024:], y[:1024], y[1024:]
+    arrays = [da.from_array(array, chunks=(1024, *array.shape[1:])) for array in (X, y)]
+    model = DaskRNNRegressor(
+        sync_every=k,
+        hidden_layer_sizes=(20, 20),
+        batch_size=128,
+        max_iter=15,
+        tol=0,
+        n_iter_no_change=1000,
+        random_state=0,
+    )
+    seconds = timed(lambda: model.fit(*arrays))
+    return (
+        f"sync_every={k:<3} epoch {1e3 * min(seconds):6.0f} ms, after 15: loss "
+        f"{model.loss_curve_[-1]:.4f}, R² on the test part {model.score(test, truth):.4f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
