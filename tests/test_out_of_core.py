@@ -354,6 +354,11 @@ REFUSED = {
         lambda s: ((s,), {}),
         "validation_fraction got 0.99, which holds out",
     ),
+    "one sequence held out": (
+        {"early_stopping": True, "validation_fraction": 0.01},
+        lambda s: ((ArraySequences(X, SUM[LAST], block=1),), {}),
+        "validation_fraction got 0.01, which holds out 1 of 60 blocks",
+    ),
     "validation targets twice": (
         {"early_stopping": True},
         lambda s: ((X, cut(SUM)), {"X_val": s, "y_val": cut(SUM)}),

@@ -138,7 +138,8 @@ class Data(Parts):
 
     def value_parts(self, samples: Samples) -> Iterable[Array]:
         """Time steps of these samples."""
-        return (self.sequences.take(samples).values,)
+        is_all = len(samples) == len(self)
+        return (self.sequences.values if is_all else self.sequences.take(samples).values,)
 
     def split(
         self,

@@ -31,8 +31,8 @@ class ParquetSequences(Source):
     Parameters
     ----------
     path : str, os.PathLike or list of them
-        Files, one after another, or a folder: its files that end in ``.parquet``, in the order of
-        their names.
+        Files, one after another; a folder: its files that end in ``.parquet``, in the order of
+        their names; or a pattern such as ``"2024-*.parquet"``, in that order too.
     channels : str or list of str
         Columns of numbers, or without ``id`` of lists of numbers, or of lists of steps of several
         numbers: lists of a fixed size, or structs. A null is NaN.

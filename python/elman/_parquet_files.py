@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class ParquetFiles:
 
     Parameters
     ----------
-    path : path, list of paths, or path of a folder
+    path : path of a file or folder, pattern, or list of them
         The files; of a folder those that end in ``.parquet``, in the order of their names.
     caller : str
         Who asks, for messages.
@@ -192,7 +193,11 @@ def _paths(path: Any, caller: str) -> list[str]:
             got = f"a {type(item).__name__}"
             raise TypeError(problem(caller, "path", got, "paths of files or folders"))
         name = os.fspath(item)
-        found += _files_in(name) if os.path.isdir(name) else [name]
+        is_pattern = glob.has_magic(name) and not os.path.exists(name)
+        if is_pattern:
+            found += sorted(glob.glob(name, recursive=True))
+        else:
+            found += _files_in(name) if os.path.isdir(name) else [name]
     if not found:
         got = f"{abbreviated(path)}, in which there is no file"
         raise ValueError(problem(caller, "path", got, "files that end in .parquet"))
