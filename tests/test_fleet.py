@@ -4,6 +4,7 @@ The reference is the single fit. Sizes are such that groups of lanes are full an
 sequences of different lengths share a register, and that sums are split over 16 lanes and are not.
 """
 
+import os
 import pickle
 import signal
 import threading
@@ -116,6 +117,17 @@ def test_any_configuration_has_the_bits_of_single_fits(seed):
     if draw.randint(4) == 0 and loss != "gaussian_nll":
         estimator.set_params(head=None, hidden_layer_sizes=(*sizes, n_targets))
     assert_same(estimator, X, y, networks=sorted({0, n // 2, n - 1}))
+
+
+@pytest.fixture
+def no_company(monkeypatch):
+    """Networks that are too large to go side by side."""
+    monkeypatch.setattr("elman._fleet_training.CACHED_BYTES", 0)
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+def test_so_do_networks_that_are_too_large_for_company(seed, no_company):
+    test_any_configuration_has_the_bits_of_single_fits(seed)
 
 
 def test_networks_end_each_in_its_own_epoch():
@@ -325,7 +337,9 @@ def test_tables_and_tails_of_nan():
     assert_same(estimator, X, y)
 
 
-def test_a_network_that_diverges_is_named_and_the_others_go_on():
+@pytest.mark.parametrize("cached_bytes", [0, 2**23])
+def test_a_network_that_diverges_is_named_and_the_others_go_on(cached_bytes, monkeypatch):
+    monkeypatch.setattr("elman._fleet_training.CACHED_BYTES", cached_bytes)
     X = waves(20, 2, 5, 1, np.float32)
     y = X[:, :, -1, 0].copy()
     y[[4, 17]] = 3e38
@@ -425,14 +439,15 @@ def test_a_file_that_does_not_go_together_is_refused(fleet):
             from_bytes(to_bytes(forged, source), source)
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_it_can_be_interrupted(n_jobs):
+@pytest.mark.skipif(os.name == "nt", reason="os.kill ends the process there")
+@pytest.mark.parametrize(("n_jobs", "cached_bytes"), [(1, 2**23), (2, 2**23), (2, 0)])
+def test_it_can_be_interrupted(n_jobs, cached_bytes, monkeypatch):
+    monkeypatch.setattr("elman._fleet_training.CACHED_BYTES", cached_bytes)
     X = waves(64, 1, 100, 1, np.float32)
     estimator = RNNRegressor(
         hidden_layer_sizes=16, max_iter=10**5, n_iter_no_change=np.inf, random_state=0
     )
-    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGINT])  # as Ctrl-C does
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         fit_many(estimator, X, X, n_jobs=n_jobs)

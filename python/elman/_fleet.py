@@ -57,8 +57,8 @@ def fit_many(
     ``residual``, ``layer_norm``, dropout, tokens or vectors as input, ``missing``,
     ``early_stopping``, ``class_weight``, "lbfgs", a checkpoint or callbacks, and where networks
     have classes or shapes of y of their own, they are fitted one by one on the threads instead: the
-    same bits, but little faster than a loop. With ``bptt_memory="checkpoint"`` everything is kept
-    all the same.
+    same bits, but little faster than a loop. So are networks that are too large for the caches side
+    by side. With ``bptt_memory="checkpoint"`` everything is kept all the same.
 
     Parameters
     ----------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +36,9 @@ from elman._weights import representable
 Integers = NDArray[np.int64]
 NUMBERS_AT_ONCE = 2**23
 """Numbers of orders and losses that a call of the core takes or gives, beside the data."""
+REGISTER_BYTES = {"avx512": 64, "avx2": 32}.get(_core.isa, 16)
+CACHED_BYTES = 2**23
+"""What a group of networks may touch in a mini-batch: with more it is slower than one by one."""
 
 
 def suits(settings: Mapping[str, Any], estimator: Any) -> bool:
@@ -90,6 +95,51 @@ def _units(
     return mean, scale
 
 
+class _Alone(Training):
+    """The training of one network of a fleet, beside the others on the threads."""
+
+    _end: TrainingState | DivergenceError
+
+    def train(self, after_epoch: Callable[[TrainingState], bool]) -> None:
+        """Train to the end, or until ``after_epoch`` wants no more."""
+        try:
+            self._end = self.run(lambda: None, after_epoch)
+        except DivergenceError as error:
+            self._end = error
+
+    def _warn_unfinished(self, n_epochs: int) -> None:
+        pass  # the fleet tells of all at once
+
+    def result(self) -> dict[str, Array]:
+        """Return what `_core.train_fleet` tells of one network."""
+        end, max_iter = self._end, self.settings["max_iter"]
+        n = self.state.parameters.size
+        n_moments = 1 if self.settings["solver"] in ("sgd", "rmsprop") else 2
+        result: dict[str, Any] = {
+            "parameters": self.state.parameters,
+            "moments": np.zeros((n_moments, n), self.state.parameters.dtype),
+            "learning_rate": self.settings["learning_rate_init"],
+            "best_loss": np.inf,
+            "n_iter": 0,
+            "n_no_change": 0,
+            "is_over": False,
+            "diverged_at": -1,
+            "gradient_norm": 0.0,
+            "losses": np.zeros(max_iter),
+        }
+        if isinstance(end, DivergenceError):
+            result["n_iter"], result["diverged_at"] = end.epoch - 1, end.batch
+            result["learning_rate"], result["gradient_norm"] = end.learning_rate, end.gradient_norm
+        else:
+            for name in ("parameters", "learning_rate", "best_loss", "n_iter", "n_no_change"):
+                result[name] = getattr(end, name)
+            assert end.solver_state is not None
+            result["moments"] = end.solver_state["moments"]
+            result["losses"][: end.n_iter] = end.loss_curve
+            result["is_over"] = end.n_iter < max_iter or end.n_no_change > self._patience
+        return {name: np.asarray(value) for name, value in result.items()}
+
+
 @dataclass
 class FleetTraining(Training):
     """The trainings of all networks of a fleet, whose options are those of any other.
@@ -128,8 +178,11 @@ class FleetTraining(Training):
         portions = self._portions()
         results: list[dict[str, Array]] = []
         for numbers in portions:
-            results.append(self._train_some(numbers))
-            show(len(numbers), "")
+            if self._touched_bytes() <= CACHED_BYTES:
+                results.append(self._train_some(numbers))
+                show(len(numbers), "")
+            else:
+                results.append(self._train_each(numbers, show))
         order = np.argsort(np.concatenate(portions), kind="stable")
         joined = {
             name: np.concatenate([result[name] for result in results])[order]
@@ -253,6 +306,57 @@ class FleetTraining(Training):
             **options,
         )
         return results
+
+    def _touched_bytes(self) -> int:
+        """Return what a group of networks reads and writes in a mini-batch."""
+        lengths = self.fleet.data.sequences.lengths
+        n_rows = min(self._most_in_a_batch, int(self.fleet.n_samples.max())) * int(lengths.max())
+        states = sum(width for _, width, _ in self.network.states)
+        gates = 6 * sum(self.architecture["hidden_layer_sizes"])
+        n_registers = n_rows * (gates + states) + 4 * self.network.n_parameters
+        return int(REGISTER_BYTES * n_registers)
+
+    def _train_each(self, numbers: Integers, show: Any) -> dict[str, Array]:
+        """Train one by one, on the threads; what `_train_some` would give, to the bit."""
+        starts, is_cancelled = self._start(numbers), threading.Event()
+
+        def train(k: int) -> _Alone:
+            alone = self._alone(int(numbers[k]), starts[k])
+            alone.train(lambda state: is_cancelled.is_set())
+            return alone
+
+        pool, done = ThreadPoolExecutor(self.n_threads), []
+        try:
+            for alone in pool.map(train, range(len(numbers))):
+                done.append(alone.result())
+                show(1, "")
+        finally:
+            is_cancelled.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        return {name: np.stack([result[name] for result in done]) for name in done[0]}
+
+    def _alone(self, i: int, start: Array) -> _Alone:
+        begin, end = self.fleet.first_sequence[i : i + 2]
+        first, last = self.fleet.rows()[i : i + 2]
+        offsets = self.fleet.data.sequences.offsets[begin : end + 1]
+        examples, weights = self.examples, self.examples.weights
+        generator, _, dropout_seed = beginning(int(self.seeds[i]))
+        return _Alone(
+            self.network,
+            TrainingState(start, generator, dropout_seed),
+            replace(
+                examples,
+                values=examples.values[offsets[0] : offsets[-1]],
+                offsets=offsets - offsets[0],
+                targets=examples.targets[first:last],
+                weights=None if weights is None else weights[first:last],
+                order=np.arange(end - begin),
+            ),
+            self.settings,
+            self.task,
+            1,
+            self.caller,
+        )
 
     def _start(self, numbers: Integers) -> Array:
         """Return the parameters with which each network begins."""
