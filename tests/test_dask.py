@@ -1,5 +1,6 @@
 """Estimators on a dask cluster: the same bits for any workers, and all kinds of collections."""
 
+import pickle
 import subprocess
 import sys
 
@@ -350,6 +351,9 @@ def test_a_fitted_model_is_one_without_a_cluster(dask_client, tmp_path):
     loaded = elman.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert model.stream().step(X[0, 0]) in LABELS
+    again = pickle.loads(pickle.dumps(model))
+    assert type(again) is DaskRNNClassifier
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert clone(model).get_params() == model.get_params()
     assert model.get_params()["n_shards"] == 8
 
