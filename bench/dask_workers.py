@@ -2,25 +2,25 @@
 
 python -m bench.dask_workers
 
-Workers are processes of this machine with one thread each; of each fit the fastest epoch counts.
-The model that is fitted to the times,
+Workers are processes of this machine with one thread each. Of a mini-batch's time it is told how
+much the busiest worker and the update compute. What is left is talk, to which is fitted
 
-    t = c / min(W, cores) + a + b W + bytes / B,    bytes = 2 (W - 1) 4 P
+    a + b W + bytes / B,    bytes = 2 (W - 1) 4 P
 
-has the computation c of a mini-batch, which is measured for each network, and a latency a + b W and
-a rate B that are those of all. On machines of their own, a core each, t is least for
+for W workers and P weights. On W machines of their own a mini-batch that takes one of them c takes
 
-    W = sqrt(c / (b + 8 P / B)).
+    t = c / W + a + b W + 8 P (W - 1) / B,    which is least for W = sqrt(c / (b + 8 P / B)).
 """
 
 import argparse
+import collections
 import os
 import time
 import warnings
 
 import dask.array as da
 import numpy as np
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_task_stream
 from elman import RNNRegressor
 from elman.dask import DaskRNNRegressor
 from elman.dask._training import ClusterTrainer
@@ -36,7 +36,7 @@ FLOAT = 4
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m bench.dask_workers")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--sync-every", type=int, nargs="*", default=[1, 4, 16])
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -109,30 +109,45 @@ def measure(client, network, n_workers, n_epochs):
     arrays = [da.from_array(array, chunks=(256, *array.shape[1:])) for array in (X, y)]
     model = DaskRNNRegressor(**options)
     before = sum(client.run(bytes_sent).values())
-    seconds = timed(lambda: model.fit(*arrays))
+    with get_task_stream(client=client) as stream:
+        seconds = timed(lambda: model.fit(*arrays))
     sent = sum(client.run(bytes_sent).values()) - before
-    local = None
-    if n_workers == 1:
-        local = min(timed_epochs(RNNRegressor(n_jobs=1, **options), X, y))
+    n = N_BATCHES * n_epochs
+    computing = computed(stream.data) / n
     return {
         "network": network,
         "n_parameters": model.n_parameters_,
         "n_workers": n_workers,
         "epoch": min(seconds),
-        "local": local,
-        "sent": sent / (N_BATCHES * n_epochs),
+        "computing": computing,
+        "talk": max(0.0, sum(seconds) / n - computing),
+        "local": alone(RNNRegressor(n_jobs=1, **options), X, y) if n_workers == 1 else None,
+        "sent": sent / n,
     }
 
 
-def timed_epochs(model, X, y):
-    """Seconds of each epoch of a fit on one machine."""
-    seconds = []
+def computed(tasks):
+    """Seconds that the busiest worker differentiates, and that updates take."""
+    of_workers, updates = collections.Counter(), 0.0
+    for task in tasks:
+        spans = [s for s in task["startstops"] if s["action"] == "compute"]
+        seconds = sum(span["stop"] - span["start"] for span in spans)
+        if "-differentiate-" in str(task["key"]):
+            of_workers[task["worker"]] += seconds
+        elif "-update-" in str(task["key"]):
+            updates += seconds
+    return max(of_workers.values()) + updates
+
+
+def alone(model, X, y):
+    """Seconds of the fastest epoch without a cluster."""
     model.set_params(max_iter=1, warm_start=True)
-    for _ in range(5):
+    seconds = []
+    for _ in range(4):
         begin = time.perf_counter()
         model.fit(X, y)
         seconds.append(time.perf_counter() - begin)
-    return seconds
+    return min(seconds)
 
 
 def bytes_sent(dask_worker):
@@ -141,61 +156,60 @@ def bytes_sent(dask_worker):
 
 
 def text(row):
-    local = "" if row["local"] is None else f"   RNNRegressor {1e3 * row['local']:7.0f} ms"
+    local = "" if row["local"] is None else f" (RNNRegressor {1e3 * row['local']:.0f})"
     return (
-        f"{row['network']!s:<12}{row['n_parameters']:9,} weights  {row['n_workers']} workers  "
-        f"epoch {1e3 * row['epoch']:7.0f} ms  "
-        f"a mini-batch {1e3 * row['epoch'] / N_BATCHES:6.1f} ms, "
-        f"{row['sent'] / 1e6:7.2f} MB{local}"
+        f"{row['network']!s:<9}{row['n_parameters']:8,} weights {row['n_workers']} workers  "
+        f"epoch {1e3 * row['epoch']:6.0f} ms{local}; "
+        f"a mini-batch: computing {1e3 * row['computing']:7.1f} ms, talk "
+        f"{1e3 * row['talk']:6.1f} ms, {row['sent'] / 1e6:6.2f} MB"
     )
 
 
 def fitted(rows):
-    """Fit the model, and print it, how far off it is, and what it says of more machines."""
-    n_cores = len(os.sched_getaffinity(0))
-    design = np.zeros((len(rows), len(NETWORKS) + 3))
-    times = np.array([row["epoch"] / N_BATCHES for row in rows])
-    for i, row in enumerate(rows):
-        n, size = row["n_workers"], row["n_parameters"]
-        design[i, NETWORKS.index(row["network"])] = 1 / min(n, n_cores)
-        design[i, -3:] = 1, n, 2 * (n - 1) * FLOAT * size / 1e9
+    """Fit the model of the talk, and print it, how far off it is, and what it says of more."""
+    design = np.array(
+        [
+            [1, row["n_workers"], 2 * (row["n_workers"] - 1) * FLOAT * row["n_parameters"] / 1e9]
+            for row in rows
+        ]
+    )
+    times = np.array([row["talk"] + row["computing"] for row in rows])
+    talk = np.array([row["talk"] for row in rows])
     # Relative errors count: otherwise the slowest network would tell everything.
-    solution, _ = nnls(design / times[:, None], np.ones(len(rows)))
-    a, b, per_gigabyte = solution[-3:]
-    off = np.abs(design @ solution / times - 1)
+    (a, b, per_gigabyte), _ = nnls(design / times[:, None], talk / times)
+    off = np.abs(design @ (a, b, per_gigabyte) - talk) / times
     print(f"latency {1e3 * a:.1f} + {1e3 * b:.1f} W ms, ", end="")
     print(f"{1 / per_gigabyte if per_gigabyte else np.inf:.2f} GB/s, ", end="")
     print(f"off by {100 * np.median(off):.0f}% in the middle, {100 * off.max():.0f}% at most")
-    for network, c in zip(NETWORKS, solution, strict=False):
-        size = next(row["n_parameters"] for row in rows if row["network"] == network)
+    for row in rows[: len(NETWORKS)]:
         for factor in (1, 16):
+            c, size = factor * row["computing"], row["n_parameters"]
             cost = per_gigabyte / 1e9 * 2 * FLOAT * size
-            best = max(1.0, np.sqrt(factor * c / max(b + cost, 1e-9)))
-            gain = (factor * c) / (factor * c / best + a + b * best + cost * (best - 1))
+            best = max(1.0, np.sqrt(c / (b + cost)))
+            gain = c / (c / best + a + b * best + cost * (best - 1))
             print(
-                f"{network!s:<12} mini-batches of {factor * BATCH_SIZE:5}: computation "
-                f"{1e3 * factor * c:7.1f} ms, up to {best:5.1f} machines, {gain:5.1f} times as "
-                "fast as one alone"
+                f"{row['network']!s:<9} mini-batches of {factor * BATCH_SIZE:5}: "
+                f"{1e3 * c:8.1f} ms on one, up to {best:4.1f} machines, {gain:4.1f} times as fast"
             )
 
 
 def averaging(client, k):
     """What averages every k mini-batches are worth, beside sums of gradients."""
-    X, y = data(9216)
+    X, y = data(5120)
     test, X, truth, y = X[:1024], X[1024:], y[:1024], y[1024:]
     arrays = [da.from_array(array, chunks=(1024, *array.shape[1:])) for array in (X, y)]
     model = DaskRNNRegressor(
         sync_every=k,
         hidden_layer_sizes=(20, 20),
         batch_size=128,
-        max_iter=15,
+        max_iter=10,
         tol=0,
         n_iter_no_change=1000,
         random_state=0,
     )
     seconds = timed(lambda: model.fit(*arrays))
     return (
-        f"sync_every={k:<3} epoch {1e3 * min(seconds):6.0f} ms, after 15: loss "
+        f"sync_every={k:<3} epoch {1e3 * min(seconds):6.0f} ms, after 10: loss "
         f"{model.loss_curve_[-1]:.4f}, R² on the test part {model.score(test, truth):.4f}"
     )
 

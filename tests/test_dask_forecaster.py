@@ -1,5 +1,7 @@
 """Series on a dask cluster: the forecasts of one machine."""
 
+import pickle
+
 import elman
 import numpy as np
 import pandas as pd
@@ -151,6 +153,8 @@ def test_a_fitted_one_goes_on_without_a_cluster(dask_client, tmp_path):
     elman.save(local, tmp_path / "model.safetensors")
     loaded = elman.load(tmp_path / "model.safetensors")
     np.testing.assert_array_equal(loaded.predict()["y_pred"], model.predict().compute()["y_pred"])
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict().compute()["y_pred"], loaded.predict()["y_pred"])
     with pytest.raises(AttributeError, match=r"update: the series lie on the workers.*to_local"):
         model.update(frame)
     assert clone(model).get_params()["n_shards"] == 8

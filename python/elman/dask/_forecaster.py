@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import dask
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from elman._callbacks import exclusively, progress
 from elman._estimator import LARGEST_SEED, generator
@@ -321,6 +322,15 @@ class DaskRNNForecaster(RNNForecaster):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_found" in vars(self)
+
+    # A pickle goes the way of all estimators: it holds partitions, which no model file does.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = BaseEstimator.__getstate__(self)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        BaseEstimator.__setstate__(self, state)
 
     def _fitted_panel(self, caller: str) -> Any:
         self._check_fitted(caller.split(".")[-1])
