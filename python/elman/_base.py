@@ -235,16 +235,25 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
+        sequences = self._read_X(model, caller, X, n_timesteps)
+        n_threads = effective_n_threads(self.n_jobs, caller)
+        outputs, states = model.forward(sequences, caller, initial_state, n_threads)
+        return outputs, sequences, states
+
+    def _read_X(
+        self, model: Model, caller: str, X: Any, n_timesteps: int | None = None, names: Any = None
+    ) -> Sequences:
+        """Read X as the model takes it; ``names`` holds feature names in another's name."""
         reader = self._reader(_settings_of(model), caller, model)
+        if names is not None:
+            reader = replace(reader, names=names)
         sequences, _ = reader.read_sequences(X)
         if n_timesteps is not None:
             _check_n_timesteps(n_timesteps, reader.is_vector, caller)
         if reader.is_vector:
             lengths = np.full(len(sequences), n_timesteps or model.n_timesteps, dtype=np.int64)
             sequences = sequences.repeated(lengths)
-        n_threads = effective_n_threads(self.n_jobs, caller)
-        outputs, states = model.forward(sequences, caller, initial_state, n_threads)
-        return outputs, sequences, states
+        return sequences
 
     def _stream(self, n_streams: Any, method: str) -> Stream:
         caller = f"{type(self).__name__}.stream"
