@@ -35,7 +35,9 @@ def reference():
     return names
 
 
-@pytest.mark.parametrize("module", [elman, elman.datasets, elman.inspect, elman.metrics], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [elman, elman.datasets, elman.inspect, elman.metrics], ids=lambda m: m.__name__
+)
 def test_every_public_name_is_in_the_reference(module):
     public = set(module.__all__) - {"datasets", "inspect", "metrics"}  # sections of their own
     assert sorted(reference()[module.__name__]) == sorted(public)

@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 5, 2))
 RAGGED = [x[: 2 + i % 4] for i, x in enumerate(X)]
@@ -38,8 +40,8 @@ def states_of(model, X, **parameters):
 
 CHECKS = parametrize_with_checks(
     [
-        HiddenStateTransformer(regressor(hidden_layer_sizes=4)),
-        HiddenStateTransformer(regressor(hidden_layer_sizes=4, random_state=None), steps="mean"),
+        HiddenStateTransformer(),
+        HiddenStateTransformer(regressor(hidden_layer_sizes=4), steps="mean"),
     ],
     expected_failed_checks=lambda estimator: {},
 )
@@ -142,6 +144,8 @@ def test_fit_trains_a_clone():
     weighted = HiddenStateTransformer(model).fit(X, NUMBERS, sample_weight=np.arange(30.0))
     expected = regressor().fit(X, NUMBERS, sample_weight=np.arange(30.0))
     assert np.array_equal(weighted.transform(X), states_of(expected, X))
+    other = HiddenStateTransformer(model, random_state=1).fit(X, NUMBERS)
+    assert np.array_equal(other.transform(X), states_of(fitted(random_state=1), X))
     default = HiddenStateTransformer().fit(X, NUMBERS)
     assert default.transform(X).shape == (30, 32)
 

@@ -20,6 +20,8 @@ from sklearn.exceptions import NotFittedError
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 X = np.random.default_rng(0).normal(size=(20, 6, 2))
 WORDS = [list("abcd"), list("dcb")] * 10
 

@@ -9,6 +9,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 5, 2))
 RAGGED = [x[: 2 + i % 4] for i, x in enumerate(X)]
@@ -143,7 +145,7 @@ def test_integrated_gradients_add_up_to_what_the_prediction_moved():
     """The axiom of completeness, for numbers and for probabilities, from any baseline."""
     model = fitted(cell="lstm")
     for baseline in (0.0, -1.5, [0.5, 2.0]):
-        parts = saliency(model, X, method="integrated", baseline=baseline)
+        parts = saliency(model, X, method="integrated", baseline=baseline, n_steps=100)
         start = np.broadcast_to(np.asarray(baseline), X.shape)
         moved = model.predict(X) - model.predict(start)
         np.testing.assert_allclose(parts.sum(axis=(1, 2)), moved, atol=1e-8)

@@ -47,6 +47,8 @@ class HiddenStateTransformer(
     steps : {"last", "mean", "all"}, default="last"
         States after the last step, which are what the head reads (of a layer of two directions the
         reverse half is the one after the first step); their mean over all steps; or all of them.
+    random_state : int, RandomState instance or None, default=None
+        Takes the place of the estimator's own; None leaves that.
 
     Attributes
     ----------
@@ -92,12 +94,21 @@ class HiddenStateTransformer(
             lambda value: isinstance(value, Integral) and not isinstance(value, bool), "an integer"
         ),
         "steps": one_of("last", "mean", "all"),
+        "random_state": RULES["random_state"],
     }
 
-    def __init__(self, estimator: Any = None, *, layer: int = -1, steps: str = "last") -> None:
+    def __init__(
+        self,
+        estimator: Any = None,
+        *,
+        layer: int = -1,
+        steps: str = "last",
+        random_state: Any = None,
+    ) -> None:
         self.estimator = estimator
         self.layer = layer
         self.steps = steps
+        self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None, **fit_params: Any) -> HiddenStateTransformer:
         """Train the network, unless it is frozen.
@@ -133,6 +144,8 @@ class HiddenStateTransformer(
             estimator._read_X(model, caller, X, names=self._names(model))
         else:
             estimator = clone(given)
+            if self.random_state is not None:
+                estimator.set_params(random_state=self.random_state)
             if RULES["hidden_layer_sizes"].passes(estimator.hidden_layer_sizes):
                 self._check_layer(layer_sizes(estimator.hidden_layer_sizes), caller)
             model = estimator.fit(X, y, **fit_params)._fitted_model("fit")
@@ -219,7 +232,6 @@ class HiddenStateTransformer(
             return tags
         tags.input_tags = inner.__sklearn_tags__().input_tags
         tags.target_tags.required = not is_frozen
-        tags.non_deterministic = not is_frozen and inner.random_state is None
         return tags
 
     def _check_layer(self, sizes: Any, caller: str) -> None:
@@ -237,9 +249,9 @@ class HiddenStateTransformer(
         self._check_layer(sizes, caller)
         return _Layer(model, self.layer % len(sizes))
 
-    def _names(self, model: Model) -> BaseEstimator:
+    def _names(self, model: Model) -> HiddenStateTransformer:
         """Return a transformer that knows nothing but feature names."""
-        holder: BaseEstimator = object.__new__(type(self))
+        holder = type(self)(self.estimator)
         if model.inputs.feature_names is not None:
             holder.feature_names_in_ = model.inputs.feature_names
         return holder

@@ -156,14 +156,14 @@ def fitted_network(model: Any, caller: str) -> Model:
 
 
 def _baseline(baseline: Any, model: Model, caller: str) -> Array:
-    values = as_array(baseline, caller, "baseline")
+    values = as_array(np.atleast_1d(baseline), caller, "baseline")
     if model.inputs.n_tokens and np.any(values != 0):
         raise ValueError(problem(caller, "baseline", abbreviated(baseline), "0 for tokens"))
     n_channels = model.architecture["n_channels"]
-    if values.shape not in ((), (1,), (n_channels,)):
+    if values.shape not in ((1,), (n_channels,)):
         expected = f"a number, or ({n_channels},) of them"
         raise ValueError(problem(caller, "baseline", f"shape {values.shape}", expected))
-    check_finite(np.atleast_1d(values), caller, "baseline", ("channel",))
+    check_finite(values, caller, "baseline", ("channel",))
     return values.astype(np.float64)
 
 
