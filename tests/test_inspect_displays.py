@@ -123,6 +123,16 @@ def test_the_importances_have_the_last_step_on_the_right():
     assert display.ax_.get_title() == "A"
 
 
+def test_the_numbers_are_written_where_there_is_room():
+    importances, lags = np.array([[0.5, -0.004, 1.0]]), [(0,), (1,), (2,)]
+    display = PermutationImportanceDisplay(importances=importances, lags=lags)
+    assert texts(display.plot().text_[0]) == ["1.00", "0.00", "0.50"]
+    assert [text.get_color() for text in display.text_[0]] == ["white", "black", "black"]
+    assert display.plot(include_values=False).text_ is None
+    many = PermutationImportanceDisplay(importances=np.zeros((9, 9)), lags=[(0,)] * 9).plot()
+    assert many.text_ is None
+
+
 def test_many_lags_have_labels_with_room_between_them():
     lags = [(lag,) for lag in range(50)]
     display = PermutationImportanceDisplay(importances=np.zeros((1, 50)), lags=lags).plot()

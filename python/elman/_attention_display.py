@@ -51,7 +51,7 @@ class AttentionDisplay:
     --------
     >>> from elman import AttentionDisplay, Seq2SeqTranslator
     >>> X, y = [list("abc"), list("ba")] * 20, [list("cba"), list("ab")] * 20
-    >>> model = Seq2SeqTranslator(hidden_layer_sizes=8, max_iter=2, random_state=0).fit(X, y)
+    >>> model = Seq2SeqTranslator(hidden_layer_sizes=8, tol=9.0, random_state=0).fit(X, y)
     >>> display = AttentionDisplay.from_estimator(model, list("abc"), list("cba"))
     >>> display.im_.get_array().shape
     (4, 3)

@@ -10,6 +10,7 @@ import numpy as np
 from elman._arrays import Array
 
 MOST_LABELS = 40
+MOST_VALUES = 80
 
 
 def draw_heat_map(
@@ -30,6 +31,19 @@ def draw_heat_map(
     }
     image = ax.imshow(values, **look)
     return image, ax.figure.colorbar(image, ax=ax, label=label)
+
+
+def write_values(ax: Any, image: Any) -> Array:
+    """Write the numbers over their colours, in white where these are dark; return the texts."""
+    values = np.asarray(image.get_array())
+    texts = np.empty(values.shape, dtype=object)
+    for (row, column), value in np.ndenumerate(values):
+        red, green, blue, _ = image.cmap(image.norm(value))
+        is_dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45
+        look = {"color": "white" if is_dark else "black", "ha": "center", "va": "center"}
+        text = f"{value:.2f}".replace("-0.00", "0.00")
+        texts[row, column] = ax.text(column, row, text, **look)
+    return texts
 
 
 def label_ticks(axis: Any, names: Sequence[Any] | None, *, rotation: float = 0) -> None:

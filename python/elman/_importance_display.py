@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from elman._exceptions import problem
-from elman._heat_map import draw_heat_map, label_ticks
+from elman._heat_map import MOST_VALUES, draw_heat_map, label_ticks, write_values
 from elman._permutation import permutation_importance
 from elman._plot import axes_to_draw_on
 
@@ -40,6 +40,8 @@ class PermutationImportanceDisplay:
         The colours; its columns are the lags from the last to the first.
     colorbar_ : matplotlib Colorbar
         What they tell.
+    text_ : ndarray of matplotlib Text, of shape (n_channels, n_lags), or None
+        The numbers.
 
     See Also
     --------
@@ -82,6 +84,7 @@ class PermutationImportanceDisplay:
         lags: Any = None,
         random_state: int | np.random.RandomState | None = None,
         channel_names: Sequence[str] | None = None,
+        include_values: bool | None = None,
         ax: Any = None,
         name: str | None = None,
         im_kw: Mapping[str, Any] | None = None,
@@ -96,6 +99,8 @@ class PermutationImportanceDisplay:
             As of `elman.inspect.permutation_importance`.
         channel_names : sequence of str, default=None
             Names of the channels; None numbers them.
+        include_values : bool, default=None
+            Whether to write the numbers too; None does if there are no more than 80.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         name : str, default=None
@@ -130,12 +135,13 @@ class PermutationImportanceDisplay:
             channel_names=channel_names,
             estimator_name=type(estimator).__name__,
         )
-        return display.plot(ax, name=name, im_kw=im_kw)
+        return display.plot(ax, include_values=include_values, name=name, im_kw=im_kw)
 
     def plot(
         self,
         ax: Any = None,
         *,
+        include_values: bool | None = None,
         name: str | None = None,
         im_kw: Mapping[str, Any] | None = None,
     ) -> PermutationImportanceDisplay:
@@ -145,6 +151,8 @@ class PermutationImportanceDisplay:
         ----------
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
+        include_values : bool, default=None
+            Whether to write the numbers too; None does if there are no more than 80.
         name : str, default=None
             The title; None is ``estimator_name``.
         im_kw : dict, default=None
@@ -173,6 +181,10 @@ class PermutationImportanceDisplay:
         self.im_, self.colorbar_ = draw_heat_map(
             ax, values[:, ::-1], is_signed=True, label="Decrease of the score", im_kw=im_kw
         )
+        is_small = values.size <= MOST_VALUES
+        self.text_ = None
+        if is_small if include_values is None else include_values:
+            self.text_ = write_values(ax, self.im_)
         columns = [_lags_text(group) for group in self.lags][::-1]
         every = -(-len(columns) // 12)  # no more labels than there is room for
         shown = range((len(columns) - 1) % every, len(columns), every)
