@@ -19,6 +19,27 @@ py::tuple forward_once(const Network<T>& network, const py::array& parameters,
     return forward(predictor, values, offsets, per_step, initial_state, n_threads);
 }
 
+template <class T>
+py::array input_gradient(const Network<T>& network, const py::array& parameters,
+                         const py::object& values, const py::array& offsets,
+                         const py::array& doutputs, bool per_step, Index n_threads) {
+    const Sequences<T> batch = sequences(network, values, offsets);
+    const Index rows = per_step ? batch.n_steps() : batch.n_sequences;
+    const T* const weights = elements<T>(parameters, "parameters", {network.n_parameters()});
+    const T* const from = elements<T>(doutputs, "doutputs", {rows, network.options().n_outputs});
+    py::array_t<T> dinputs({batch.n_steps(), batch.n_channels});
+    T* const to = dinputs.mutable_data();
+    const Control::Check check = interrupt_check();
+    bool is_short;
+    {
+        const GilRelease release;
+        const InputGradient<T> gradient(network, weights);
+        is_short = gradient(batch, per_step, from, n_threads, check, to);
+    }
+    if (is_short) warn_about_threads();
+    return std::move(dinputs);
+}
+
 py::list parameter_list(const AnyNetwork& any) {
     py::list list;
     any.visit([&](const auto& network) {
@@ -130,7 +151,19 @@ void register_network(py::module_& module) {
                 });
             },
             "parameters"_a, "values"_a, "offsets"_a, py::kw_only(), "per_step"_a,
-            "initial_state"_a = py::none(), "n_threads"_a = 1);
+            "initial_state"_a = py::none(), "n_threads"_a = 1)
+        .def(
+            "input_gradient",
+            [](const AnyNetwork& any, const py::array& parameters, const py::object& values,
+               const py::array& offsets, const py::array& doutputs, bool per_step,
+               Index n_threads) {
+                return any.visit([&](const auto& network) {
+                    return input_gradient(network, parameters, values, offsets, doutputs, per_step,
+                                          n_threads);
+                });
+            },
+            "parameters"_a, "values"_a, "offsets"_a, "doutputs"_a, py::kw_only(), "per_step"_a,
+            "n_threads"_a = 1);
 }
 
 }  // namespace elman::binding

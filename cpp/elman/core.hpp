@@ -2,6 +2,7 @@
 // compiled in core_float.cpp and core_double.cpp, seq2seq_float.cpp and seq2seq_double.cpp.
 #pragma once
 
+#include "elman/input_gradient.hpp"
 #include "elman/seq2seq_trainer.hpp"
 #include "elman/stream.hpp"
 #include "elman/trainer.hpp"
@@ -14,6 +15,8 @@ extern template class Trainer<float>;
 extern template class Trainer<double>;
 extern template class Predictor<float>;
 extern template class Predictor<double>;
+extern template class InputGradient<float>;
+extern template class InputGradient<double>;
 extern template class Stream<float>;
 extern template class Stream<double>;
 extern template class Seq2Seq<float>;

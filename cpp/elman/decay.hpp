@@ -12,6 +12,8 @@
 // does. Backwards, with a the argument of max and dg = dL/dg:
 //
 //     da = -g * dg where a > 0,     dg_x = dL/dx_t * (x' - mean) where m_t = 0
+//
+// and a value that is there also has the gradient, times g_x, of all those that it stands in for.
 #pragma once
 
 #include <cmath>
@@ -84,6 +86,23 @@ public:
         }
         for (Index t = 0; t < batch.length[std::size_t(s)]; ++t)
             fade_states(parameters, batch.row(t, s), rows);
+    }
+
+    // In place, from dL/dx_t of the values that the network reads of a sequence to that of the
+    // values that are there; of those that are missing it becomes zero.
+    void backward(const Batch& batch, Index s, const DecayRows<T>& rows, const Rows<const T>& x,
+                  T* dvalues) const {
+        for (Index c = 0; c < n_channels_; ++c) {
+            T of_later = T(0);
+            for (Index t = batch.length[std::size_t(s)] - 1; t >= 0; --t) {
+                const Index row = batch.row(t, s);
+                T& d = dvalues[t * n_channels_ + c];
+                const bool is_there = x.row(row)[n_channels_ + c] != T(0);
+                of_later += is_there ? d : rows.g_x.row(row)[c] * d;
+                d = is_there ? of_later : T(0);
+                if (is_there) of_later = T(0);
+            }
+        }
     }
 
     // Of some units, and of the channels with the first ones; sums run from the last row to the

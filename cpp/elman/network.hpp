@@ -78,15 +78,16 @@ struct Workspace {
 
     bool training = false;
     bool per_step = false;
-    bool is_shared = false;  // the shards of a pass that is not training go to several threads
+    bool is_shared = false;     // the shards of a pass that is not training go to several threads
+    bool wants_inputs = false;  // backward makes dL/d(inputs), also where no parameter needs it
     Dropout dropout;
     Batch batch;
     RecurrentRuns runs;
     TokenRows<T> tokens;
     Matrix<T> x;
-    Matrix<T> dx;                           // where an embedding or a decay stands before
-    Matrix<T> inputs, dinputs;              // of the first layer, where an input layer does
-    Matrix<T> x_mask;                       // of dropout behind an embedding
+    Matrix<T> dx;               // where an embedding or a decay stands before, or wanted
+    Matrix<T> inputs, dinputs;  // of the first layer, where an input layer does
+    Matrix<T> x_mask;           // of dropout behind an embedding
     std::vector<unsigned char> is_missing;  // by row, where steps may be skipped
     DecayRows<T> decay;
     ByDirection<Tape<T>> tapes;
@@ -270,7 +271,8 @@ public:
         if (decay_)
             decay_->resize(batch.n_rows(), batch.n_sequences(), workspace.training,
                            workspace.decay);
-        if (decay_ && workspace.training) workspace.dx.resize(batch.n_rows(), n_inputs());
+        if (workspace.training && makes_input_gradients(workspace))
+            workspace.dx.resize(batch.n_rows(), n_inputs());
         if (input_) workspace.inputs.resize(batch.n_rows(), options_.input_layer);
         if (input_ && workspace.training)
             workspace.dinputs.resize(batch.n_rows(), options_.input_layer);
@@ -359,7 +361,7 @@ public:
             if (l > 0) dx = output_gradients(workspace, l - 1);
             if (l == 0 && input_)
                 dx.add(workspace.dinputs.rows());
-            else if (l == 0 && learns_inputs())
+            else if (l == 0 && makes_input_gradients(workspace))
                 dx.add(workspace.dx.rows());
             for (Index d = 0; d < n_directions(l); ++d) {
                 const Rows<const T> dy = has_every_step(workspace, l)
@@ -372,9 +374,25 @@ public:
             if (junction(l).is_residual()) add_residual(workspace, l, shard, dx);
         }
         if (input_) leave(weights, shard, workspace);
-        if (options_.head_inputs && learns_inputs()) add_head_gradients(shard, workspace);
+        if (options_.head_inputs && makes_input_gradients(workspace))
+            add_head_gradients(shard, workspace);
         if (embedding_ && workspace.dropout.embedding > 0.0)
             mask_inputs(workspace, shard, workspace.dx.rows());
+    }
+
+    // dL/d(inputs) at each step of sequence s, once backward has been there and if they are wanted.
+    // Of a decay, of the values that are there; what is missing has none.
+    void input_gradients(const Workspace<T>& workspace, Index s, T* dinputs) const {
+        const Batch& batch = workspace.batch;
+        const Index n_channels = options_.n_channels, n_steps = batch.length[std::size_t(s)];
+        for (Index t = 0; t < n_steps; ++t) {
+            const Index row = batch.row(t, s);
+            if (skips_missing() && workspace.is_missing[std::size_t(row)] != 0)
+                std::fill_n(dinputs + t * n_channels, n_channels, T(0));
+            else
+                std::copy_n(workspace.dx.row(row), n_channels, dinputs + t * n_channels);
+        }
+        if (decay_) decay_->backward(batch, s, workspace.decay, workspace.x.rows(), dinputs);
     }
 
     // dL/d(initial states), by place, once backward has been there.
@@ -573,6 +591,9 @@ private:
     bool skips_missing() const { return options_.missing == "mask"; }
     // Whether parameters stand before x.
     bool learns_inputs() const { return embedding_ || decay_; }
+    bool makes_input_gradients(const Workspace<T>& workspace) const {
+        return workspace.wants_inputs || learns_inputs();
+    }
     // What the first layer reads of a step, or the input layer before it, and the head.
     Index n_inputs() const { return options_.n_channels * (decay_ ? 2 : 1); }
 
@@ -616,16 +637,15 @@ private:
         embedding_->collect(sequences, workspace.batch, workspace.dropout, workspace.tokens);
         const Index n_rows = workspace.batch.n_rows();
         if (workspace.dropout.embedding > 0.0) workspace.x_mask.resize(n_rows, embedding_->width());
-        if (!workspace.training) return;
-        embedding_->sort(workspace.tokens);
-        workspace.dx.resize(n_rows, embedding_->width());
+        if (workspace.training) embedding_->sort(workspace.tokens);
     }
 
     void prepare_head(Index n_rows, Workspace<T>& workspace) const {
         head_->resize(n_rows, workspace.training, workspace.head);
         if (!options_.head_inputs) return;
         if (!workspace.per_step) workspace.last_x.resize(n_rows, n_inputs());
-        if (workspace.training && learns_inputs()) workspace.dhead_x.resize(n_rows, n_inputs());
+        if (workspace.training && makes_input_gradients(workspace))
+            workspace.dhead_x.resize(n_rows, n_inputs());
     }
 
     // Through the input layer.
@@ -640,7 +660,7 @@ private:
     // And back.
     void leave(const NetworkWeights<T>& weights, Range shard, Workspace<T>& workspace) const {
         Features<T> dx;
-        if (learns_inputs()) dx.add(workspace.dx.rows());
+        if (makes_input_gradients(workspace)) dx.add(workspace.dx.rows());
         for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
             rectify_gradient(rows.row, rows.size, workspace.inputs.rows(),
                              workspace.dinputs.rows());
@@ -763,7 +783,8 @@ private:
     }
     Features<T> feature_gradients(const Workspace<T>& workspace) const {
         Features<T> gradients = output_gradients(workspace, n_layers() - 1);
-        if (options_.head_inputs && learns_inputs()) gradients.add(workspace.dhead_x.rows());
+        if (options_.head_inputs && makes_input_gradients(workspace))
+            gradients.add(workspace.dhead_x.rows());
         return gradients;
     }
     Features<const T> outputs_of(const Workspace<T>& workspace, Index l) const {

@@ -17,7 +17,8 @@ from elman._exceptions import (
 from elman._regressor import RNNRegressor
 
 if TYPE_CHECKING:
-    from elman import data, datasets, metrics
+    from elman import data, datasets, inspect, metrics
+    from elman._attention_display import AttentionDisplay
     from elman._compile import compile
     from elman._count_ratios import CountRatioEncoder
     from elman._files import load, save
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from elman._forecaster import RNNForecaster
     from elman._from_keras import from_keras
     from elman._from_torch import from_torch
+    from elman._hidden_states import HiddenStateTransformer
+    from elman._importance_display import PermutationImportanceDisplay
     from elman._imputation_display import ImputationDisplay
     from elman._imputer import RNNImputer
     from elman._linear import LinearForecaster
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from elman._onnx._export import to_onnx
     from elman._onnx._import import from_onnx
     from elman._onnx._skl2onnx import register_skl2onnx
+    from elman._saliency_display import SaliencyDisplay
     from elman._scaler import SequenceScaler
     from elman._seq2seq_regressor import Seq2SeqRegressor
     from elman._seq2seq_translator import Seq2SeqTranslator
@@ -45,10 +49,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0.dev0"
 
 __all__ = [
+    "AttentionDisplay",
     "CountRatioEncoder",
     "DivergenceError",
     "Fleet",
     "ForecastDisplay",
+    "HiddenStateTransformer",
     "ImputationDisplay",
     "LinearForecaster",
     "LossCurveDisplay",
@@ -57,10 +63,12 @@ __all__ = [
     "ModelLimitError",
     "ModelVersionError",
     "NaiveForecaster",
+    "PermutationImportanceDisplay",
     "RNNClassifier",
     "RNNForecaster",
     "RNNImputer",
     "RNNRegressor",
+    "SaliencyDisplay",
     "Seq2SeqRegressor",
     "Seq2SeqTranslator",
     "SequenceScaler",
@@ -73,6 +81,7 @@ __all__ = [
     "from_keras",
     "from_onnx",
     "from_torch",
+    "inspect",
     "load",
     "metrics",
     "register_skl2onnx",
@@ -84,15 +93,19 @@ __all__ = [
 
 # Imported when they are asked for: a service that only predicts does not wait for them.
 _LATER = {
+    "AttentionDisplay": "elman._attention_display",
     "CountRatioEncoder": "elman._count_ratios",
     "Fleet": "elman._fleet",
     "ForecastDisplay": "elman._forecast_display",
+    "HiddenStateTransformer": "elman._hidden_states",
     "LinearForecaster": "elman._linear",
     "LossCurveDisplay": "elman._loss_curve_display",
     "NaiveForecaster": "elman._naive",
+    "PermutationImportanceDisplay": "elman._importance_display",
     "RNNForecaster": "elman._forecaster",
     "ImputationDisplay": "elman._imputation_display",
     "RNNImputer": "elman._imputer",
+    "SaliencyDisplay": "elman._saliency_display",
     "Seq2SeqRegressor": "elman._seq2seq_regressor",
     "Seq2SeqTranslator": "elman._seq2seq_translator",
     "SequenceScaler": "elman._scaler",
@@ -113,7 +126,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("data", "datasets", "metrics"):
+    if name in ("data", "datasets", "inspect", "metrics"):
         return importlib.import_module(f"elman.{name}")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)

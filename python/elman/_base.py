@@ -233,9 +233,20 @@ class BaseRNN(BaseNetworkEstimator):
     ) -> tuple[Array, Sequences, Array]:
         """Return outputs in the units of y, what they belong to, and the final states."""
         caller = f"{type(self).__name__}.{method}"
+        sequences = self._read_X(model, caller, X, n_timesteps)
+        n_threads = effective_n_threads(self.n_jobs, caller)
+        outputs, states = model.forward(sequences, caller, initial_state, n_threads)
+        return outputs, sequences, states
+
+    def _read_X(
+        self, model: Model, caller: str, X: Any, n_timesteps: int | None = None, names: Any = None
+    ) -> Sequences:
+        """Read X as the model takes it; ``names`` holds feature names in another's name."""
         settings = settings_of(model)
         check_source(X, None, None, settings, caller)
         reader = self._reader(settings, caller, model)
+        if names is not None:
+            reader = replace(reader, names=names)
         if isinstance(X, Source):
             sequences = X._sequences(reader)
         else:
@@ -245,9 +256,7 @@ class BaseRNN(BaseNetworkEstimator):
         if reader.is_vector:
             lengths = np.full(len(sequences), n_timesteps or model.n_timesteps, dtype=np.int64)
             sequences = sequences.repeated(lengths)
-        n_threads = effective_n_threads(self.n_jobs, caller)
-        outputs, states = model.forward(sequences, caller, initial_state, n_threads)
-        return outputs, sequences, states
+        return sequences
 
     def _stream(self, n_streams: Any, method: str) -> Stream:
         caller = f"{type(self).__name__}.stream"

@@ -109,6 +109,21 @@ class Network:
         n_threads: int = 1,
     ) -> tuple[Real, Real]:
         """(outputs, final_state): the head's linear outputs, in the caller's order."""
+    def input_gradient(
+        self,
+        parameters: Real,
+        values: Steps,
+        offsets: NDArray[np.int64],
+        doutputs: Real,  # dL/d(outputs), as of `forward`
+        *,
+        per_step: bool,
+        n_threads: int = 1,
+    ) -> Real:
+        """dL/d(inputs), (n_total_steps, n_channels), through all steps of each sequence.
+
+        Of tokens it is that of what the embedding makes of them. A missing value has none; with
+        "decay" one that is there has that of all the values that it stands in for.
+        """
 
 class Predictor:
     """A network with weights that are packed once, for many calls.

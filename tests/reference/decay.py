@@ -41,7 +41,11 @@ def forward(p, x, observed=None):
 
 
 def backward(p, tape, dx, dg_h, gradient):
-    """Adds dL/dW to ``gradient``; the mean, which the data tell, has none."""
+    """dL/d(values), zero where they are missing; adds dL/dW to ``gradient``.
+
+    The mean, which the data tell, has none. A value that is there stands in for those that are
+    missing behind it.
+    """
     is_there, since, last, a_x, g_x, a_h, g_h = tape
     dg_x = np.where(is_there, 0, dx[:, : since.shape[1]] * (last - p["mean"]))
     da_x = np.where(a_x > 0, -g_x * dg_x, 0)
@@ -50,3 +54,9 @@ def backward(p, tape, dx, dg_h, gradient):
     da_h = np.where(a_h > 0, -g_h * dg_h, 0)
     gradient["W_h"] += since.T @ da_h
     gradient["b_h"] += da_h.sum(axis=0)
+    dvalues, of_later = np.zeros(is_there.shape), np.zeros(is_there.shape[1])
+    for t in reversed(range(len(dvalues))):
+        of_later = of_later + dx[t, : len(of_later)] * np.where(is_there[t], 1, g_x[t])
+        dvalues[t] = np.where(is_there[t], of_later, 0)
+        of_later = np.where(is_there[t], 0, of_later)
+    return dvalues

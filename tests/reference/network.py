@@ -156,6 +156,7 @@ class Network:
         if self.missing == "mask":
             is_missing = np.isnan(x).any(axis=1)
             x = np.where(is_missing[:, None], 0.0, x)
+            tape.append(is_missing)
         read = x if per_step else x[-1:]
         if self.input_layer:
             entered = head.dense_relu(x, arrays["input.W"], arrays["input.b"])
@@ -212,10 +213,12 @@ class Network:
         mask = np.hstack([junction.picked(masks, p, n_parts, every_step) for p in parts])
         return y * mask, (states, mask, len(x), every_step)
 
-    def backward(self, flat, tape, dy, per_step, bptt_steps, gradient, dfinal=None):
+    def backward(self, flat, tape, dy, per_step, bptt_steps, gradient, dfinal=None, dinputs=None):
         """Adds dL/dW to the flat ``gradient``; dL/d(initial state).
 
-        dfinal is what flows into the final state from elsewhere than the outputs.
+        dfinal is what flows into the final state from elsewhere than the outputs. Into dinputs
+        goes, if it is given, dL/d(inputs) of each step: of tokens, of what the embedding makes of
+        them.
         """
         arrays, gradients = self.named(flat), self.named(gradient)
         dstates = self.named_states(np.zeros(self.state_size) if dfinal is None else dfinal)
@@ -247,11 +250,16 @@ class Network:
             x, y = tape.pop()
             dy = head.dense_relu_gradient(x, y, dy, arrays["input.W"], gradients, "input.")
         dy[len(dy) - len(dread) :, : dread.shape[1]] += dread
+        if self.missing == "mask":
+            dy = np.where(tape.pop()[:, None], 0.0, dy)
         if self.missing == "decay":
-            decay.backward(decay.of(arrays), tape.pop(), dy, dfading, decay.of(gradients))
+            dy = decay.backward(decay.of(arrays), tape.pop(), dy, dfading, decay.of(gradients))
         if self.n_tokens:
             steps, masks = tape.pop()
-            embedding.backward(steps, dy * masks, gradients["embedding"])
+            dy = dy * masks
+            embedding.backward(steps, dy, gradients["embedding"])
+        if dinputs is not None:
+            dinputs[...] = dy
         return dinitial
 
     def _cut_off_inputs(self, dfeatures):
