@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from elman._arrays import Array
-from elman._base import BaseRNN
+from elman._base import BaseRNN, settings_of
 from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import DivergenceError, abbreviated, problem
@@ -404,7 +404,7 @@ class Fleet(Sequence[Any]):
             return self._predict_apart(method, Xs, n_threads, caller)
         stack = self._models
         model = stack.model(0)
-        reader = self.estimator._reader(_settings_of(model), caller, model)
+        reader = self.estimator._reader(settings_of(model), caller, model)
         sequences, first, parts = read_questions(reader, Xs)
         outputs = stack.forward(sequences, first, n_threads)
         bounds = sequences.offsets[first] if stack.targets.per_step else first
@@ -461,13 +461,3 @@ class Fleet(Sequence[Any]):
         if type(fleet) is not Fleet:
             raise source.corrupt(f"a {type(fleet).__name__}", "a Fleet")
         self.__dict__.update(vars(fleet))
-
-
-def _settings_of(model: Model) -> dict[str, Any]:
-    return {
-        "input": "sequence",
-        "output": "auto",
-        "n_channels": model.inputs.n_channels,
-        "missing": None,
-        "loss_steps": None,
-    }
