@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ from elman._base import BaseRNN
 from elman._data import Data
 from elman._estimator import warn_of_batch_size
 from elman._exceptions import DivergenceError, problem
+from elman._fleet_alone import TrainingAlone
 from elman._fleet_data import FleetData
 from elman._model_stack import ModelStack, beginning
 from elman._network import architecture, build, named_parameters
@@ -92,51 +93,6 @@ def _units(
         rows = values[bounds[alike][:, None] + np.arange(size)]
         mean[alike], scale[alike] = standard_units(rows, None)
     return mean, scale
-
-
-class _Alone(Training):
-    """The training of one network of a fleet, beside the others on the threads."""
-
-    _end: TrainingState | DivergenceError
-
-    def train(self, after_epoch: Callable[[TrainingState], bool]) -> None:
-        """Train to the end, or until ``after_epoch`` wants no more."""
-        try:
-            self._end = self.run(lambda: None, after_epoch)
-        except DivergenceError as error:
-            self._end = error
-
-    def _warn_unfinished(self, n_epochs: int) -> None:
-        pass  # the fleet tells of all at once
-
-    def result(self) -> dict[str, Array]:
-        """Return what `_core.train_fleet` tells of one network."""
-        end, max_iter = self._end, self.settings["max_iter"]
-        n = self.state.parameters.size
-        n_moments = 1 if self.settings["solver"] in ("sgd", "rmsprop") else 2
-        result: dict[str, Any] = {
-            "parameters": self.state.parameters,
-            "moments": np.zeros((n_moments, n), self.state.parameters.dtype),
-            "learning_rate": self.settings["learning_rate_init"],
-            "best_loss": np.inf,
-            "n_iter": 0,
-            "n_no_change": 0,
-            "is_over": False,
-            "diverged_at": -1,
-            "gradient_norm": 0.0,
-            "losses": np.zeros(max_iter),
-        }
-        if isinstance(end, DivergenceError):
-            result["n_iter"], result["diverged_at"] = end.epoch - 1, end.batch
-            result["learning_rate"], result["gradient_norm"] = end.learning_rate, end.gradient_norm
-        else:
-            for name in ("parameters", "learning_rate", "best_loss", "n_iter", "n_no_change"):
-                result[name] = getattr(end, name)
-            assert end.solver_state is not None
-            result["moments"] = end.solver_state["moments"]
-            result["losses"][: end.n_iter] = end.loss_curve
-            result["is_over"] = end.n_iter < max_iter or end.n_no_change > self._patience
-        return {name: np.asarray(value) for name, value in result.items()}
 
 
 @dataclass
@@ -319,7 +275,7 @@ class FleetTraining(Training):
         """Train one by one, on the threads; what `_train_some` would give, to the bit."""
         starts, is_cancelled = self._start(numbers), threading.Event()
 
-        def train(k: int) -> _Alone:
+        def train(k: int) -> TrainingAlone:
             alone = self._alone(int(numbers[k]), starts[k])
             alone.train(lambda state: is_cancelled.is_set())
             return alone
@@ -334,13 +290,13 @@ class FleetTraining(Training):
             pool.shutdown(wait=False, cancel_futures=True)
         return {name: np.stack([result[name] for result in done]) for name in done[0]}
 
-    def _alone(self, i: int, start: Array) -> _Alone:
+    def _alone(self, i: int, start: Array) -> TrainingAlone:
         begin, end = self.fleet.first_sequence[i : i + 2]
         first, last = self.fleet.rows()[i : i + 2]
         offsets = self.fleet.data.sequences.offsets[begin : end + 1]
         examples, weights = self.examples, self.examples.weights
         generator, _, dropout_seed = beginning(int(self.seeds[i]))
-        return _Alone(
+        return TrainingAlone(
             self.network,
             TrainingState(start, generator, dropout_seed),
             replace(
