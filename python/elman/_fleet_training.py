@@ -130,14 +130,15 @@ class FleetTraining(Training):
         is_over : ndarray of bool
             Whether each found that no more epochs are needed.
         """
-        portions = self._portions()
+        is_large = self._touched_bytes() > CACHED_BYTES
+        portions: list[Integers] = []
         results: list[dict[str, Array]] = []
-        for numbers in portions:
-            if self._touched_bytes() <= CACHED_BYTES:
-                results.append(self._train_some(numbers))
-                show(len(numbers), "")
-            else:
-                results.append(self._train_each(numbers, show))
+        for some in self._portions():
+            small, large = some[~is_large[some]], some[is_large[some]]
+            for numbers, train in ((small, self._train_some), (large, self._train_each)):
+                if len(numbers):
+                    portions.append(numbers)
+                    results.append(train(numbers, show))
         order = np.argsort(np.concatenate(portions), kind="stable")
         joined = {
             name: np.concatenate([result[name] for result in results])[order]
@@ -178,7 +179,8 @@ class FleetTraining(Training):
         """Tell what became of the networks that diverged."""
         has_diverged = joined["diverged_at"] >= 0
         failures = {int(i): self._failure(int(i), joined) for i in np.flatnonzero(has_diverged)}
-        folded = self.task.fold(self.network, joined["parameters"])
+        with np.errstate(over="ignore", invalid="ignore"):
+            folded = self.task.fold(self.network, joined["parameters"])
         is_finite = np.isfinite(folded).all(axis=1) | has_diverged
         for i in np.flatnonzero(~is_finite):
             got = "weights that are not finite in the units of y"
@@ -220,7 +222,8 @@ class FleetTraining(Training):
         is_shared = not self.settings["shuffle"] or len(np.unique(self.seeds)) == 1
         return 0 * n_samples if is_shared else np.where(n_samples > 1, n_samples, 0)
 
-    def _train_some(self, numbers: Integers) -> dict[str, Array]:
+    def _train_some(self, numbers: Integers, show: Any) -> dict[str, Array]:
+        """Train side by side."""
         fleet, settings = self.fleet, self.settings
         data, first = fleet.data, fleet.first_sequence
         sequences, rows = data.sequences, data.rows
@@ -260,16 +263,17 @@ class FleetTraining(Training):
             bptt_steps=settings["bptt_steps"] or 0,
             **options,
         )
+        show(len(numbers), "")
         return results
 
-    def _touched_bytes(self) -> int:
-        """Return what a group of networks reads and writes in a mini-batch."""
-        lengths = self.fleet.data.sequences.lengths
-        n_rows = min(self._most_in_a_batch, int(self.fleet.n_samples.max())) * int(lengths.max())
+    def _touched_bytes(self) -> Integers:
+        """Return what a group of networks like each reads and writes in a mini-batch."""
+        most: Integers = np.minimum(self._most_in_a_batch, self.fleet.n_samples)
         states = sum(width for _, width, _ in self.network.states)
         gates = 6 * sum(self.architecture["hidden_layer_sizes"])
-        n_registers = n_rows * (gates + states) + 4 * self.network.n_parameters
-        return int(REGISTER_BYTES * n_registers)
+        of_rows: Integers = most * self.fleet.n_timesteps * (gates + states)
+        n_bytes: Integers = REGISTER_BYTES * (of_rows + 4 * self.network.n_parameters)
+        return n_bytes
 
     def _train_each(self, numbers: Integers, show: Any) -> dict[str, Array]:
         """Train one by one, on the threads; what `_train_some` would give, to the bit."""
