@@ -130,6 +130,14 @@ def test_so_do_networks_that_are_too_large_for_company(seed, no_company):
     test_any_configuration_has_the_bits_of_single_fits(seed)
 
 
+def test_small_networks_go_side_by_side_whatever_others_do(monkeypatch):
+    monkeypatch.setattr("elman._fleet_training.CACHED_BYTES", 2**19)
+    draw = np.random.RandomState(6)
+    Xs = [draw.randn(1, 400 if i % 7 == 3 else 9, 1) for i in range(20)]
+    estimator = RNNRegressor(hidden_layer_sizes=5, max_iter=3, random_state=0)
+    assert_same(estimator, Xs, [np.roll(X, 1, axis=1) for X in Xs])
+
+
 def test_networks_end_each_in_its_own_epoch():
     X = waves(50, 3, 9, 2, np.float64)
     y = X[..., 0].sum(axis=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +18,7 @@ from elman._base import BaseRNN
 from elman._data import Data
 from elman._estimator import warn_of_batch_size
 from elman._exceptions import DivergenceError, problem
+from elman._fleet_alone import TrainingAlone
 from elman._fleet_data import FleetData
 from elman._model_stack import ModelStack, beginning
 from elman._moments import standard_units, standard_units_of_each
@@ -95,51 +96,6 @@ def _units(
     return mean, scale
 
 
-class _Alone(Training):
-    """The training of one network of a fleet, beside the others on the threads."""
-
-    _end: TrainingState | DivergenceError
-
-    def train(self, after_epoch: Callable[[TrainingState], bool]) -> None:
-        """Train to the end, or until ``after_epoch`` wants no more."""
-        try:
-            self._end = self.run(lambda: None, after_epoch)
-        except DivergenceError as error:
-            self._end = error
-
-    def _warn_unfinished(self, n_epochs: int) -> None:
-        pass  # the fleet tells of all at once
-
-    def result(self) -> dict[str, Array]:
-        """Return what `_core.train_fleet` tells of one network."""
-        end, max_iter = self._end, self.settings["max_iter"]
-        n = self.state.parameters.size
-        n_moments = 1 if self.settings["solver"] in ("sgd", "rmsprop") else 2
-        result: dict[str, Any] = {
-            "parameters": self.state.parameters,
-            "moments": np.zeros((n_moments, n), self.state.parameters.dtype),
-            "learning_rate": self.settings["learning_rate_init"],
-            "best_loss": np.inf,
-            "n_iter": 0,
-            "n_no_change": 0,
-            "is_over": False,
-            "diverged_at": -1,
-            "gradient_norm": 0.0,
-            "losses": np.zeros(max_iter),
-        }
-        if isinstance(end, DivergenceError):
-            result["n_iter"], result["diverged_at"] = end.epoch - 1, end.batch
-            result["learning_rate"], result["gradient_norm"] = end.learning_rate, end.gradient_norm
-        else:
-            for name in ("parameters", "learning_rate", "best_loss", "n_iter", "n_no_change"):
-                result[name] = getattr(end, name)
-            assert end.solver_state is not None
-            result["moments"] = end.solver_state["moments"]
-            result["losses"][: end.n_iter] = end.loss_curve
-            result["is_over"] = end.n_iter < max_iter or end.n_no_change > self._patience
-        return {name: np.asarray(value) for name, value in result.items()}
-
-
 @dataclass
 class FleetTraining(Training):
     """The trainings of all networks of a fleet, whose options are those of any other.
@@ -175,14 +131,15 @@ class FleetTraining(Training):
         is_over : ndarray of bool
             Whether each found that no more epochs are needed.
         """
-        portions = self._portions()
+        is_large = self._touched_bytes() > CACHED_BYTES
+        portions: list[Integers] = []
         results: list[dict[str, Array]] = []
-        for numbers in portions:
-            if self._touched_bytes() <= CACHED_BYTES:
-                results.append(self._train_some(numbers))
-                show(len(numbers), "")
-            else:
-                results.append(self._train_each(numbers, show))
+        for some in self._portions():
+            small, large = some[~is_large[some]], some[is_large[some]]
+            for numbers, train in ((small, self._train_some), (large, self._train_each)):
+                if len(numbers):
+                    portions.append(numbers)
+                    results.append(train(numbers, show))
         order = np.argsort(np.concatenate(portions), kind="stable")
         joined = {
             name: np.concatenate([result[name] for result in results])[order]
@@ -223,7 +180,8 @@ class FleetTraining(Training):
         """Tell what became of the networks that diverged."""
         has_diverged = joined["diverged_at"] >= 0
         failures = {int(i): self._failure(int(i), joined) for i in np.flatnonzero(has_diverged)}
-        folded = self.task.fold(self.network, joined["parameters"])
+        with np.errstate(over="ignore", invalid="ignore"):
+            folded = self.task.fold(self.network, joined["parameters"])
         is_finite = np.isfinite(folded).all(axis=1) | has_diverged
         for i in np.flatnonzero(~is_finite):
             got = "weights that are not finite in the units of y"
@@ -265,7 +223,8 @@ class FleetTraining(Training):
         is_shared = not self.settings["shuffle"] or len(np.unique(self.seeds)) == 1
         return 0 * n_samples if is_shared else np.where(n_samples > 1, n_samples, 0)
 
-    def _train_some(self, numbers: Integers) -> dict[str, Array]:
+    def _train_some(self, numbers: Integers, show: Any) -> dict[str, Array]:
+        """Train side by side."""
         fleet, settings = self.fleet, self.settings
         data, first = fleet.data, fleet.first_sequence
         sequences, rows = data.sequences, data.rows
@@ -305,22 +264,23 @@ class FleetTraining(Training):
             bptt_steps=settings["bptt_steps"] or 0,
             **options,
         )
+        show(len(numbers), "")
         return results
 
-    def _touched_bytes(self) -> int:
-        """Return what a group of networks reads and writes in a mini-batch."""
-        lengths = self.fleet.data.sequences.lengths
-        n_rows = min(self._most_in_a_batch, int(self.fleet.n_samples.max())) * int(lengths.max())
+    def _touched_bytes(self) -> Integers:
+        """Return what a group of networks like each reads and writes in a mini-batch."""
+        most: Integers = np.minimum(self._most_in_a_batch, self.fleet.n_samples)
         states = sum(width for _, width, _ in self.network.states)
         gates = 6 * sum(self.architecture["hidden_layer_sizes"])
-        n_registers = n_rows * (gates + states) + 4 * self.network.n_parameters
-        return int(REGISTER_BYTES * n_registers)
+        of_rows: Integers = most * self.fleet.n_timesteps * (gates + states)
+        n_bytes: Integers = REGISTER_BYTES * (of_rows + 4 * self.network.n_parameters)
+        return n_bytes
 
     def _train_each(self, numbers: Integers, show: Any) -> dict[str, Array]:
         """Train one by one, on the threads; what `_train_some` would give, to the bit."""
         starts, is_cancelled = self._start(numbers), threading.Event()
 
-        def train(k: int) -> _Alone:
+        def train(k: int) -> TrainingAlone:
             alone = self._alone(int(numbers[k]), starts[k])
             alone.train(lambda state: is_cancelled.is_set())
             return alone
@@ -335,13 +295,13 @@ class FleetTraining(Training):
             pool.shutdown(wait=False, cancel_futures=True)
         return {name: np.stack([result[name] for result in done]) for name in done[0]}
 
-    def _alone(self, i: int, start: Array) -> _Alone:
+    def _alone(self, i: int, start: Array) -> TrainingAlone:
         begin, end = self.fleet.first_sequence[i : i + 2]
         first, last = self.fleet.rows()[i : i + 2]
         offsets = self.fleet.data.sequences.offsets[begin : end + 1]
         examples, weights = self.examples, self.examples.weights
         generator, _, dropout_seed = beginning(int(self.seeds[i]))
-        return _Alone(
+        return TrainingAlone(
             self.network,
             TrainingState(start, generator, dropout_seed),
             replace(
