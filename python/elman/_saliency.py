@@ -308,6 +308,6 @@ def _in_form(rows: Array, X: Any, model: Model, sequences: Sequences) -> Any:
         return np.add.reduceat(rows, sequences.offsets[:-1])
     if layout == "table":
         return rows.reshape(len(sequences), -1)
-    has_channels = layout == "sequences" and not (sequences.is_list and np.ndim(X[0]) == 1)
+    has_channels = layout == "sequences" and not (sequences.is_list and np.ndim(next(iter(X))) == 1)
     form = TargetForm(True, False, has_channels, rows.shape[1])
     return restore(rows, form, sequences)
