@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from elman import (
     CountRatioEncoder,
+    HiddenStateTransformer,
     LinearForecaster,
     NaiveForecaster,
     RNNClassifier,
@@ -24,6 +25,7 @@ from elman import (
 from elman._files import from_bytes, to_bytes
 from elman._safetensors import Source
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 
 SOURCE = Source("elman.load", "path")
 RNG = np.random.RandomState(0)
@@ -158,6 +160,20 @@ MODELS = {
     "scaler by sequence": lambda: fit(SequenceScaler, X, by="sequence"),
     "window": lambda: fit(SlidingWindow, X[0], window=3),
     "count ratios": lambda: fit(CountRatioEncoder, TOKENS, np.digitize(Y, [-1, 1]), cv=3),
+    "states": lambda: fit(
+        HiddenStateTransformer,
+        X,
+        Y,
+        estimator=RNNRegressor(hidden_layer_sizes=3, max_iter=2, tol=np.float32(0.5)),
+        steps="mean",
+        random_state=1,
+    ),
+    "states of a table, frozen": lambda: fit(
+        HiddenStateTransformer,
+        table(),
+        estimator=FrozenEstimator(fit(RNNClassifier, table(), Y > 0, n_channels=2)),
+        layer=0,
+    ),
     "naive forecaster": lambda: forecaster(NaiveForecaster, LONG, strategy="seasonal_drift"),
     "naive forecaster of months": lambda: forecaster(
         NaiveForecaster, long(), strategy="drift", season_length=(12, 3)

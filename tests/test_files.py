@@ -106,6 +106,10 @@ def assert_equal(a, b):
         for one, other in zip(a, b, strict=True):
             assert_equal(one, other)
         return
+    elif isinstance(a, BaseEstimator):
+        assert type(a) is type(b)
+        assert_equal(vars(a), vars(b))
+        return
     elif is_dataclass(a):
         a, b = file_of(a), file_of(b)
     assert type(a) is type(b)
@@ -345,7 +349,7 @@ UNSAVABLE = {
     "another class": (
         dict,
         TypeError,
-        "a dict, expected one of CountRatioEncoder, LinearForecaster",
+        "a dict, expected one of CountRatioEncoder, HiddenState",
     ),
     "a pipeline": (
         lambda: make_pipeline(SequenceScaler(), model_of("regressor")),

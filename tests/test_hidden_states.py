@@ -1,12 +1,21 @@
 """Hidden states as features: the very numbers that the head of the network reads."""
 
+import json
 import pickle
 import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
-from elman import HiddenStateTransformer, RNNClassifier, RNNRegressor
+from elman import (
+    HiddenStateTransformer,
+    ModelFileError,
+    RNNClassifier,
+    RNNRegressor,
+    load,
+    save,
+)
+from model_files import Parts, canonical, file_of, read
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -213,3 +222,35 @@ def test_what_is_refused():
         HiddenStateTransformer(FrozenEstimator(regressor())).fit(X)
     with pytest.raises(ValueError, match=r"HiddenStateTransformer\.fit: X has 3 features"):
         HiddenStateTransformer(FrozenEstimator(fitted())).fit(np.zeros((2, 5, 3)))
+
+
+def test_a_file_holds_its_network_once(tmp_path):
+    model = fitted()
+    transformer = HiddenStateTransformer(FrozenEstimator(model)).fit(X)
+    save(transformer, tmp_path / "states")
+    save(model, tmp_path / "model")
+    sizes = [(tmp_path / name).stat().st_size for name in ("states", "model")]
+    assert sizes[0] < sizes[1] + 1000
+    again = load(tmp_path / "states")
+    assert again.estimator.estimator is again.estimator_
+    assert np.array_equal(again.transform(X), transformer.transform(X))
+    default = HiddenStateTransformer(random_state=0).fit(X, NUMBERS)
+    save(default, tmp_path / "default")
+    assert load(tmp_path / "default").estimator is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('[["RNNRegressor",', '[["RNNClassifier",', "got 'RNNClassifier', expected 'RNNRegressor'"),
+        ('[["RNNRegressor",', '[["SequenceScaler",', "expected None, 'frozen' or the parameters"),
+        ('["max_iter",5]', '["max_iter",-5]', "estimator.max_iter got -5"),
+    ],
+)
+def test_files_that_do_not_go_together(old, new, message):
+    parts = Parts.of(file_of(HiddenStateTransformer(regressor()).fit(X, NUMBERS)))
+    text = canonical(parts.content)
+    assert old in text
+    parts.content = json.loads(text.replace(old, new, 1))
+    with pytest.raises(ModelFileError, match=message):
+        read(parts.join())

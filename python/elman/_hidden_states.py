@@ -17,7 +17,6 @@ from elman._exceptions import not_fitted, problem
 from elman._model import Model
 from elman._network import layer_sizes
 from elman._parameters import RULES, Rule, check_parameters, one_of
-from elman._pickles import CheckedPickleMixin
 from elman._regressor import RNNRegressor
 from elman._sequences import Sequences
 from elman._targets import TargetForm, restore
@@ -28,9 +27,7 @@ def _is_network(value: Any) -> bool:
     return isinstance(value.estimator if isinstance(value, FrozenEstimator) else value, BaseRNN)
 
 
-class HiddenStateTransformer(
-    MetaEstimatorMixin, TransformerMixin, CheckedPickleMixin, BaseEstimator
-):
+class HiddenStateTransformer(MetaEstimatorMixin, TransformerMixin, BaseEstimator):
     """Turn sequences into the hidden states of a recurrent network that was trained on them.
 
     What a layer hands on is a learned summary of the sequence so far, with as many numbers for a
@@ -149,12 +146,9 @@ class HiddenStateTransformer(
             if RULES["hidden_layer_sizes"].passes(estimator.hidden_layer_sizes):
                 self._check_layer(layer_sizes(estimator.hidden_layer_sizes), caller)
             model = estimator.fit(X, y, **fit_params)._fitted_model("fit")
+        self.__dict__.pop("feature_names_in_", None)
         self.estimator_ = estimator
-        self.n_features_in_ = model.inputs.n_features
-        if model.inputs.feature_names is not None:
-            self.feature_names_in_ = model.inputs.feature_names
-        else:
-            self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(self._attributes(model))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -233,6 +227,12 @@ class HiddenStateTransformer(
         tags.input_tags = inner.__sklearn_tags__().input_tags
         tags.target_tags.required = not is_frozen
         return tags
+
+    def _attributes(self, model: Model) -> dict[str, Any]:
+        """Everything that a fit sets beside the estimator, by name."""
+        names = model.inputs.feature_names
+        of_columns = {} if names is None else {"feature_names_in_": names}
+        return {"n_features_in_": model.inputs.n_features, **of_columns}
 
     def _check_layer(self, sizes: Any, caller: str) -> None:
         n = len(sizes)

@@ -328,6 +328,12 @@ def _count_ratio_encoder() -> EstimatorKind:
     )
 
 
+def _hidden_states() -> EstimatorKind:
+    from elman._hidden_states_kind import hidden_state_transformer
+
+    return hidden_state_transformer()
+
+
 def _fit_progress() -> Kind:
     from elman._checkpoint import FitProgress
     from elman._training import TrainingState
@@ -356,6 +362,7 @@ def _fit_progress() -> Kind:
 
 _ESTIMATORS: dict[str, Callable[[], EstimatorKind]] = {
     "CountRatioEncoder": _count_ratio_encoder,
+    "HiddenStateTransformer": _hidden_states,
     "LinearForecaster": _forecast_kinds.linear_forecaster,
     "NaiveForecaster": _forecast_kinds.naive_forecaster,
     "RNNClassifier": _classifier,

@@ -133,13 +133,15 @@ def saliency(
     outputs = way.outputs(1.0, n_threads)
     chosen = replace(chosen, labels=chosen.labels_of(outputs))
     if method == "gradient":
-        gradient = way.gradient(1.0, chosen, n_threads)
+        gradient = way.gradient(1.0, chosen.gradient(outputs), n_threads)
         rows = (gradient * way.inputs).sum(axis=1, keepdims=True) if way.has_tokens else gradient
     else:
         points, shares = np.polynomial.legendre.leggauss(n_steps)
         mean = np.zeros(way.inputs.shape)
         for point, share in zip((1 + points) / 2, shares / 2, strict=True):
-            mean += share * way.gradient(float(point), chosen, n_threads)
+            if not chosen.is_output:
+                outputs = way.outputs(float(point), n_threads)
+            mean += share * way.gradient(float(point), chosen.gradient(outputs), n_threads)
         rows = np.where(np.isnan(way.inputs), 0, (way.inputs - way.baseline) * mean)
         rows = rows.sum(axis=1, keepdims=True) if way.has_tokens else rows
     return _in_form(rows.astype(fitted.inputs.dtype), X, fitted, sequences)
@@ -207,9 +209,8 @@ class _Way:
         )
         return np.asarray(outputs)
 
-    def gradient(self, point: float, chosen: _Chosen, n_threads: int) -> NDArray[np.float64]:
-        """Gradient of what is chosen by the inputs, at a share of the way."""
-        doutputs = chosen.gradient(self.outputs(point, n_threads))
+    def gradient(self, point: float, doutputs: Array, n_threads: int) -> NDArray[np.float64]:
+        """Gradient by the inputs at a share of the way, from that by the outputs."""
         gradient = self.model.network().input_gradient(
             self.model.parameters,
             self.steps(point),
@@ -231,6 +232,12 @@ class _Chosen:
     sequences: Sequences
     caller: str
     labels: Any = None
+
+    @property
+    def is_output(self) -> bool:
+        """Whether it is an output as it is: its gradient by the outputs is the same anywhere."""
+        task = self.model.task
+        return not isinstance(task, ClassificationTask) and task.out_activation == "identity"
 
     def labels_of(self, outputs: Array) -> NDArray[np.int64]:
         """Return the number of the target or class, for each row of the outputs."""
@@ -308,6 +315,6 @@ def _in_form(rows: Array, X: Any, model: Model, sequences: Sequences) -> Any:
         return np.add.reduceat(rows, sequences.offsets[:-1])
     if layout == "table":
         return rows.reshape(len(sequences), -1)
-    has_channels = layout == "sequences" and not (sequences.is_list and np.ndim(X[0]) == 1)
+    has_channels = layout == "sequences" and not (sequences.is_list and np.ndim(next(iter(X))) == 1)
     form = TargetForm(True, False, has_channels, rows.shape[1])
     return restore(rows, form, sequences)
