@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -85,6 +86,15 @@ def kill(process):
     os.kill(process, signal.SIGKILL)
 
 
+def restore(client, n_workers, patience=60):
+    """Wait until there are as many workers again; a cluster gives up those that are slow to."""
+    end = time.monotonic() + patience
+    while len(client.scheduler_info(n_workers=-1)["workers"]) != n_workers:
+        assert time.monotonic() < end, f"there are no {n_workers} workers"
+        client.cluster.scale(n_workers)
+        time.sleep(0.1)
+
+
 def process_ids(client):
     """Process of each worker."""
-    return list(client.run(os.getpid).values())
+    return list(client.run(os.getpid, on_error="ignore").values())

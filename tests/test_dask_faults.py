@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("distributed")
 
 import dask.array as da
-from clusters import SMALL, cluster_of, in_epoch, kill, process_ids, same_bits, sequences
+from clusters import SMALL, cluster_of, in_epoch, kill, process_ids, restore, same_bits, sequences
 from distributed import Client
 from elman.dask import DaskRNNRegressor, SchedulerLostError
 from sklearn.base import clone
@@ -45,8 +45,8 @@ def test_a_worker_that_is_killed_changes_nothing(client, expected, sync_every):
     with in_epoch(2, lambda: kill(victim)):
         model = clone(MODEL).set_params(sync_every=sync_every).fit(*DATA)
     assert same_bits(model, expected[sync_every])
-    client.wait_for_workers(2, timeout=60)
     assert victim not in process_ids(client)
+    restore(client, 2)
 
 
 def test_to_wait_long_is_no_failure(client, expected, monkeypatch):
@@ -62,8 +62,7 @@ def test_a_late_worker_has_work_and_changes_nothing(client, expected):
         return hasattr(_steps._kept, "name")
 
     def join():
-        client.cluster.scale(3)
-        client.wait_for_workers(3, timeout=60)
+        restore(client, 3)
 
     before = set(client.scheduler_info()["workers"])
     with in_epoch(2, join):
@@ -90,9 +89,7 @@ def test_a_slow_worker_changes_nothing(client, expected):
 
 
 def test_one_worker_gives_the_bits_of_many(client, expected):
-    client.cluster.scale(1)
-    while len(client.scheduler_info()["workers"]) > 1:
-        time.sleep(0.05)
+    restore(client, 1)
     for k in (1, 3):
         assert same_bits(clone(MODEL).set_params(sync_every=k).fit(*DATA), expected[k])
 

@@ -17,7 +17,7 @@ os.environ.setdefault("SKBUILD_EDITABLE_VERBOSE", "0")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 import dask.array as da
-from clusters import SMALL, cluster_of, kill, process_ids, same_bits, sequences
+from clusters import SMALL, cluster_of, kill, process_ids, restore, same_bits, sequences
 from elman.dask import DaskRNNRegressor
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -54,9 +54,9 @@ def main():
             n_fits, n_kills = n_fits + 1, n_kills + len(victims)
             if not same_bits(model, expected[i]):
                 raise SystemExit(f"fit {n_fits} has other bits, seed {arguments.seed}")
-            client.wait_for_workers(3, timeout=120)
             while set(victims) & set(process_ids(client)):
                 time.sleep(0.1)
+            restore(client, 3, patience=120)
     print(f"{n_fits} fits, {n_kills} workers killed: the same bits each time")
 
 
