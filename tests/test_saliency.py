@@ -1,5 +1,8 @@
 """Saliency: exact gradients of predictions, and parts that add up to what a prediction moved."""
 
+import signal
+import threading
+
 import numpy as np
 import pytest
 from elman import RNNClassifier, RNNForecaster, RNNRegressor
@@ -196,11 +199,23 @@ def test_threads_do_not_matter():
     assert np.array_equal(saliency(model, many, n_jobs=3), expected)
 
 
+def test_ctrl_c_ends_it():
+    model = fitted()
+    long = np.zeros((3000, 300, 2))
+    timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        saliency(model, long, method="integrated", n_steps=500)
+    timer.join()
+    assert saliency(model, X).shape == X.shape
+
+
 def test_what_is_refused():
     model = fitted()
     for arguments, message in (
         ({"method": "lime"}, "method got 'lime', expected one of 'gradient', 'integrated'"),
-        ({"n_steps": 0}, "n_steps got 0, expected an integer of at least 1"),
+        ({"n_steps": 0}, "n_steps got 0, expected an integer from 1 to 1000"),
+        ({"n_steps": 1001}, "n_steps got 1001, expected an integer from 1 to 1000"),
         ({"step": "first"}, "step got 'first', expected 'last', 'sum'"),
         ({"baseline": [1.0, 2.0, 3.0]}, r"baseline got shape \(3,\), expected a number"),
         ({"baseline": np.nan}, "baseline"),

@@ -164,7 +164,7 @@ class AttentionDisplay:
         self.im_, self.colorbar_ = draw_heat_map(
             ax, np.asarray(self.weights), is_signed=False, label="Attention weight", im_kw=look
         )
-        label_ticks(ax.xaxis, self.source_names, rotation=60)
+        label_ticks(ax.xaxis, self.source_names)
         label_ticks(ax.yaxis, self.target_names)
         ax.set(xlabel="Source", ylabel="Answer")
         ax.set_title(self.estimator_name or "" if name is None else name)

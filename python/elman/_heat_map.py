@@ -46,9 +46,11 @@ def write_values(ax: Any, image: Any) -> Array:
     return texts
 
 
-def label_ticks(axis: Any, names: Sequence[Any] | None, *, rotation: float = 0) -> None:
+def label_ticks(axis: Any, names: Sequence[Any] | None) -> None:
     """Put names at the middles of rows or columns; numbers where there are none or too many."""
     if names is None or len(names) > MOST_LABELS:
         axis.get_major_locator().set_params(integer=True)
-    else:
-        axis.set_ticks(range(len(names)), [str(name) for name in names], rotation=rotation)
+        return
+    labels = [str(name) for name in names]
+    is_long = axis.axis_name == "x" and max(map(len, labels)) > 3
+    axis.set_ticks(range(len(labels)), labels, rotation=60 if is_long else 0)

@@ -23,7 +23,10 @@ from elman._tokens import FeatureSequences, TokenSequences
 
 RULES = {
     "method": one_of("gradient", "integrated"),
-    "n_steps": COUNT,
+    # The points are eigenvalues of a matrix of so many rows.
+    "n_steps": Rule(
+        lambda value: COUNT.passes(value) and value <= 1000, "an integer from 1 to 1000"
+    ),
     "step": Rule(
         lambda value: (
             value in ("last", "sum")
@@ -72,7 +75,8 @@ def saliency(
         Where the way of integrated gradients begins: a value for every step, or one for each
         channel. Of tokens it is zero, which is where no token is. Missing values stay missing.
     n_steps : int, default=32
-        Points on the way, at which the gradient is taken (those of Gauss and Legendre).
+        Points on the way, at which the gradient is taken (those of Gauss and Legendre); up to
+        1000.
     n_jobs : int or None, default=None
         Number of threads; None is every core that the process may use. Results do not depend on
         it.

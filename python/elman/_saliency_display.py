@@ -205,7 +205,7 @@ class SaliencyDisplay:
         if self.sequence is not None:
             for c, channel in enumerate(np.asarray(self.sequence, dtype=float).T):
                 self.lines_ += ax.plot(c - 0.4 * _between_ones(channel), **look)
-        label_ticks(ax.xaxis, self.step_names, rotation=60)
+        label_ticks(ax.xaxis, self.step_names)
         label_ticks(ax.yaxis, self.channel_names)
         has_words = self.step_names is not None
         ax.set(xlabel="" if has_words else "Step")
