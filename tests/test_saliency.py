@@ -85,7 +85,7 @@ def test_the_second_one_of_two_classes_and_one_of_several_labels():
         (2, lambda y: y[:, 2]),
         (-4, lambda y: y[:, -4]),
     ],
-    ids=str,
+    ids=["last", "sum", "2", "-4"],
 )
 def test_predictions_for_each_step(step, of):
     model = fitted(y=X.cumsum(axis=1)[:, :, :1])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from elman import RNNClassifier, RNNRegressor, _core
-from elman._classification import class_weights, classification_task
+from elman._classification import classification_task, factors_of_rows
 from elman._regression import RegressionTask, standard_units
 from elman._sequences import read_sequences
 from elman._targets import read_targets, restore
@@ -226,7 +226,7 @@ def test_probabilities_of_extreme_outputs():
 def test_balanced_weights_give_every_class_the_same_weight():
     rows = np.array([[0], [0], [0], [1]])
     task = classification_task(rows, CALLER)
-    weights = class_weights("balanced", task, rows, None, np.arange(4), CALLER)
+    weights = factors_of_rows("balanced", task, [(rows, None)], CALLER)(rows)
     assert weights[:3].sum() == weights[3] == 2
 
 
