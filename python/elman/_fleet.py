@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, TypeVar
 
@@ -28,6 +27,7 @@ from elman._model_stack import ModelStack
 from elman._parameters import check_network_parameters, check_parameters
 from elman._safetensors import Source
 from elman._sequences import Sequences
+from elman._side_by_side import on_threads
 from elman._targets import restore
 from elman._threads import effective_n_threads
 from elman._tokens import check_token_parameters
@@ -202,7 +202,7 @@ def _train_apart(
     """Fit one by one, on threads."""
     failures: dict[int, DivergenceError] = {}
 
-    def fit(i: int) -> Model | None:
+    def fit(i: int, is_over: Callable[[], bool]) -> Model | None:
         n_inner = 1 if n_threads > 1 and len(seeds) > 1 else n_threads
         one = clone(template).set_params(random_state=int(seeds[i]), n_jobs=n_inner, verbose=False)
         try:
@@ -215,20 +215,14 @@ def _train_apart(
             raise kind(f"{caller}: network {i}: {error}") from error
         return model
 
-    def counted(models: Iterator[Model | None]) -> Models:
-        done = []
-        for model in models:
-            done.append(model)
-            show(1, "")
-        return tuple(done)
-
-    if n_threads == 1 or len(seeds) == 1:
-        return counted(map(fit, range(len(seeds)))), failures
-    pool = ThreadPoolExecutor(n_threads)
-    try:
-        return counted(pool.map(fit, range(len(seeds)))), failures
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    numbers = range(len(seeds))
+    if n_threads > 1 and len(seeds) > 1:
+        return tuple(on_threads(fit, numbers, n_threads, lambda: show(1, ""))), failures
+    models = []
+    for i in numbers:
+        models.append(fit(i, lambda: False))
+        show(1, "")
+    return tuple(models), failures
 
 
 def _all_diverged(failures: dict[int, DivergenceError], n: int, caller: str) -> DivergenceError:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +23,7 @@ from elman._moments import standard_units, standard_units_of_each
 from elman._network import architecture, build, named_parameters
 from elman._regression import RegressionTask, read_numbers
 from elman._sequences import step_rows
+from elman._side_by_side import on_threads
 from elman._training import (
     ADAPTING_DIVISOR,
     LEAST_LEARNING_RATE,
@@ -278,21 +277,14 @@ class FleetTraining(Training):
 
     def _train_each(self, numbers: Integers, show: Any) -> dict[str, Array]:
         """Train one by one, on the threads; what `_train_some` would give, to the bit."""
-        starts, is_cancelled = self._start(numbers), threading.Event()
+        starts = self._start(numbers)
 
-        def train(k: int) -> TrainingAlone:
+        def train(k: int, is_over: Callable[[], bool]) -> dict[str, Array]:
             alone = self._alone(int(numbers[k]), starts[k])
-            alone.train(lambda state: is_cancelled.is_set())
-            return alone
+            alone.train(lambda state: is_over())
+            return alone.result()
 
-        pool, done = ThreadPoolExecutor(self.n_threads), []
-        try:
-            for alone in pool.map(train, range(len(numbers))):
-                done.append(alone.result())
-                show(1, "")
-        finally:
-            is_cancelled.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+        done = on_threads(train, range(len(numbers)), self.n_threads, lambda: show(1, ""))
         return {name: np.stack([result[name] for result in done]) for name in done[0]}
 
     def _alone(self, i: int, start: Array) -> TrainingAlone:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from elman._forecast.origins import Origins
 from elman._forecast.plan import Plan
 from elman._forecast.window import Window
 from elman._network import named_parameters
+from elman._side_by_side import on_threads
 from elman._training import Examples
 
 UPDATES_A_REPORT = 20
@@ -220,29 +220,21 @@ def side_by_side(
 ) -> tuple[_Result, ...]:
     """Call ``run(argument, n_threads, report)`` for each, several at once where there are threads.
 
-    Where one fails, or somebody interrupts, the others end at their next report.
+    Where one fails, or somebody interrupts, nobody waits: the others end at their next report.
     """
     n_at_once = min(n_threads, len(arguments))
     if n_at_once == 1:
         return tuple(run(argument, n_threads, report) for argument in arguments)
-    is_over = threading.Event()
 
-    def report_while_wanted(n_updates: int, loss: float) -> None:
-        if is_over.is_set():
-            raise CancelledError
-        report(n_updates, loss)
+    def run_while_wanted(argument: Any, is_over: Callable[[], bool]) -> _Result:
+        def report_while_wanted(n_updates: int, loss: float) -> None:
+            if is_over():
+                raise CancelledError
+            report(n_updates, loss)
 
-    with ThreadPoolExecutor(n_at_once) as pool:
-        runs = [
-            pool.submit(run, argument, n_threads // n_at_once, report_while_wanted)
-            for argument in arguments
-        ]
-        try:
-            return tuple(run.result() for run in runs)
-        except BaseException:
-            is_over.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        return run(argument, n_threads // n_at_once, report_while_wanted)
+
+    return tuple(on_threads(run_while_wanted, arguments, n_at_once))
 
 
 def forward(
