@@ -20,7 +20,7 @@ from elman._exceptions import problem
 from elman._prefetch import prefetched
 from elman._sequences import offsets_of
 from elman._training import Examples, Training
-from elman._weights import Weights, representable
+from elman._weights import Weights, as_they_are
 
 if TYPE_CHECKING:
     from elman._blocks import BlockData
@@ -93,10 +93,8 @@ class BlockExamples:
 
     def _cast(self, weights: Weights) -> NDArray[Any]:
         dtype = self.data.inputs.dtype
-        result = representable(weights, dtype)
-        with np.errstate(over="ignore"):
-            is_as_it_was = np.array_equal(result, weights.astype(dtype))
-        if not is_as_it_was:  # windows would weigh differently
+        result = as_they_are(weights, dtype)
+        if result is None:  # windows would weigh differently
             expected = f"weights within {dtype}, and so their sum"
             raise ValueError(problem(self.caller, "sample_weight", f"{weights.max():g}", expected))
         return result

@@ -106,10 +106,17 @@ def only_last_steps(weights: Weights | None, sequences: Sequences, n_steps: int)
 
 def representable(weights: Weights, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Cast weights to ``dtype``; to a mean of 1 first where their sum leaves its range."""
-    with np.errstate(over="ignore", under="ignore"):
-        result = weights.astype(dtype)
-        total = result.sum(dtype=dtype)
-    if np.isfinite(total) and (result > 0).sum() == (weights > 0).sum():
+    result = as_they_are(weights, dtype)
+    if result is not None:
         return result
     shares = weights / weights.max()
     return np.asarray(shares / shares.mean(), dtype=dtype)
+
+
+def as_they_are(weights: Weights, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Cast weights to ``dtype``; None where they, or their sum, leave its range."""
+    with np.errstate(over="ignore", under="ignore"):
+        result = weights.astype(dtype)
+        total = result.sum(dtype=dtype)
+    fits = np.isfinite(total) and (result > 0).sum() == (weights > 0).sum()
+    return result if fits else None

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from elman import _core
-from elman._arrays import Array, is_dataframe
-from elman._classification import ClassificationTask, class_counts
+from elman._arrays import Array, check_finite, is_dataframe
+from elman._classification import ClassificationTask, check_labels, class_counts
 from elman._data import Data, Reader
 from elman._exceptions import problem
 from elman._moments import mean_and_deviation
@@ -23,7 +23,7 @@ from elman._regression import read_numbers
 from elman._safetensors import Source
 from elman._sequences import InputForm, offsets_of
 from elman._targets import TargetForm
-from elman._training import Examples
+from elman._weights import as_they_are
 from elman.dask._long import LongForm
 from elman.dask._steps import Numbers, SequenceShard, threads_of_worker
 
@@ -207,33 +207,17 @@ def take(data: Data, samples: Numbers) -> Data:
 
 def shard_of(data: Data, task: Any, factors: Floats | None, caller: str) -> SequenceShard:
     """Return sequences as they are trained on; ``factors`` are weights of classes."""
-    dtype = data.inputs.dtype
     if factors is not None:
         data = data.times(
             lambda rows: factors[task.encode(rows, np.dtype(np.int64), caller, "y")[:, 0]]
         )
-    weights = None
-    if data.weights is not None:
-        weights = _representable(data.weights, dtype, caller)
-    return SequenceShard(
-        Examples(
-            data.sequences.values,
-            data.sequences.offsets,
-            task.encode(data.rows, dtype, caller, "y"),
-            weights,
-            np.arange(len(data.sequences)),
-            data.targets.per_step,
-        )
-    )
-
-
-def _representable(weights: Floats, dtype: np.dtype[Any], caller: str) -> Array:
-    with np.errstate(over="ignore", under="ignore"):
-        result = weights.astype(dtype)
-    if not np.isfinite(result.sum()) or (result > 0).sum() != (weights > 0).sum():
+    weights, dtype = data.weights, data.inputs.dtype
+    if (
+        weights is not None and as_they_are(weights, dtype) is None
+    ):  # shards would weigh differently
         got = f"weights from {weights[weights > 0].min():g} to {weights.max():g}"
         raise ValueError(problem(caller, "sample_weight", got, f"weights within {dtype}"))
-    return result
+    return SequenceShard(data.examples(np.arange(len(data)), task, caller))
 
 
 def lengths(data: Data) -> Numbers:
@@ -282,9 +266,6 @@ def moments(rows: Floats, weights: Floats | None) -> Moments:
 
 def distinct_rows(data: Data) -> Array:
     """Return the labels that there are; of several labels a row one row, once they are checked."""
-    from elman._arrays import check_finite
-    from elman._classification import check_labels
-
     rows = data.rows
     if rows.shape[1] > 1:
         check_labels(rows, data.sequences.caller, "y")
