@@ -142,7 +142,9 @@ bool Stream<T>::step(const T* values, const TokenSteps<T>& tokens, const Control
     if (places_.size() == 1 && !check) {
         step_place(steps, places_.front(), outputs, control_);
     } else {
-        const Array<T> before = all_states(n_streams_);
+        // Layers read initial states and write others; only a decay goes on where it stands.
+        Array<T> before;
+        if (network_.options().missing == "decay") before = all_states(n_streams_);
         try {
             Team team(n_tasks_, check);
             team.run(Index(places_.size()), [&](Index i, Control& control) {
@@ -150,7 +152,7 @@ bool Stream<T>::step(const T* values, const TokenSteps<T>& tokens, const Control
             });
             is_short = team.is_short();
         } catch (...) {
-            set_states(before.data());
+            if (!before.empty()) set_states(before.data());
             throw;
         }
     }
