@@ -15,7 +15,7 @@ import pytest
 from elman import RNNClassifier, RNNRegressor
 from elman._block_training import BlockExamples
 from elman._moments import N_ROWS, channel_means, mean, pieces, standard_units
-from elman._prefetch import prefetched
+from elman._prefetch import prefetched, reader_thread
 from elman.data import ArraySequences
 from parquet_files import LABEL, LAST, SUM, WEIGHT, N, X, cut, source_of, write
 
@@ -325,7 +325,8 @@ def test_a_generator_ahead_never_holds_more_than_two():
             n_alive[0] -= 1
 
     slow = threading.Event()
-    with prefetched(Item, range(20)) as items:
+    with reader_thread() as thread:
+        items = prefetched(thread, Item, range(20))
         numbers = []
         for item in items:
             slow.wait(0.002)

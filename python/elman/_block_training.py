@@ -8,6 +8,8 @@ all that is as in memory. A thread reads the next window while one is trained on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +19,9 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._arrays import Array
 from elman._exceptions import problem
-from elman._prefetch import prefetched
+from elman._prefetch import prefetched, reader_thread
 from elman._sequences import offsets_of
-from elman._training import Examples, Training
+from elman._training import AfterEpoch, Examples, Training, TrainingState
 from elman._weights import Weights, as_they_are
 
 if TYPE_CHECKING:
@@ -104,6 +106,12 @@ class BlockTraining(Training):
     """A fit on data that is read block by block."""
 
     examples: Any
+    _thread: ThreadPoolExecutor
+
+    def run(self, before_epoch: Callable[[], None], after_epoch: AfterEpoch) -> TrainingState:
+        """Train, with one thread that reads."""
+        with reader_thread() as self._thread:
+            return super().run(before_epoch, after_epoch)
 
     @property
     def _n_batches(self) -> int:
@@ -117,18 +125,17 @@ class BlockTraining(Training):
         is_shuffled = self.settings["shuffle"]
         losses, weights, n_batches = [], [], 0
         windows = self.examples.windows(random_state if is_shuffled else None)
-        with prefetched(self.examples.read, windows) as read:
-            for window in read:
-                order = window.order
-                if is_shuffled:
-                    order = order[random_state.permutation(len(order))]
-                try:
-                    losses.append(self._train_on(window, trainer, order))
-                except _core.Diverged as error:
-                    what, batch, *more = error.args
-                    raise _core.Diverged(what, batch + n_batches, *more) from error
-                weights.append(_weight(window))
-                n_batches += self._batches_of(len(order))
+        for window in prefetched(self._thread, self.examples.read, windows):
+            order = window.order
+            if is_shuffled:
+                order = order[random_state.permutation(len(order))]
+            try:
+                losses.append(self._train_on(window, trainer, order))
+            except _core.Diverged as error:
+                what, batch, *more = error.args
+                raise _core.Diverged(what, batch + n_batches, *more) from error
+            weights.append(_weight(window))
+            n_batches += self._batches_of(len(order))
         total = sum(weights)
         return math.fsum(w / total * loss for w, loss in zip(weights, losses, strict=True))
 

@@ -14,7 +14,7 @@ from elman._arrays import Array
 from elman._block_training import BlockExamples, BlockTraining
 from elman._data import Data, FactorsOf, Parts
 from elman._exceptions import problem
-from elman._prefetch import prefetched
+from elman._prefetch import prefetched, reader_thread
 from elman._sequences import InputForm, Sequences
 from elman._source import Blocks
 from elman._split import Samples, validation_split
@@ -118,8 +118,8 @@ class BlockData(Parts):
             data, local = self.read(block), self.local(block)
             return data if len(local) == len(data) else data.take(local)
 
-        with prefetched(read, self.numbers) as parts:
-            yield from parts
+        with reader_thread() as thread:
+            yield from prefetched(thread, read, self.numbers)
 
     def target_parts(
         self, samples: Samples, read: Callable[[Array], Array] = np.asarray
@@ -183,7 +183,8 @@ class BlockSequences(Sequences):
     def blocks(self) -> Iterator[tuple[Array, Numbers, slice]]:
         """Values, offsets and samples, one block ahead."""
         borders = self.source.borders
-        with prefetched(self.source.read, range(len(self.source))) as parts:
+        with reader_thread() as thread:
+            parts = prefetched(thread, self.source.read, range(len(self.source)))
             for start, stop, part in zip(borders[:-1], borders[1:], parts, strict=True):
                 yield part.sequences.values, part.sequences.offsets, slice(start, stop)
 

@@ -12,22 +12,24 @@ _Result = TypeVar("_Result")
 
 
 @contextmanager
-def prefetched(
-    read: Callable[[_Item], _Result], items: Iterable[_Item]
-) -> Iterator[Iterator[_Result]]:
-    """Yield an iterator over ``read(item)``, which is one item ahead in a thread of its own.
+def reader_thread() -> Iterator[ThreadPoolExecutor]:
+    """Make a thread that reads. However the block ends, the thread has ended before.
 
-    An error in the thread is raised where its result was waited for. However the block ends, the
-    thread has ended before.
+    One serves a whole fit: starting a thread costs time, and Ctrl-C at that moment would leave a
+    thread that nobody waits for.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="elman-reader") as executor:
-        yield _results(executor, read, items)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="elman-reader") as thread:
+        yield thread
 
 
-def _results(
-    executor: ThreadPoolExecutor, read: Callable[[_Item], _Result], items: Iterable[_Item]
+def prefetched(
+    thread: ThreadPoolExecutor, read: Callable[[_Item], _Result], items: Iterable[_Item]
 ) -> Iterator[_Result]:
-    futures = (executor.submit(read, item) for item in items)
+    """Yield ``read(item)`` for each item, which is one item ahead in the thread.
+
+    An error in the thread is raised where its result was waited for.
+    """
+    futures = (thread.submit(read, item) for item in items)
     ahead: Future[_Result] | None = next(futures, None)
     while ahead is not None:
         result = ahead.result()
