@@ -1,5 +1,6 @@
 """The reference against central differences and against values computed by hand."""
 
+import central_differences
 import numpy as np
 import pytest
 from problems import CELLS, LOSSES, Problem
@@ -30,21 +31,29 @@ def small_problem(
 
 
 def worst_difference(problem, ignore=slice(0), **options):
-    """Between the gradient and central differences, relative to the largest of them."""
+    """Between the gradient and central differences, relative to the largest of its entries."""
     members = np.arange(len(problem.lengths))
 
-    def loss_at(parameters):
+    def loss_and_gradient(parameters):
         trainer = problem.reference_trainer(**options)
         trainer.parameters = parameters
-        return trainer.loss_and_gradient(*problem.examples, members, problem.per_step)
+        loss, gradient, _ = trainer.loss_and_gradient(*problem.examples, members, problem.per_step)
+        return loss, gradient
 
-    _, gradient, _ = loss_at(problem.parameters)
-    numeric = np.empty_like(gradient)
-    for i, step in enumerate(1e-6 * np.eye(len(gradient))):
-        up, down = loss_at(problem.parameters + step)[0], loss_at(problem.parameters - step)[0]
-        numeric[i] = (up - down) / 2e-6
-    numeric[ignore] = gradient[ignore]
-    return np.abs(numeric - gradient).max() / np.abs(gradient).max()
+    return central_differences.worst_difference(loss_and_gradient, problem.parameters, ignore)
+
+
+@pytest.mark.parametrize("entry", [0, 7, 39])
+def test_one_wrong_entry_of_a_gradient_is_seen(entry):
+    x = np.linspace(-1, 1, 40)
+
+    def value_and_gradient(at):
+        gradient = np.cos(at)
+        gradient[entry] += 1e-5
+        return np.sin(at).sum(), gradient
+
+    assert central_differences.worst_difference(value_and_gradient, x) > 0.9e-5
+    assert central_differences.worst_difference(value_and_gradient, x, slice(entry, 40)) < 1e-8
 
 
 @pytest.mark.parametrize("per_step", [False, True])
