@@ -6,19 +6,29 @@ CORE_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py test
 
 step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
 
-# share_compilation: both of the README's commands compile the same files. With headers that lie in
-# one place, one build folder and a compiler's cache, if one is there or can be installed, the second
-# finds what the first has made.
+# tools NAME=PACKAGE...: Debian's packages of which the command NAME is not there yet.
+tools() {
+    local each missing=()
+    for each in "$@"; do
+        command -v "${each%%=*}" > /dev/null || missing+=("${each#*=}")
+    done
+    [ ${#missing[@]} = 0 ] || (apt-get update -qq &&
+        apt-get install -y -qq --no-install-recommends "${missing[@]}") > /dev/null 2>&1 ||
+        echo "not to be had: ${missing[*]}"
+}
+
+# share_compilation: the README's commands and the core's own tests compile the same files. With
+# headers that lie in one place, one build folder and a compiler's cache, if one is there, what comes
+# later finds what the first has made.
 share_compilation() {
-    command -v ccache > /dev/null || (apt-get update -qq && apt-get install -y -qq ccache) \
-        > /dev/null 2>&1 || echo "no ccache: everything is compiled twice"
-    command -v ccache > /dev/null || return 0
+    command -v ccache > /dev/null || { echo "no ccache: all is compiled more than once" && return; }
     python3 -m venv .venv-headers
     .venv-headers/bin/python -m pip install --quiet cmeel-eigen pybind11
     local site
     site=$(.venv-headers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     SKBUILD_CMAKE_DEFINE+=";pybind11_DIR=$site/pybind11/share/cmake/pybind11"
     SKBUILD_CMAKE_DEFINE+=";Eigen3_DIR=$site/cmeel.prefix/share/eigen3/cmake"
+    core_test_options+=("-DEigen3_DIR=$site/cmeel.prefix/share/eigen3/cmake")
     export SKBUILD_BUILD_DIR=build/wheel CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR=$PWD/.ccache
 }
 
@@ -42,37 +52,44 @@ fastest_isa() { "$1" -c 'from elman import _isa; print(_isa.available()[-1])'; }
 other_isas() { "$1" -c 'from elman import _isa; print(*_isa.available()[:-1])'; }
 
 # build_core_tests VENV BUILD OPTION...: tests/cpp, with warnings as errors.
+core_test_options=()
 build_core_tests() {
     local bin=$PWD/$1/bin build=$2
     "$bin/cmake" -S . -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
         -DPython_EXECUTABLE="$bin/python" -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_WERROR=ON \
-        -DCMAKE_BUILD_TYPE=None "${@:3}"
+        "${core_test_options[@]}" "${@:3}"
     "$bin/cmake" --build "$build"
+}
+
+# core_tests VENV ISA: the core's own tests without vector instructions and with those; the digests
+# of many trainings with the latter. The objects of the core are those of the installed modules.
+core_tests() {
+    build_core_tests "$1" build/core -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="baseline;$2"
+    "$1/bin/ctest" --test-dir build/core --output-on-failure --no-tests=error
+    "build/core/tests/cpp/digests_$2" > build/core/digests.txt
 }
 
 # sanitized_tests VENV SANITIZERS: the core's own tests with them, on the fastest instruction set.
 sanitized_tests() {
     local build=build/sanitize-${2//,/-}
-    build_core_tests "$1" "$build" -DCMAKE_CXX_FLAGS=-O1 -DELMAN_SANITIZE="$2" \
-        -DELMAN_ISA="$(fastest_isa "$1/bin/python")"
+    build_core_tests "$1" "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+        -DELMAN_SANITIZE="$2" -DELMAN_ISA="$(fastest_isa "$1/bin/python")"
     "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
 }
 
-# tests_on_arm64 VENV X86_BUILD: the core's own tests there, by emulation, and the bits of many
-# trainings beside those of this machine's fastest instruction set, of which there is a build.
+# tests_on_arm64 VENV: the core's own tests there, by emulation, and the bits of many trainings
+# beside those that core_tests has left.
 tests_on_arm64() {
     local build=build/arm64 emulate=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
     command -v aarch64-linux-gnu-g++ qemu-aarch64 > /dev/null ||
-        (apt-get update -qq && apt-get install -y -qq --no-install-recommends \
-            g++-aarch64-linux-gnu qemu-user) > /dev/null 2>&1 ||
         { echo "no cross compiler or no qemu: NOT TESTED" && return; }
-    build_core_tests "$1" "$build" -DCMAKE_CXX_FLAGS=-O2 -DCMAKE_SYSTEM_NAME=Linux \
-        -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+    build_core_tests "$1" "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+        -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+        -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
         -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${emulate[*]}")"
-    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
-    "${emulate[@]}" "$build/tests/cpp/digests_neon" > "$build/neon.txt"
-    "$2/tests/cpp/digests_$(fastest_isa "$1/bin/python")" | diff - "$build/neon.txt"
-    echo "the same bits of $(wc -l < "$build/neon.txt") trainings"
+    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error
+    "${emulate[@]}" "$build/tests/cpp/digests_neon" | diff build/core/digests.txt -
+    echo "the same bits of $(wc -l < build/core/digests.txt) trainings"
 }
 
 # find_python VERSION: the path of an interpreter that runs, from PATH or pyenv's; fails if none does.
@@ -102,18 +119,27 @@ test_wheel() {
     "$venv/bin/python" -m pytest -q "$@"
 }
 
-# side_by_side NAME=COMMAND...: run functions at once, each with a log; most of them use one core.
-side_by_side() {
-    local each pid pids=() failed=0
+# begin NAME=COMMAND...: run functions beside what follows, in the gaps that it leaves.
+# finish: wait for them all, and show what they said.
+declare -A begun=()
+begin() {
+    local each
+    mkdir -p build
+    trap 'kill $(jobs -p) 2> /dev/null' EXIT
     for each in "$@"; do
-        (set -euo pipefail && ${each#*=}) > "build/${each%%=*}.txt" 2>&1 &
-        pids+=($!)
+        (set -euo pipefail && renice -n 10 $BASHPID > /dev/null && ${each#*=}) \
+            > "build/${each%%=*}.txt" 2>&1 &
+        begun[${each%%=*}]=$!
     done
-    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
-    for each in "$@"; do
-        printf -- '--> %s\n' "${each#*=}"
-        tail -n 40 "build/${each%%=*}.txt"
+}
+finish() {
+    local name failed=0
+    for name in "${!begun[@]}"; do
+        wait "${begun[$name]}" || failed=1
+        printf -- '--> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$name"
+        tail -n 40 "build/$name.txt"
     done
+    begun=()
     return "$failed"
 }
 
