@@ -27,6 +27,9 @@ def forecast(options: argparse.Namespace) -> None:
     with outputs([options.out, options.plot], force=options.force) as add:
         table, model = _read_series(options), _model(options)
         X = table.X
+        if options.covariates and not len(table.future):
+            what = "no rows after the last known target, which --covariates need; --past needs none"
+            raise CommandError(f"{shown(options.file)}: {what}", DATA)
         if options.model in MODELS:
             model.fit(table.y, table.X)
             history = {"X": table.future}
@@ -46,7 +49,7 @@ def forecast(options: argparse.Namespace) -> None:
         forecasts = forecasts.rename(columns={ID: table.id_name, TIME: table.time_name})
         if options.plot is not None:
             add(options.plot, _picture(model, history, coverage or COVERAGE, options.plot))
-        add(options.out, frame_writer(forecasts, options.out))
+        add(options.out, frame_writer(forecasts, options.out, table.dialect))
 
 
 def impute(options: argparse.Namespace) -> None:
@@ -54,7 +57,7 @@ def impute(options: argparse.Namespace) -> None:
     with outputs([options.out], force=options.force) as add:
         table = read_table(options.file)
         frame = fill_table(table, tell_roles(table, options), options, verbose=_verbose(options))
-        add(options.out, frame_writer(frame, options.out))
+        add(options.out, frame_writer(frame, options.out, table.dialect))
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -75,7 +78,8 @@ def evaluate(options: argparse.Namespace) -> None:
         )
         if options.out is not None:
             names = {ID: table.id_name, TIME: table.time_name}
-            add(options.out, frame_writer(rows.rename(columns=names), options.out))
+            named = rows.rename(columns=names)
+            add(options.out, frame_writer(named, options.out, table.dialect))
         if options.out != "-":
             print(backtest_report(rows))
 
@@ -93,6 +97,7 @@ def info(options: argparse.Namespace) -> None:
     seasons = options.season or frequency.season_lengths()
     times = panel.times()
     n_missing = int((panel.values != panel.values).sum())
+    left_out = [n for n in table.names if n not in (roles.time, roles.id, *roles.targets)]
     lengths = sorted({int(panel.lengths.min()), int(panel.lengths.max())})
     for name, value in {
         "rows": len(table.frame),
@@ -104,8 +109,10 @@ def info(options: argparse.Namespace) -> None:
         "length": " to ".join(map(str, lengths)),
         "missing": f"{n_missing} of {len(panel.values)} values",
         "season": " and ".join(map(str, seasons)) + (" steps" if seasons != (1,) else " (none)"),
+        "left out": ", ".join(map(repr, left_out)),
     }.items():
-        print(f"{name}: {value}")
+        if value:
+            print(f"{name}: {value}")
 
 
 def _read_series(options: argparse.Namespace) -> LongTable:
