@@ -199,6 +199,25 @@ def test_a_picture_is_drawn_of_what_was_forecast(run, monkeypatch):
         assert file.read(4) == b"\x89PNG"
 
 
+def test_several_series_have_a_panel_each(run, monkeypatch):
+    from matplotlib.figure import Figure
+
+    titles = []
+    save = Figure.savefig
+
+    def savefig(figure, *arguments, **options):
+        titles.extend(ax.get_title() for ax in figure.axes)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    options = ("--horizon", 2, "--model", "naive", "--plot", "ahead.png", "--out", "ahead.csv")
+    assert run("forecast", write(two_shops()), *options) == (0, "", "")
+    assert titles == ["north", "south"]
+    many = pd.concat([one_shop().assign(unique_id=f"shop {i}") for i in range(13)])
+    code, _, err = run("forecast", write(many), "--target", "sold", *options, "--force")
+    assert (code, err) == (0, "elman: warning: the picture has the first 12 of 13 series\n")
+
+
 # Backtests.
 
 

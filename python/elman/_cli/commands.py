@@ -13,6 +13,7 @@ from elman._cli.arguments import MODELS
 from elman._cli.errors import DATA, USAGE, CommandError, shown
 from elman._cli.fill import fill_table
 from elman._cli.output import frame_writer, outputs
+from elman._cli.picture import picture
 from elman._cli.roles import ID, TIME, LongTable, read_long, tell_roles
 from elman._cli.table import read_table
 from elman._panel import read_panel
@@ -46,9 +47,11 @@ def forecast(options: argparse.Namespace) -> None:
             quantiles = model.predict_quantiles(options.quantiles, **history)
             labels = [name for name in quantiles if name not in (ID, TIME, PREDICTION)]
             forecasts[labels] = quantiles[labels]
+        names = list(forecasts[ID].unique())
         forecasts = forecasts.rename(columns={ID: table.id_name, TIME: table.time_name})
         if options.plot is not None:
-            add(options.plot, _picture(model, history, coverage or COVERAGE, options.plot))
+            draw = picture(model, history, coverage or COVERAGE, options.plot, names)
+            add(options.plot, draw)
         add(options.out, frame_writer(forecasts, options.out, table.dialect))
 
 
@@ -172,17 +175,3 @@ def _add_interval(
         print(f"elman: warning: no intervals: {error}", file=sys.stderr)
         return
     forecasts["lower"], forecasts["upper"] = interval["lower"], interval["upper"]
-
-
-def _picture(model: Any, history: dict[str, Any], coverage: float, path: str) -> Any:
-    """Return a function that draws history, forecast and interval to an open file."""
-    _, dot, ending = path.rpartition(".")
-
-    def draw(file: Any) -> None:
-        import matplotlib
-
-        matplotlib.use("agg")
-        display = elman.ForecastDisplay.from_estimator(model, coverage=coverage, **history)
-        display.figure_.savefig(file, format=ending if dot else "png")
-
-    return draw
