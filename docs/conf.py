@@ -51,6 +51,8 @@ sphinx_gallery_conf = {
     "filename_pattern": "/plot_",
     "image_scrapers": ("gallery.drawn",),
     "reset_modules": ("gallery.style",),
+    "within_subsection_order": "gallery.Order",
+    "capture_repr": (),
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import textwrap
 import warnings
+from pathlib import Path
 
 import inline_svg
 import matplotlib.pyplot as plt
 from sklearn.exceptions import ConvergenceWarning
+
+ORDER = [
+    "forecast",
+    "grid_search",
+    "deep_rnn",
+    "imputation",
+    "paths",
+    "streaming",
+    "saliency",
+    "attention",
+    "hidden_states",
+    "many_models",
+]
+
+
+class Order:
+    """The order of the scripts: what most come for is first."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self, filename):
+        return ORDER.index(Path(filename).stem.removeprefix("plot_"))
 
 
 def drawn(block, block_vars, gallery_conf):
