@@ -29,4 +29,6 @@ print(f"{right} of 100 new dates, among them {written[1200]} → {said[0]}")
 # %%
 
 fig, ax = plt.subplots(figsize=(5.2, 4.6))
-AttentionDisplay.from_estimator(translator, written[1200], ax=ax)
+AttentionDisplay.from_estimator(
+    translator, written[1200], ax=ax, name="What it reads for what it writes"
+)
