@@ -24,6 +24,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
     "executed",
     "drawing",
     "equations",
@@ -42,6 +43,24 @@ numpydoc_show_class_members = False
 
 # Pages on public data run where the data may be read; elsewhere their code is shown alone.
 executed_have_data = "ELMAN_DATA" in os.environ
+
+# The scripts are short, run in a few seconds each, and need no data of others.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "image_scrapers": ("gallery.drawn",),
+    "reset_modules": ("gallery.style",),
+    "within_subsection_order": "gallery.Order",
+    "capture_repr": (),
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e6,
+    "remove_config_comments": True,
+    "thumbnail_size": (400, 280),
+}
 
 copybutton_exclude = ".linenos, .gp, .go"
 

@@ -123,6 +123,14 @@ def test_rows_after_the_last_target_hold_covariates_to_come(table_of):
     np.testing.assert_allclose(table["y_pred"], model.predict(X=X[55:]))
 
 
+def test_covariates_that_end_with_the_target_are_told_before_the_fit(run):
+    sales = one_shop().assign(open=1)
+    options = ("--horizon", 2, "--model", "linear", "--covariates", "open")
+    code, err = complaint(run, "forecast", write(sales), *options)
+    assert code == 3
+    assert "no rows after the last known target, which --covariates need" in err
+
+
 def test_parquet_in_and_out(run):
     two_shops().to_parquet("sales.parquet")
     assert run("forecast", "sales.parquet", "--horizon", 2, "--model", "naive", "--out",
@@ -189,6 +197,25 @@ def test_a_picture_is_drawn_of_what_was_forecast(run, monkeypatch):
     assert drawn["horizon"] == 2
     with open("ahead.png", "rb") as file:
         assert file.read(4) == b"\x89PNG"
+
+
+def test_several_series_have_a_panel_each(run, monkeypatch):
+    from matplotlib.figure import Figure
+
+    titles = []
+    save = Figure.savefig
+
+    def savefig(figure, *arguments, **options):
+        titles.extend(ax.get_title() for ax in figure.axes)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    options = ("--horizon", 2, "--model", "naive", "--plot", "ahead.png", "--out", "ahead.csv")
+    assert run("forecast", write(two_shops()), *options) == (0, "", "")
+    assert titles == ["north", "south"]
+    many = pd.concat([one_shop().assign(unique_id=f"shop {i}") for i in range(13)])
+    code, _, err = run("forecast", write(many), "--target", "sold", *options, "--force")
+    assert (code, err) == (0, "elman: warning: the picture has the first 12 of 13 series\n")
 
 
 # Backtests.
@@ -300,6 +327,67 @@ def test_a_day_may_stand_before_its_month(run, written):
     assert "first, last: 2020-01-01, 2020-02-29" in lines
 
 
+@pytest.mark.parametrize("written", ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%y", "%b %Y"])
+def test_months_are_told_from_days_by_what_stays_the_same(run, written):
+    months = pd.date_range("2020-01-01", periods=15, freq="MS")
+    sales = pd.DataFrame({"month": months.strftime(written), "sold": SALES[:15]})
+    code, out, err = run("info", write(sales))
+    assert (code, err) == (0, "")
+    assert "times: month (frequency 'MS')" in out.splitlines()
+    assert "first, last: 2020-01-01, 2021-03-01" in out.splitlines()
+
+
+def test_a_column_that_counts_is_time_and_no_series(run):
+    years = pd.DataFrame({"year": range(1960, 2020), "sold": SALES})
+    assert (
+        "times: year (a step of 1)\nfirst, last: 1960, 2019\nseries: 1 (sold)"
+        in (run("info", write(years))[1])
+    )
+    numbered = one_shop().reset_index(names="")
+    lines = run("info", write(numbered))[1].splitlines()
+    assert "series: 1 (sold)" in lines
+    assert "left out: ''" in lines
+
+
+# How spreadsheets write.
+
+
+def spreadsheet(separator, decimal, thousands=""):
+    """One shop as a spreadsheet writes it, and what is missing as a dash."""
+    numbers = [f"{1000 * sold:_.2f}" for sold in SALES]
+    numbers = [n.replace(".", decimal).replace("_", thousands) for n in numbers]
+    numbers[7] = "-"
+    rows = [f"{day:%d.%m.%Y}{separator}{n}" for day, n in zip(DAYS, numbers, strict=True)]
+    return "\ufeff" + "\r\n".join([f"Tag{separator}Umsatz", *rows, ""])
+
+
+@pytest.mark.parametrize(
+    ("separator", "decimal", "thousands"),
+    [(";", ",", ""), (";", ",", "."), ("\t", ",", " "), (";", ".", ","), ("|", ".", "'")],
+)
+def test_tables_of_spreadsheets(run, separator, decimal, thousands):
+    plain = pd.DataFrame({"Tag": DAYS, "Umsatz": (1000 * SALES).round(2)})
+    plain.loc[7, "Umsatz"] = np.nan
+    options = ("--horizon", 2, "--model", "naive", "--season", 1, "--quantiles", 0.5)
+    expected = run("forecast", write(plain), *options)[1]
+    with open("in.csv", "w", encoding="utf-8", newline="") as file:
+        file.write(spreadsheet(separator, decimal, thousands))
+    code, out, err = run("forecast", "in.csv", *options)
+    assert (code, err) == (0, "")
+    assert out.replace(decimal, ".").replace(separator, ",") == expected
+
+
+def test_filled_cells_are_written_like_the_others(run, imputer):
+    text = spreadsheet(";", ",", ".")
+    with open("in.csv", "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    code, out, err = run("impute", "in.csv")
+    assert (code, err) == (0, "")
+    given, filled = text.lstrip("\ufeff").split(), out.split()
+    assert [i for i in range(len(given)) if given[i] != filled[i]] == [8]
+    assert filled[8] == "08.01.2020;100,0"
+
+
 def test_a_date_that_has_two_meanings_is_refused(run):
     months = pd.DataFrame({"day": [f"01/{m:02}/2024" for m in range(1, 13)], "sold": range(12)})
     code, err = complaint(run, "info", write(months))
@@ -372,8 +460,21 @@ DATA_CASES = {
     "a missing date": (GOOD.replace("2020-01-03", ""), "in.csv:4:1: '' in column 'ds' is not"),
     "dates of several zones": (
         GOOD.replace("-01,", "-01 00:00+01:00,").replace("-02,", "-02 00:00+02:00,"), "in.csv"),
-    "dates twice": (GOOD.replace("01-03", "01-02"), "2020-01-02 before 2020-01-02 in rows 1 and 2"),
-    "dates that fall": (GOOD.replace("01-03", "01-01"), "2020-01-02 before 2020-01-01"),
+    "dates twice": (
+        GOOD.replace("01-03", "01-02"),
+        "in.csv:4:1: '2020-01-02' in column 'ds' is there a second time",
+    ),
+    "dates of several series": (
+        "ds,shop,y\n2020-01-01,north,1\n2020-01-01,south,2\n2020-01-02,north,3\n",
+        "a second time; with --id shop the rows of each shop are a series",
+    ),
+    "a total below the dates": (
+        GOOD.replace("ds,y", "day,sold") + "".join(f"2020-01-{d:02},{d}\n" for d in range(5, 20))
+        + "Total,190\n", "in.csv:21:1: 'Total' in column 'day' is not a date like the others"),
+    "no number in the only target": (
+        GOOD.replace("ds,y", "day,sold").replace("3,3", "3,three"),
+        "in.csv:4:2: 'three' in column 'sold' is not a number",
+    ),
     "a ragged row": (GOOD.replace("2,2", "2,2,5"), "in.csv:3:3: 3 cells, expected 2"),
     "a short row": (GOOD.replace("2,2", "2"), "in.csv:3:2: 1 cells, expected 2"),
     "after a cell of two lines": (
@@ -412,8 +513,19 @@ def test_bad_data(run, what):
         GOOD.replace("2,2\n", "2,2\n\n").encode(),
         GOOD.rstrip().encode(),
         GOOD.replace(",", " , ").replace("ds", '"ds"').replace('"ds" ', '"ds"').encode(),
+        GOOD.encode("utf-16"),
+        "\n".join([GOOD.split()[0], *reversed(GOOD.split()[1:])]).encode(),
     ],
-    ids=["BOM", "CRLF", "CR", "an empty line", "no end of line", "blanks"],
+    ids=[
+        "BOM",
+        "CRLF",
+        "CR",
+        "an empty line",
+        "no end of line",
+        "blanks",
+        "UTF-16",
+        "newest first",
+    ],
 )
 def test_odd_but_good_data(run, contents):
     with open("in.csv", "w") as file:

@@ -16,7 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if "generated" not in path.parts)
+MADE = {"generated", "gallery"}  # by the build
+PAGES = sorted(path for path in DOCS.rglob("*.md") if not MADE & set(path.parts))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "bench" / "README.md", *PAGES]
 CODE = re.compile(r"^(`{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 
@@ -102,3 +103,25 @@ def test_code_of_pages_compiles(path):
 def test_tests_that_pages_name_are_there(path):
     for file in re.findall(r"`((?:tests|examples|bench)/[\w/.]+)`", path.read_text("utf-8")):
         assert (ROOT / file).exists(), file
+
+
+def test_every_promise_names_its_tests():
+    page = (DOCS / "promises.md").read_text(encoding="utf-8")
+    promises = re.findall(r"^\| (?!promise|-)(.*) \| (.*) \|$", page, re.MULTILINE)
+    assert len(promises) > 15
+    for promise, tested in promises:
+        named = [ROOT / file for file in re.findall(r"`(tests/[\w/.]+)`", tested)]
+        assert named, promise
+        for file in named:
+            assert file.is_dir() or re.search(r"^def test_|^int main|TEST", file.read_text(), re.M)
+
+
+def test_every_script_of_the_gallery_compiles_and_draws():
+    scripts = sorted((ROOT / "examples" / "gallery").glob("plot_*.py"))
+    assert len(scripts) >= 6
+    for script in scripts:
+        text = script.read_text(encoding="utf-8")
+        compile(text, str(script), "exec")
+        assert re.match(r'"""\n(.+)\n=+\n\n', text), script.name
+        assert "plt.subplots" in text or "Display.from_estimator" in text
+        assert "fetch_" not in text, "the gallery needs no data of others"

@@ -137,6 +137,11 @@ def test_dates_tell_the_season_and_where_it_stands():
     assert np.array_equal(same.to_numpy(), imputer.transform(FRAME).to_numpy())
 
 
+def test_a_table_in_time_that_is_read_by_its_rows_is_told_of():
+    with pytest.warns(UserWarning, match=r"RNNImputer.fit: X got rows of one step .*series"):
+        RNNImputer(**SMALL, missing_values=-1.0).fit(FRAME.iloc[:, :1].fillna(1.0))
+
+
 def test_times_that_are_left_out_are_missing():
     holes = FRAME.copy()
     holes.iloc[100:103] = np.nan

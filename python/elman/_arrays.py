@@ -108,8 +108,10 @@ def _real(array: Array, caller: str, argument: str) -> Array:
         got = f"dtype {array.dtype} (Complex data not supported)"
         raise ValueError(problem(caller, argument, got, "real numbers"))
     if kind != "O":
-        got = f"dtype {array.dtype}"
-        raise TypeError(problem(caller, argument, got, "numbers: convert with .astype(float)"))
+        expected = "numbers: convert with .astype(float)"
+        if kind == "U":
+            expected += ", or make tokens of texts by TokenSequencer"
+        raise TypeError(problem(caller, argument, f"dtype {array.dtype}", expected))
     try:
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:

@@ -137,11 +137,13 @@ def read_future(
         _check_presence(X, None, caller)
         return None
     names = columns.names if needed is None else tuple(needed)
-    if X is None and not names:
+    has_rows = X is not None and not (is_frame(X) and not len(X))
+    if not has_rows and not names:
         return np.full((len(panel), horizon, len(columns)), np.nan)
     wanted = _wanted(names, panel, horizon)
-    if X is None:
-        raise ValueError(problem(caller, "X", "None", wanted))
+    if not has_rows:
+        got = "None" if X is None else "a frame without rows"
+        raise ValueError(problem(caller, "X", got, wanted))
     table = _read_table(X, panel.form, columns, caller, names, wanted)
     counts = np.full(len(panel), horizon)
     if table.times is None:

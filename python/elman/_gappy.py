@@ -7,6 +7,7 @@ given back.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -214,6 +215,8 @@ def read_gappy(
     else:
         source = as_array(X, caller, "X")
         whole = X
+        if form is None:
+            _warn_of_one_step(X, n_channels, caller)
     sequences, new_form = read_sequences(
         whole,
         caller,
@@ -234,6 +237,19 @@ def read_gappy(
         values, sequences.offsets, _steps_from_start(sequences.offsets), new_form, calendar, source
     )
     return _on_calendar(series, caller) if is_series else series
+
+
+def _warn_of_one_step(X: Any, n_channels: int, caller: str) -> None:
+    """Warn if the rows of a table in time are taken for sequences of a single step each."""
+    index = type(getattr(X, "index", None)).__name__
+    is_in_time = index in ("DatetimeIndex", "PeriodIndex")
+    if is_in_time and np.ndim(X) == 2 and len(X.columns) == n_channels:
+        warnings.warn(
+            f"{caller}: X got rows of one step each, whose index is times, expected sequences: "
+            "layout='series' reads such a table as one series",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _numbers(source: Any, caller: str) -> Array:

@@ -253,6 +253,9 @@ def floats_of(column: Any, caller: str, argument: str) -> Floats:
     """Return a column of a frame as floats, in which NaN is missing."""
     import pandas as pd
 
+    if column.dtype.kind in "mM":
+        expected = "numbers; times stand in the index, as after y.set_index"
+        raise ValueError(problem(caller, argument, f"dtype {column.dtype}", expected))
     try:
         return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))
     except (TypeError, ValueError) as error:
@@ -260,7 +263,10 @@ def floats_of(column: Any, caller: str, argument: str) -> Floats:
         got = f"dtype {column.dtype}"
         if len(rows):
             got = f"{abbreviated(column.iloc[rows[0]])} in row {rows[0]}"
-        raise ValueError(problem(caller, argument, got, "numbers")) from error
+        expected = "numbers"
+        if argument.startswith("y["):
+            expected += "; times stand in the index, ids in a column unique_id beside ds and y"
+        raise ValueError(problem(caller, argument, got, expected)) from error
 
 
 def _frequency(times: Any, form: PanelForm | None, caller: str, argument: str) -> Frequency:

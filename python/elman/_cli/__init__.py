@@ -68,7 +68,8 @@ def _run(arguments: list[str]) -> int:
         except (ValueError, TypeError) as error:
             is_parameter = isinstance(error, ValueError) and isinstance(error, TypeError)
             code = USAGE if is_parameter else DATA
-            raise CommandError(f"{shown(options.file or '-')}: {error}", code) from error
+            place = f"{shown(options.file or '-')}: "
+            raise CommandError(place + str(error).removeprefix(place), code) from error
     return 0
 
 

@@ -14,9 +14,10 @@ MODELS = ("rnn", "linear", "naive")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 _EPILOG = """\
-FILE is CSV (UTF-8, commas, a header) or Parquet; - is stdin, or stdout for --out. Empty cells, NA,
-NaN and null are missing. With --covariates, rows after the last known target hold what is known of
-the time to come.
+FILE is CSV (UTF-8, with a header) or Parquet; - is stdin, or stdout for --out. The file tells
+whether commas, semicolons or tabs are between cells, and whether decimals have commas; what comes
+out is written in the same way. Empty cells, NA, NaN, null and - are missing. With --covariates,
+rows after the last known target hold what is known of the time to come.
 
 exit codes: 0 done, 1 failed, 2 wrong call, 3 bad data, 4 output exists, 130 interrupted"""
 

@@ -13,6 +13,7 @@ from elman._cli.arguments import MODELS
 from elman._cli.errors import DATA, USAGE, CommandError, shown
 from elman._cli.fill import fill_table
 from elman._cli.output import frame_writer, outputs
+from elman._cli.picture import picture
 from elman._cli.roles import ID, TIME, LongTable, read_long, tell_roles
 from elman._cli.table import read_table
 from elman._panel import read_panel
@@ -27,6 +28,9 @@ def forecast(options: argparse.Namespace) -> None:
     with outputs([options.out, options.plot], force=options.force) as add:
         table, model = _read_series(options), _model(options)
         X = table.X
+        if options.covariates and not len(table.future):
+            what = "no rows after the last known target, which --covariates need; --past needs none"
+            raise CommandError(f"{shown(options.file)}: {what}", DATA)
         if options.model in MODELS:
             model.fit(table.y, table.X)
             history = {"X": table.future}
@@ -43,10 +47,12 @@ def forecast(options: argparse.Namespace) -> None:
             quantiles = model.predict_quantiles(options.quantiles, **history)
             labels = [name for name in quantiles if name not in (ID, TIME, PREDICTION)]
             forecasts[labels] = quantiles[labels]
+        names = list(forecasts[ID].unique())
         forecasts = forecasts.rename(columns={ID: table.id_name, TIME: table.time_name})
         if options.plot is not None:
-            add(options.plot, _picture(model, history, coverage or COVERAGE, options.plot))
-        add(options.out, frame_writer(forecasts, options.out))
+            draw = picture(model, history, coverage or COVERAGE, options.plot, names)
+            add(options.plot, draw)
+        add(options.out, frame_writer(forecasts, options.out, table.dialect))
 
 
 def impute(options: argparse.Namespace) -> None:
@@ -54,7 +60,7 @@ def impute(options: argparse.Namespace) -> None:
     with outputs([options.out], force=options.force) as add:
         table = read_table(options.file)
         frame = fill_table(table, tell_roles(table, options), options, verbose=_verbose(options))
-        add(options.out, frame_writer(frame, options.out))
+        add(options.out, frame_writer(frame, options.out, table.dialect))
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -75,7 +81,8 @@ def evaluate(options: argparse.Namespace) -> None:
         )
         if options.out is not None:
             names = {ID: table.id_name, TIME: table.time_name}
-            add(options.out, frame_writer(rows.rename(columns=names), options.out))
+            named = rows.rename(columns=names)
+            add(options.out, frame_writer(named, options.out, table.dialect))
         if options.out != "-":
             print(backtest_report(rows))
 
@@ -93,6 +100,7 @@ def info(options: argparse.Namespace) -> None:
     seasons = options.season or frequency.season_lengths()
     times = panel.times()
     n_missing = int((panel.values != panel.values).sum())
+    left_out = [n for n in table.names if n not in (roles.time, roles.id, *roles.targets)]
     lengths = sorted({int(panel.lengths.min()), int(panel.lengths.max())})
     for name, value in {
         "rows": len(table.frame),
@@ -104,8 +112,10 @@ def info(options: argparse.Namespace) -> None:
         "length": " to ".join(map(str, lengths)),
         "missing": f"{n_missing} of {len(panel.values)} values",
         "season": " and ".join(map(str, seasons)) + (" steps" if seasons != (1,) else " (none)"),
+        "left out": ", ".join(map(repr, left_out)),
     }.items():
-        print(f"{name}: {value}")
+        if value:
+            print(f"{name}: {value}")
 
 
 def _read_series(options: argparse.Namespace) -> LongTable:
@@ -165,17 +175,3 @@ def _add_interval(
         print(f"elman: warning: no intervals: {error}", file=sys.stderr)
         return
     forecasts["lower"], forecasts["upper"] = interval["lower"], interval["upper"]
-
-
-def _picture(model: Any, history: dict[str, Any], coverage: float, path: str) -> Any:
-    """Return a function that draws history, forecast and interval to an open file."""
-    _, dot, ending = path.rpartition(".")
-
-    def draw(file: Any) -> None:
-        import matplotlib
-
-        matplotlib.use("agg")
-        display = elman.ForecastDisplay.from_estimator(model, coverage=coverage, **history)
-        display.figure_.savefig(file, format=ending if dot else "png")
-
-    return draw

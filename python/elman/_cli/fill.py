@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import elman
-from elman._calendar import OFF_GRID, Integers, check_order, read_times, tell_frequency
+from elman._calendar import OFF_GRID, Integers, read_times, tell_frequency
 from elman._cli.errors import DATA, CommandError, shown
-from elman._cli.roles import Roles
+from elman._cli.roles import Roles, rows_in_time
 from elman._cli.table import Table
 
 
@@ -69,19 +69,20 @@ def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbo
             frame[name] = numbers.astype(column.dtype if column.dtype.kind == "f" else np.float64)
         else:
             cells = column.to_numpy(dtype=object).copy()
-            cells[is_missing[:, i]] = [repr(float(x)) for x in numbers[is_missing[:, i]]]
+            texts = [repr(float(number)) for number in numbers[is_missing[:, i]]]
+            cells[is_missing[:, i]] = [text.replace(".", table.decimal(name)) for text in texts]
             frame[name] = cells
     return frame
 
 
 def _rows_of_series(table: Table, roles: Roles) -> list[Integers]:
-    """Rows of each series, in the order of the file."""
+    """Rows of each series, in the order of their times."""
+    order = rows_in_time(table, roles)
     if roles.id is None:
-        return [np.arange(len(table.frame))]
+        return [order]
     import pandas as pd
 
     codes, _ = pd.factorize(table.frame[roles.id].astype(object))
-    order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
 
 
@@ -95,7 +96,6 @@ def _positions(table: Table, roles: Roles, parts: list[Integers]) -> tuple[list[
     frequency = tell_frequency(times[max(parts, key=len)], caller, roles.time)
     for rows in parts:
         own = times[rows]
-        check_order(own, np.array([0, len(rows)]), (), caller, roles.time)
         places = frequency.positions(own, own[np.zeros(len(rows), dtype=np.int64)])
         if (places == OFF_GRID).any():
             row = int(rows[np.argmax(places == OFF_GRID)])

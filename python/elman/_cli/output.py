@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from elman._cli.dialect import Dialect
 from elman._cli.errors import EXISTS, FAILED, USAGE, CommandError, shown
 
 Add = Callable[[str, Callable[[Any], None]], None]
@@ -72,8 +73,9 @@ def _check(path: str, *, force: bool) -> None:
         raise CommandError(f"{shown(folder)}: not writable", USAGE)
 
 
-def frame_writer(frame: Any, path: str) -> Callable[[Any], None]:
+def frame_writer(frame: Any, path: str, dialect: Dialect) -> Callable[[Any], None]:
     """Return a function that writes a frame to an open file, as Parquet if its name says so."""
     if path.endswith(".parquet"):
         return lambda file: frame.to_parquet(file, index=False)
-    return lambda file: file.write(frame.to_csv(index=False, lineterminator="\n").encode())
+    style = {"sep": dialect.separator, "decimal": dialect.decimal, "lineterminator": "\n"}
+    return lambda file: file.write(frame.to_csv(index=False, **style).encode())

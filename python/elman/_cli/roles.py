@@ -6,6 +6,11 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from elman._calendar import integers_of, read_times
+from elman._cli.dialect import Dialect
 from elman._cli.errors import DATA, USAGE, CommandError, shown
 from elman._cli.table import Table
 from elman._panel_form import COLUMNS
@@ -52,23 +57,66 @@ def tell_roles(table: Table, options: argparse.Namespace) -> Roles:
 
 
 def _time_column(table: Table) -> str | None:
-    """Return ``ds``, or the first column that is all dates."""
+    """Return ``ds``, the first column that is all dates, or a first one that counts."""
     if TIME in table.names:
         return TIME
     for name in table.names:
         if table.is_dates(name):
             return name
-    return None
+    for name in table.names:
+        table.check_most_are_dates(name)
+    first = table.names[0]
+    return first if first and len(table.names) > 1 and table.counts(first) else None
 
 
 def _targets(table: Table, taken: list[str]) -> list[str]:
-    """Return ``y``, or every other column of numbers."""
+    """Return ``y``, or every other column of numbers that do not just count the rows."""
     if TARGET in table.names and TARGET not in taken:
         return [TARGET]
-    names = [name for name in table.names if name not in taken and table.is_numeric(name)]
+    others = [name for name in table.names if name not in taken]
+    names = [name for name in others if table.is_numeric(name)]
     if not names:
+        for name in others:
+            table.check_most_are_numbers(name)
         raise CommandError(f"{shown(table.path)}: no column of numbers, expected a target", DATA)
-    return names
+    return [name for name in names if not table.counts(name)] or names
+
+
+def rows_in_time(table: Table, roles: Roles) -> NDArray[np.intp]:
+    """Return the order of rows in which each series stands by itself, with times that rise.
+
+    Raises
+    ------
+    CommandError
+        If a series has a time twice.
+    """
+    import pandas as pd
+
+    n_rows = len(table.frame)
+    codes = np.zeros(n_rows, dtype=np.int64)
+    if roles.id is not None:
+        codes = pd.factorize(table.frame[roles.id].astype(object))[0]
+    times = np.arange(n_rows)
+    if roles.time is not None:
+        caller = shown(table.path)
+        times = integers_of(read_times(table.times(roles.time), caller, roles.time))
+        twice = np.flatnonzero(pd.DataFrame({"code": codes, "time": times}).duplicated())
+        if len(twice):
+            what = f"there a second time{_hint_of_ids(table, roles, times)}"
+            table.fail(int(twice[0]), roles.time, what)
+    return np.lexsort((times, codes))
+
+
+def _hint_of_ids(table: Table, roles: Roles, times: Any) -> str:
+    """Name a column of text that makes several series of a table whose times come twice."""
+    import pandas as pd
+
+    taken = (roles.time, *roles.targets)
+    texts = [name for name in table.names if name not in taken and not table.is_numeric(name)]
+    for name in texts if roles.id is None else ():
+        if not pd.DataFrame({"id": table.frame[name], "time": times}).duplicated().any():
+            return f"; with --id {name} the rows of each {name} are a series"
+    return " in its series" if roles.id else ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +131,8 @@ class LongTable:
         Covariates at the times of y, and after them.
     id_name, time_name : str
         What the file calls ids and times.
+    dialect : Dialect
+        How the file is written.
     """
 
     y: Any
@@ -90,6 +140,7 @@ class LongTable:
     future: Any
     id_name: str
     time_name: str
+    dialect: Dialect
 
 
 def read_long(table: Table, roles: Roles, covariates: list[str]) -> LongTable:
@@ -101,7 +152,8 @@ def read_long(table: Table, roles: Roles, covariates: list[str]) -> LongTable:
     import pandas as pd
 
     if roles.id is not None and len(roles.targets) > 1:
-        raise CommandError(f"--target: {len(roles.targets)} columns, expected one with --id", USAGE)
+        got = ", ".join(roles.targets[:5]) + (", …" if len(roles.targets) > 5 else "")
+        raise CommandError(f"--target: {got}, expected one of them with --id", USAGE)
     columns = {name: table.texts(name) for name in covariates}
     parts = []
     for target in roles.targets:
@@ -114,6 +166,9 @@ def read_long(table: Table, roles: Roles, covariates: list[str]) -> LongTable:
     else:
         times = table.times(roles.time)
         whole.insert(1, TIME, pd.concat([pd.Series(times)] * len(parts), ignore_index=True))
+    order = rows_in_time(table, roles)
+    steps = np.arange(len(roles.targets))[:, None] * len(order)
+    whole = whole.iloc[(steps + order).ravel()].reset_index(drop=True)
     keys = [ID, TIME]
     y, X, future = whole[[*keys, TARGET]], None, None
     if covariates:
@@ -122,4 +177,4 @@ def read_long(table: Table, roles: Roles, covariates: list[str]) -> LongTable:
         y = y[is_past]
         X, future = (whole.loc[rows, [*keys, *covariates]] for rows in (is_past, ~is_past))
     id_name = roles.id or ID
-    return LongTable(y, X, future, id_name, roles.time or "step")
+    return LongTable(y, X, future, id_name, roles.time or "step", table.dialect)

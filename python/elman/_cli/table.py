@@ -6,19 +6,32 @@ import csv
 import io
 import re
 import sys
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman._calendar import import_pandas
+from elman._cli.dialect import (
+    COMMA,
+    Dialect,
+    decoded,
+    has_decimal_commas,
+    plain_numbers,
+    tell_separator,
+)
 from elman._cli.errors import DATA, USAGE, CommandError, shown
 
-MISSING = frozenset(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"])
+MISSING = frozenset(
+    ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "-", "?", "."]
+)
 MOST_COLUMNS = 10_000
 MOST_CHARACTERS = 2**20  # of a cell
-DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})[-/.]\d{4}\b"  # in whichever order
+DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})(?:[-/.]\d{4}|[/.]\d{2})\b"  # in whichever order
+MONTHS = 12  # of a year
+MOSTLY = 0.9  # share of a column's cells that are dates, from which on the others are mistakes
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,14 @@ class Table:
         The cells: text as it stands in CSV, values of Parquet.
     lines : ndarray of shape (n_rows,) or None
         The line of CSV that each row begins in.
+    dialect : Dialect
+        How the CSV is written, and what is made of it is to be.
     """
 
     path: str
     frame: Any
     lines: NDArray[np.int64] | None
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def names(self) -> list[str]:
@@ -52,11 +68,19 @@ class Table:
         is_missing = self._is_missing(name)
         if self.lines is not None:
             column = column.str.strip().where(~is_missing)
+            column = plain_numbers(column, self.decimal(name))
         numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
         bad = np.flatnonzero(~np.isfinite(numbers) & ~is_missing)
         if len(bad):
             self.fail(int(bad[0]), name, "not a number")
         return np.asarray(numbers)
+
+    def decimal(self, name: str) -> str:
+        """Return the decimal mark of a column."""
+        if self.dialect.decimal == ".":
+            return "."
+        cells = self.frame[name].str.strip()[~self._is_missing(name)]
+        return "," if cells.str.fullmatch(COMMA).all() else "."
 
     def is_numeric(self, name: str) -> bool:
         """Whether every cell of a column is a number or missing."""
@@ -65,6 +89,24 @@ class Table:
         except CommandError:
             return False
         return True
+
+    def counts(self, name: str) -> bool:
+        """Whether a column is integers that rise by the same from row to row."""
+        if not self.is_numeric(name):
+            return False
+        numbers = self.numbers(name)
+        steps = np.diff(numbers)
+        return bool((numbers % 1 == 0).all() and len(steps) and steps[0] > 0 and np.ptp(steps) == 0)
+
+    def check_most_are_numbers(self, name: str) -> None:
+        """Raise CommandError about the first cell that is no number if most others are."""
+        if self.lines is not None:
+            import pandas as pd
+
+            cells = plain_numbers(self.frame[name].str.strip(), self.decimal(name))
+            is_number = pd.to_numeric(cells, errors="coerce").notna()
+            if is_number.mean() > 0.5:
+                self.numbers(name)
 
     def is_dates(self, name: str) -> bool:
         """Whether a column is all dates."""
@@ -92,21 +134,45 @@ class Table:
         column = column.str.strip()
         if column.str.fullmatch(r"[+-]?\d{1,15}").all():
             return column.astype(np.int64)
+        day_first = self._has_day_first(name, column)
         try:
-            return pd.to_datetime(column, dayfirst=self._has_day_first(name, column))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of a format that has no name
+                return pd.to_datetime(column, dayfirst=day_first)
         except (ValueError, TypeError) as error:
-            bad = np.flatnonzero(pd.to_datetime(column, errors="coerce", utc=True).isna())
+            bad = self._not_dates(name)
             if len(bad):
                 self.fail(int(bad[0]), name, "not a time like those before it")
             raise CommandError(f"{shown(self.path)}: column {name!r}: {error}", DATA) from error
+
+    def check_most_are_dates(self, name: str) -> None:
+        """Raise CommandError about the first cell that is no date if nearly all others are."""
+        if self.lines is not None and not self.is_numeric(name):
+            bad = self._not_dates(name)
+            if 0 < len(bad) <= (1 - MOSTLY) * len(self.frame):
+                self.fail(int(bad[0]), name, "not a date like the others")
+
+    def _not_dates(self, name: str) -> NDArray[np.intp]:
+        """Rows in which a column is no date."""
+        import pandas as pd
+
+        column = self.frame[name].str.strip()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return np.flatnonzero(pd.to_datetime(column, errors="coerce", utc=True).isna())
 
     def _has_day_first(self, name: str, column: Any) -> bool:
         """Tell 31/01/2024 from 01/31/2024; CommandError where all dates could be either."""
         numbers = column.str.extract("^" + DAY_AND_MONTH).astype(float)
         if numbers.isna().to_numpy().any() or (numbers[0] == numbers[1]).all():
             return False
+        if column.str.contains(r"^\d+\.").all():
+            return True  # nobody writes 12.31.2024
         day_first, month_first = (numbers > 12).any()
-        if not day_first and not month_first:
+        if not day_first and not month_first and len(column) > MONTHS:
+            # Of dates a month apart, what stays the same is the day.
+            day_first, month_first = numbers.nunique() == 1
+        if day_first == month_first:
             what = "a day of a month or a month's day; write it as 2024-12-31"
             self.fail(int(np.flatnonzero(numbers[0] != numbers[1])[0]), name, what)
         return bool(day_first)
@@ -169,9 +235,15 @@ def read_table(path: str) -> Table:
     if contents.startswith(b"PAR1"):
         return _read_parquet(path, contents)
     pd = import_pandas("python -m elman")
-    header, rows, lines = _read_csv(path, _decoded(path, contents))
+    text = _decoded(path, contents)
+    separator = tell_separator(text)
+    header, rows, lines = _read_csv(path, text, separator)
     frame = pd.DataFrame(rows, columns=pd.Index(header, dtype=object), dtype=object)
-    return Table(path, frame, np.array(lines, dtype=np.int64))
+    table = Table(path, frame, np.array(lines, dtype=np.int64), Dialect(separator))
+    columns = () if separator == "," else frame.columns
+    if any(has_decimal_commas(frame[name].str.strip()[~table.missing(name)]) for name in columns):
+        return replace(table, dialect=Dialect(separator, ","))
+    return table
 
 
 def _contents(path: str) -> bytes:
@@ -189,10 +261,11 @@ def _contents(path: str) -> bytes:
 
 def _decoded(path: str, contents: bytes) -> str:
     try:
-        text = contents.decode("utf-8-sig")
+        text = decoded(contents)
     except UnicodeDecodeError as error:
         before = contents[: error.start]
-        _fail_at(path, before, b"\n", b",", f"byte 0x{contents[error.start]:02x} is not UTF-8")
+        what = f"byte 0x{contents[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        _fail_at(path, before, b"\n", b",", what)
     if "\0" in text:
         _fail_at(path, text[: text.index("\0")], "\n", ",", "a NUL character")
     return text
@@ -205,26 +278,26 @@ def _fail_at(path: str, before: Any, newline: Any, comma: Any, what: str) -> Non
     raise CommandError(f"{shown(path)}:{line}:{column}: {what}", DATA)
 
 
-def _read_csv(path: str, text: str) -> tuple[list[str], list[list[str]], list[int]]:
+def _read_csv(path: str, text: str, separator: str) -> tuple[list[str], list[list[str]], list[int]]:
     """Return header, rows, and the line that each row begins in."""
     csv.field_size_limit(MOST_CHARACTERS)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] = []
     rows: list[list[str]] = []
     lines: list[int] = []
-    end = 0
+    first, end = 0, 0
     try:
         for cells in reader:
             line, end = end + 1, reader.line_num
             if not cells and len(header) != 1:
                 continue
             if not header:
-                header = _checked_header(path, line, cells)
+                header, first = _checked_header(path, line, cells), line
                 continue
             cells = cells or [""]
             if len(cells) != len(header):
                 column = min(len(cells), len(header)) + 1
-                what = f"{len(cells)} cells, expected {len(header)} as in the header"
+                what = f"{len(cells)} cells, expected {len(header)} as in the header, line {first}"
                 raise CommandError(f"{shown(path)}:{line}:{column}: {what}", DATA)
             rows.append(cells)
             lines.append(line)

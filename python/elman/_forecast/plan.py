@@ -197,7 +197,8 @@ class Plan:
     def summary(self) -> dict[str, Any]:
         """Return what a user may want to know of it."""
         names = ("window", "segment_length", "season_lengths", "transform", "centre", "scale")
-        return {name: getattr(self, name) for name in (*names, "candidates", "prior")}
+        told = {name: getattr(self, name) for name in (*names, "candidates")}
+        return {**told, "prior": tuple(map(float, self.prior))}
 
     def base(self, history: History, window: Window) -> NDArray[np.float32] | None:
         """Return the candidates, float32 (n_rows, n_candidates * n_values), in units of the window.
