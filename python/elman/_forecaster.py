@@ -14,9 +14,8 @@ from elman._calendar import CALENDAR_FEATURES
 from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED, generator
 from elman._forecast.candidates import CANDIDATES
-from elman._forecast.fit import LOSSES, check_values, fit_model
+from elman._forecast.fit import LOSSES, check_values, fit_models
 from elman._forecast.model import ForecastModel
-from elman._forecast.network import Report, side_by_side
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -394,11 +393,8 @@ or None, default="auto"
             def report(n_updates: int, loss: float) -> None:
                 show(n_updates, f"loss {loss:.6g}")
 
-            def fit(i: int, n_own: int, report: Report) -> ForecastModel:
-                series, own_seeds = reader.read(panels[i]), seeds[i].tolist()
-                return fit_model(series, settings, caller, own_seeds, n_own, report)
-
-            models = side_by_side(fit, range(len(panels)), n_threads, report)
+            each = (reader.read(part) for part in panels)
+            models = fit_models(each, settings, caller, seeds, n_threads, report)
         if isinstance(self.random_state, np.random.RandomState):
             self.random_state.set_state(random_state.get_state())
         shortest = settings["window"]
