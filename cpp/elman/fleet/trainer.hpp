@@ -174,7 +174,7 @@ private:
         if (has_columns(call))
             differentiate_columns(call, rows);
         else
-            for_each_active([&](Index lane, Index) { differentiate_loss(call, lane); });
+            differentiate_rows(call);
         call.stack.backward(per_step, call.options.bptt_steps, workspace_, call.control);
     }
 
@@ -228,44 +228,54 @@ private:
             loss_[lane] = sum[lane] / total_weight_[lane];
     }
 
-    void differentiate_loss(const Call& call, Index lane) {
+    // Row by row, in which the losses of each network are added up.
+    void differentiate_rows(const Call& call) {
         const Examples<T>& examples = call.data.examples;
-        double total_weight = 0.0;
-        for_each_target(examples, lane, [&](Index, Index target) {
-            total_weight += double(examples.weight(target));
+        const LaneBatch<T>& batch = workspace_.batch;
+        total_weight_.fill(0.0);
+        for_each_active([&](Index lane, Index) {
+            for_each_target(examples, lane, [&](Index, Index target) {
+                total_weight_[std::size_t(lane)] += double(examples.weight(target));
+            });
         });
         make_room(row_, call.stack.n_outputs() + width);
         make_room(drow_, call.stack.n_outputs() + width);
-        losses_.assign(std::size_t(Stack<T>::n_output_rows(workspace_.batch, examples.per_step)),
-                       0.0);
-        for_each_target(examples, lane, [&](Index row, Index target) {
-            const T weight = examples.weight(target);
-            if (!(weight > T(0))) return;
-            losses_[std::size_t(row)] =
-                double(weight) * differentiate_row(call, lane, row,
-                                                   examples.targets + target * examples.n_targets,
-                                                   T(double(weight) / total_weight));
-        });
-        double loss = 0.0;
-        for (const double row : losses_) loss += row;
-        loss_[std::size_t(lane)] = loss / total_weight;
-        total_weight_[std::size_t(lane)] = total_weight;
+        loss_.fill(0.0);
+        const Index n_steps = examples.per_step ? batch.rows().n_steps() : 1;
+        for (Index t = 0; t < n_steps; ++t)
+            for (Index s = 0; s < batch.rows().active(t); ++s)
+                for_each_active([&](Index lane, Index) {
+                    if (t < batch.length(s, lane))
+                        differentiate_row(call, lane, batch.rows().row(t, s),
+                                          examples.target_row(batch.source(s, lane), t));
+                });
+        for (std::size_t lane = 0; lane < networks_.size(); ++lane)
+            loss_[lane] /= total_weight_[lane];
     }
 
-    // The loss of a row of outputs, whose share of the mini-batch's gradient is left in doutputs.
-    double differentiate_row(const Call& call, Index lane, Index row, const T* y, T share) {
-        const std::optional<Mixture<T>>& mixture = call.mixture;
+    // What the loss reads of a row of outputs; scores of a mixture stand behind that.
+    static Index n_mixed(const Call& call) {
+        return call.stack.n_outputs() - (call.mixture ? call.mixture->n_scores() : 0);
+    }
+
+    // Adds a row's loss, and leaves its share of the mini-batch's gradient in doutputs.
+    void differentiate_row(const Call& call, Index lane, Index row, Index target) {
+        const Examples<T>& examples = call.data.examples;
+        const T weight = examples.weight(target);
+        if (!(weight > T(0))) return;
+        const T share = T(double(weight) / total_weight_[std::size_t(lane)]);
+        const T* const y = examples.targets + target * examples.n_targets;
+        const T* const candidates =
+            y + examples.n_targets - (call.mixture ? call.mixture->n_values() : 0);
         const Index n_outputs = call.stack.n_outputs();
-        const Index n_mixed = n_outputs - (mixture ? mixture->n_scores() : 0);
-        const T* const candidates = y + call.loss.n_targets(n_mixed);
         for (Index j = 0; j < n_outputs; ++j)
             row_[std::size_t(j)] = lane_of(workspace_.outputs, row * n_outputs + j, lane);
-        if (mixture) mixture->forward(row_.data(), candidates);
-        const double loss = call.loss.row(row_.data(), y, n_mixed, share, drow_.data());
-        if (mixture) mixture->backward(row_.data(), candidates, drow_.data());
+        if (call.mixture) call.mixture->forward(row_.data(), candidates);
+        const double loss = call.loss.row(row_.data(), y, n_mixed(call), share, drow_.data());
+        if (call.mixture) call.mixture->backward(row_.data(), candidates, drow_.data());
         for (Index j = 0; j < n_outputs; ++j)
             lane_of(workspace_.doutputs, row * n_outputs + j, lane) = drow_[std::size_t(j)];
-        return loss;
+        loss_[std::size_t(lane)] += double(weight) * loss;
     }
 
     // Adds the penalty to loss and gradient; sums the squares of the gradient.
@@ -379,7 +389,6 @@ private:
     LaneNumbers<T> rate_{}, sum_{}, sum_of_weights_{}, loss_{}, total_weight_{}, squared_norm_{};
     Array<T> targets_, shares_;
     Array<T> row_, drow_;
-    std::vector<double> losses_;
 };
 
 template <class T>
