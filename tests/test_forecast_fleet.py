@@ -1,6 +1,6 @@
 """Local models of a panel, trained side by side in the registers: each has the bits of its own fit.
 
-The reference is a forecaster of one series, which is trained alone.
+The reference is a forecaster of one series, whose networks are trained one by one.
 """
 
 import os
@@ -39,6 +39,12 @@ def panel():
     return [series(n, seed) for seed, n in enumerate([70, 90, 60, 75, 70, 110, 64, 90, 81])]
 
 
+@pytest.fixture(autouse=True)
+def any_company(monkeypatch):
+    """Registers are shared however few there are to share them."""
+    monkeypatch.setattr(fleet, "LEAST_FILLED", 0.0)
+
+
 @pytest.fixture
 def calls(monkeypatch):
     """Networks of each call of the core."""
@@ -50,6 +56,12 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(Together, "train", train)
     return seen
+
+
+def fit_alone(y, **parameters):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet, "LEAST_FILLED", 2.0)
+        return RNNForecaster(**parameters).fit(y)
 
 
 def members(model):
@@ -66,7 +78,7 @@ def assert_same_members(a, b):
 def assert_same_as_alone(parameters, panel, which):
     together = RNNForecaster(strategy_panel="local", **parameters).fit(panel)
     for i in which:
-        alone = RNNForecaster(**parameters).fit(panel[i])
+        alone = fit_alone(panel[i], **parameters)
         assert_same_members(list(together._models[i].members), members(alone))
         assert_array_equal(together.predict()[i], alone.predict())
 
@@ -105,7 +117,7 @@ def test_series_share_registers_whatever_their_numbers_of_updates(panel, calls):
         {"early_stopping": True},
         {"head_layer_size": 3},
         {"input_layer_size": 3},
-        {"hidden_layer_sizes": 40, "n_updates": 3, "batch_size": 128},
+        {"hidden_layer_sizes": 64, "n_updates": 3, "batch_size": 512},
     ],
     ids=lambda parameters: next(iter(parameters)),
 )
@@ -125,9 +137,9 @@ def test_a_series_that_would_skip_updates_is_trained_apart(panel, calls):
 
 
 def test_what_is_cut_once_is_what_is_cut_when_it_is_drawn(panel, monkeypatch):
-    kept = RNNForecaster(**BASE).fit(panel)
+    kept = fit_alone(panel, **BASE)
     monkeypatch.setattr(network, "NUMBERS_KEPT", 0)
-    assert_same_members(members(kept), members(RNNForecaster(**BASE).fit(panel)))
+    assert_same_members(members(kept), members(fit_alone(panel, **BASE)))
 
 
 def test_neither_threads_nor_portions_change_a_bit(panel, monkeypatch):
@@ -143,8 +155,8 @@ def test_a_generator_draws_seeds_of_their_own(panel, calls):
     seeded = {**BASE, "random_state": np.random.RandomState(5)}
     together = RNNForecaster(strategy_panel="local", **seeded).fit(panel)
     seeded["random_state"] = np.random.RandomState(5)
-    first = RNNForecaster(**seeded).fit(panel[0])
-    second = RNNForecaster(**seeded).fit(panel[1])
+    first = fit_alone(panel[0], **seeded)
+    second = fit_alone(panel[1], **seeded)
     assert_same_members(members(together)[:4], members(first) + members(second))
     assert calls == [2 * len(panel)]
 
@@ -174,7 +186,7 @@ def test_one_that_diverges_raises_what_its_own_fit_raises(panel):
         with pytest.raises(DivergenceError) as together:
             model.set_params(**parameters).fit(panel)
         with pytest.raises(DivergenceError) as alone:
-            RNNForecaster(**parameters).fit(panel[0])
+            fit_alone(panel[0], **parameters)
     assert str(together.value) == str(alone.value)
     assert together.value.epoch == alone.value.epoch
     for got, expected in zip(model.predict(), before, strict=True):

@@ -172,8 +172,11 @@ or None, default="auto"
         Whether the network is told which series it reads.
     strategy_panel : {"global", "local"}, default="global"
         Whether one model serves all series, or each has its own, as if it were the only one:
-        plan, networks and, with an integer as `random_state`, what is drawn. Series are then
-        fitted side by side on the threads.
+        plan, networks and, with an integer as `random_state`, what is drawn. Small networks are
+        then trained side by side in the registers, as by `fit_many`: those with at most 8 units a
+        layer, and somewhat larger ones where `batch_size` is small; of any cell, loss, solver,
+        strategy and candidates, but without `input_layer_size`, `head_layer_size`, `dropout` or
+        `early_stopping`. Others are trained side by side on the threads, with the same bits.
     cell : {"simple", "gru", "lstm", "min_gru", "min_lstm"}, default="gru"
         The recurrent cell.
     hidden_layer_sizes : int or sequence of int, default=(64,)

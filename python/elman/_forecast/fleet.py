@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elman import _core
-from elman._fleet_training import CACHED_BYTES, NUMBERS_AT_ONCE, portions_of, touched_bytes
+from elman._fleet_training import NUMBERS_AT_ONCE, REGISTER_BYTES, portions_of, touched_bytes
 from elman._forecast.history import Integers
 from elman._forecast.network import (
     NUMBERS_KEPT,
@@ -28,8 +28,16 @@ from elman._forecast.network import (
 from elman._sequences import offsets_of
 from elman._training import Examples
 
-LEAST_COMPANY = 6
-"""Networks side by side that take no longer than one after another."""
+N_LANES = REGISTER_BYTES // 4
+LEAST_FILLED = 0.7
+"""Share of the lanes that have to hold a network: with fewer, one after another is faster."""
+FEW_UNITS = 8
+"""In a layer of a network that leaves registers half empty by itself."""
+BYTES_OF_FEW_UNITS, BYTES_OF_MORE = 2**24, 2**21
+"""What a group may touch in a mini-batch: beyond, networks are faster one by one.
+
+More where the units are few. Measured with 16 to 128 windows of 8 and of 24 steps.
+"""
 
 Members = tuple[Member, ...]
 
@@ -95,13 +103,17 @@ def _alike(courses: Sequence[Course], n_members: int) -> Iterator[list[int]]:
         if not _core.suits_fleet(network):
             continue
         n_steps = np.array([courses[i].batch_size * courses[i].plan.n_steps for i in some])
-        is_small = touched_bytes(network, architecture, n_steps) <= CACHED_BYTES
+        has_few_units = max(architecture["hidden_layer_sizes"]) <= FEW_UNITS
+        n_bytes = touched_bytes(network, architecture, n_steps)
+        is_small = n_bytes <= (BYTES_OF_FEW_UNITS if has_few_units else BYTES_OF_MORE)
         small = [
             i
             for i, fits in zip(some, is_small, strict=True)
             if fits and courses[i].numbers_of_windows() <= NUMBERS_KEPT
         ]
-        if len(small) * n_members >= LEAST_COMPANY:
+        n_networks = len(small) * n_members
+        n_groups = -(-n_networks // N_LANES)
+        if small and n_networks >= LEAST_FILLED * N_LANES * n_groups:
             yield small
 
 
