@@ -80,7 +80,7 @@ def train_each(
             found.update(zip(numbers, together.train(n_threads, report), strict=True))
 
     def train(i: int, n_own: int, report: Report) -> Members:
-        return train_all(courses[i], seeds[i].tolist(), n_own, report)
+        return train_all(courses[i].with_windows(), seeds[i].tolist(), n_own, report)
 
     alone = [i for i in range(len(courses)) if i not in found]
     if alone:

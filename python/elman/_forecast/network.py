@@ -252,7 +252,6 @@ def train_all(
     course: Course, seeds: list[int], n_threads: int, report: Report
 ) -> tuple[Member, ...]:
     """Train the members of an ensemble, side by side where there are threads for it."""
-    course = course.with_windows()
 
     def run(seed: int, n_own: int, report: Report) -> Member:
         return course.run(seed, n_own, report)
