@@ -30,6 +30,13 @@ KINDS = {
     "lstm, 20 epochs": {"cell": "lstm", "max_iter": 20},
 }
 
+LOCAL: tuple[dict[str, Any], ...] = (
+    {"hidden_layer_sizes": 4},
+    {"hidden_layer_sizes": 8},
+    {"hidden_layer_sizes": 8, "batch_size": 16},
+    {"hidden_layer_sizes": 64},
+)
+
 
 def series(n: int) -> np.ndarray:
     """Noisy waves of different lengths."""
@@ -83,11 +90,11 @@ def compare(name: str, n: int, n_of_loop: int, n_rounds: int) -> None:
     )
 
 
-def compare_local(n: int, n_rounds: int) -> None:
+def compare_local(n: int, n_rounds: int, options: dict[str, Any]) -> None:
     """A panel with a model for each series, beside a loop of fits of one series."""
     values = list(series(n).astype(np.float64))
     forecaster = elman.RNNForecaster(
-        horizon=12, hidden_layer_sizes=8, strategy_panel="local", random_state=0, n_jobs=-1
+        horizon=12, strategy_panel="local", random_state=0, n_jobs=-1, **options
     )
     times: dict[str, list[float]] = {"panel": [], "loop": []}
     for _ in range(n_rounds):
@@ -98,8 +105,10 @@ def compare_local(n: int, n_rounds: int) -> None:
     for one, forecast in zip(alone, panel.predict(), strict=True):
         assert np.array_equal(one.predict(), forecast)
     ratio = np.median(np.array(times["loop"]) / np.array(times["panel"]))
+    named = ", ".join(f"{name}={value}" for name, value in options.items())
     print(
-        f"RNNForecaster, {n} series with models of their own {np.median(times['panel']):.2f} s, "
+        f"RNNForecaster({named}), {n} series with models of their own "
+        f"{np.median(times['panel']):.2f} s, "
         f"a loop {np.median(times['loop']):.2f} s, {ratio:.2f} times as long",
         flush=True,
     )
@@ -115,7 +124,8 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.kinds:
         compare(name, arguments.networks, arguments.loop, arguments.rounds)
-    compare_local(arguments.series, arguments.rounds)
+    for options in LOCAL:
+        compare_local(arguments.series, arguments.rounds, options)
 
 
 if __name__ == "__main__":

@@ -471,13 +471,13 @@ OPTIONS_OF_THE_CORE = {
     "adapting_divisor": 1.0,
     "least_learning_rate": 0.0,
     "loss": "squared",
-    "loss_parameter": 1.0,
+    "loss_parameters": [1.0],
     "solver": "adam",
     "learning_rate": 0.001,
     "schedule": "constant",
     "power_t": 0.5,
-    "warmup_steps": 0,
-    "total_steps": 1,
+    "warmup_steps": np.array([0, 0]),
+    "total_steps": np.array([1, 1]),
     "alpha": 0.0,
     "clip_norm": None,
     "momentum": 0.9,
@@ -514,7 +514,7 @@ class TestCore:
             "first_sequence": np.array([0, 1, 3]),
             "targets": np.zeros((3, 1), np.float32),
             "weights": None,
-            "orders": (np.array([0, 0, 1], np.int32), np.array([0, 1]), np.array([0, 0])),
+            "orders": (np.array([0, 0, 1], np.int32), np.array([0, 1]), np.array([0, 0]), None),
         }
 
     def test_arrays_that_go_together(self, arguments):
@@ -529,12 +529,22 @@ class TestCore:
             ("first_sequence", np.array([0, 3]), "first_sequence has shape"),
             (
                 "orders",
-                (np.zeros(1, np.int32), np.array([0, 1]), np.array([0, 0])),
+                (np.zeros(1, np.int32), np.array([0, 1]), np.array([0, 0]), None),
                 "are not there",
             ),
             (
                 "orders",
-                (np.array([0, 0, 2], np.int32), np.array([0, 1]), np.array([0, 0])),
+                (np.zeros(9, np.int32), np.array([0, 3]), np.array([3, 3]), np.array([3, 7])),
+                "of network 1 are not there",
+            ),
+            (
+                "orders",
+                (np.zeros(3, np.int32), np.array([0, 1]), np.array([0, 0])),
+                "orders must be",
+            ),
+            (
+                "orders",
+                (np.array([0, 0, 2], np.int32), np.array([0, 1]), np.array([0, 0]), None),
                 "names a",
             ),
             ("targets", np.zeros((2, 1), np.float32), "targets has shape"),

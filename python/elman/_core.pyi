@@ -378,8 +378,12 @@ def train_fleet(
     first_sequence: NDArray[np.int64],  # (n_networks + 1,): network i has those up to the next's
     targets: Real,
     weights: Real | None,
-    orders: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]],
+    orders: tuple[
+        NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None
+    ],
     *,
+    warmup_steps: NDArray[np.int64],
+    total_steps: NDArray[np.int64],
     per_step: bool,
     batch_size: int,
     max_iter: int,
@@ -388,13 +392,14 @@ def train_fleet(
     adapting_divisor: float,  # of the learning rate when they have; 1 ends the training
     least_learning_rate: float,  # as does a rate that is not above this
     loss: str,
-    loss_parameter: float,
+    loss_parameters: list[float],
+    n_candidates: int = 0,
+    n_groups: int = 1,
+    sharpness: float = 1.0,
     solver: str,
     learning_rate: float,
     schedule: str,
     power_t: float,
-    warmup_steps: int,
-    total_steps: int,
     alpha: float,
     clip_norm: float | None,
     momentum: float,
@@ -407,9 +412,10 @@ def train_fleet(
 ) -> dict[str, NDArray[Any]]:
     """Train many networks, each as `Trainer` would train it, to the bit.
 
-    ``orders`` is (numbers, first, stride): in epoch e network i goes through its sequences in the
-    order that stands at ``numbers[first[i] + e * stride[i]]``, counted from its first sequence. The
-    mini-batches are `batch_size` of them, as far as there are so many.
+    ``orders`` is (numbers, first, stride, n_drawn): in epoch e network i goes through its sequences
+    in the order that stands at ``numbers[first[i] + e * stride[i]]``, counted from its first
+    sequence. The mini-batches are `batch_size` of them, as far as there are so many. With n_drawn
+    it goes through so many numbers in all, ``stride[i]`` in an epoch, and is over after them.
 
     Returns, with a row for each network, "parameters", "moments" (n_networks, n_moments,
     n_parameters), "learning_rate", "best_loss", "n_iter", "n_no_change", "is_over", "diverged_at"

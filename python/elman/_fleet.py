@@ -363,19 +363,17 @@ class Fleet(Sequence[Any]):
 
     @_of_classifiers
     def predict_proba(self, Xs: Any, *, n_jobs: int | None = None) -> Any:
-        """Tell the probabilities of classes with every network, for sequences of its own.
+        """Tell the probabilities of classes, as `predict` tells what they are.
 
         Parameters
         ----------
-        Xs : array-like or list
-            An X for each network.
-        n_jobs : int or None, default=None
-            Number of threads. Results do not depend on it.
+        Xs, n_jobs : object
+            As of `predict`.
 
         Returns
         -------
         probabilities : ndarray or list
-            What ``fleet[i].predict_proba(Xs[i])`` gives for each i, as `predict` has it.
+            What ``fleet[i].predict_proba(Xs[i])`` gives for each i; NaN of those that were skipped.
 
         Raises
         ------

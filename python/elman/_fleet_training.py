@@ -41,6 +41,20 @@ CACHED_BYTES = 2**23
 """What a group of networks may touch in a mini-batch: with more it is slower than one by one."""
 
 
+def touched_bytes(network: Any, architecture: Mapping[str, Any], n_steps: Integers) -> Integers:
+    """Return what a group of networks reads and writes in a mini-batch of so many steps each."""
+    states = sum(width for _, width, _ in network.states)
+    gates = 6 * sum(architecture["hidden_layer_sizes"])
+    n_bytes: Integers = REGISTER_BYTES * (n_steps * (gates + states) + 4 * network.n_parameters)
+    return n_bytes
+
+
+def portions_of(sizes: Integers, most: int) -> list[Integers]:
+    """Cut the numbers of what has these sizes into runs of about so much, or of one."""
+    places = np.cumsum(sizes) // most
+    return np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(places)) + 1)
+
+
 def suits(settings: Mapping[str, Any], estimator: Any) -> bool:
     """Whether trainings with these parameters can go side by side, whatever the data."""
     needs_nothing_else = (
@@ -206,19 +220,12 @@ class FleetTraining(Training):
 
     def _portions(self) -> list[Integers]:
         """Numbers of networks that go into the core together, in order."""
-        n_batches = self._numbers_of_batches()
-        schedules = n_batches if self.settings["learning_rate"] == "cosine" else 0 * n_batches
-        portions = []
-        for schedule in np.unique(schedules):
-            numbers = np.flatnonzero(schedules == schedule)
-            sizes = self.settings["max_iter"] * (1 + self._drawn_of_each(numbers))
-            places = np.cumsum(sizes) // NUMBERS_AT_ONCE
-            portions += np.split(numbers, np.flatnonzero(np.diff(places)) + 1)
-        return portions
+        sizes = self.settings["max_iter"] * (1 + self._drawn_of_each())
+        return portions_of(sizes, NUMBERS_AT_ONCE)
 
-    def _drawn_of_each(self, numbers: Integers) -> Integers:
+    def _drawn_of_each(self) -> Integers:
         """Sequences of which each network needs an order of its own."""
-        n_samples: Integers = self.fleet.n_samples[numbers]
+        n_samples: Integers = self.fleet.n_samples
         is_shared = not self.settings["shuffle"] or len(np.unique(self.seeds)) == 1
         return 0 * n_samples if is_shared else np.where(n_samples > 1, n_samples, 0)
 
@@ -236,12 +243,11 @@ class FleetTraining(Training):
             weights = None if weights is None else weights[rows]
         n_samples = fleet.n_samples[numbers]
         options = self._solver_options()
-        n_batches = int(self._numbers_of_batches()[numbers].max())
-        total_steps = max(1, settings["max_iter"] * n_batches)
         for name in ("dropout", "recurrent_dropout", "embedding_dropout", "seed"):
             del options[name]
+        total_steps = settings["max_iter"] * self._numbers_of_batches()[numbers]
         options["total_steps"] = total_steps
-        options["warmup_steps"] = int(settings["warmup"] * total_steps)
+        options["warmup_steps"] = (settings["warmup"] * total_steps).astype(np.int64)
         is_adaptive = settings["learning_rate"] == "adaptive"
         results: dict[str, Array] = _core.train_fleet(
             self.network,
@@ -251,7 +257,7 @@ class FleetTraining(Training):
             np.concatenate(([0], np.cumsum(n_samples))).astype(np.int64),
             targets,
             weights,
-            self._orders(numbers),
+            (*self._orders(numbers), None),
             per_step=data.targets.per_step,
             batch_size=self._most_in_a_batch,
             max_iter=settings["max_iter"],
@@ -259,7 +265,7 @@ class FleetTraining(Training):
             patience=self._patience,
             adapting_divisor=ADAPTING_DIVISOR if is_adaptive else 1.0,
             least_learning_rate=LEAST_LEARNING_RATE,
-            loss_parameter=self.task.loss_parameter,
+            loss_parameters=[self.task.loss_parameter],
             bptt_steps=settings["bptt_steps"] or 0,
             **options,
         )
@@ -267,13 +273,8 @@ class FleetTraining(Training):
         return results
 
     def _touched_bytes(self) -> Integers:
-        """Return what a group of networks like each reads and writes in a mini-batch."""
         most: Integers = np.minimum(self._most_in_a_batch, self.fleet.n_samples)
-        states = sum(width for _, width, _ in self.network.states)
-        gates = 6 * sum(self.architecture["hidden_layer_sizes"])
-        of_rows: Integers = most * self.fleet.n_timesteps * (gates + states)
-        n_bytes: Integers = REGISTER_BYTES * (of_rows + 4 * self.network.n_parameters)
-        return n_bytes
+        return touched_bytes(self.network, self.architecture, most * self.fleet.n_timesteps)
 
     def _train_each(self, numbers: Integers, show: Any) -> dict[str, Array]:
         """Train one by one, on the threads; what `_train_some` would give, to the bit."""

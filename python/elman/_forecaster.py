@@ -14,9 +14,8 @@ from elman._calendar import CALENDAR_FEATURES
 from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED, generator
 from elman._forecast.candidates import CANDIDATES
-from elman._forecast.fit import LOSSES, check_values, fit_model
+from elman._forecast.fit import LOSSES, check_values, fit_models
 from elman._forecast.model import ForecastModel
-from elman._forecast.network import Report, side_by_side
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -173,8 +172,11 @@ or None, default="auto"
         Whether the network is told which series it reads.
     strategy_panel : {"global", "local"}, default="global"
         Whether one model serves all series, or each has its own, as if it were the only one:
-        plan, networks and, with an integer as `random_state`, what is drawn. Series are then
-        fitted side by side on the threads.
+        plan, networks and, with an integer as `random_state`, what is drawn. Small networks are
+        then trained side by side in the registers, as by `fit_many`: those with at most 8 units a
+        layer, and somewhat larger ones where `batch_size` is small; of any cell, loss, solver,
+        strategy and candidates, but without `input_layer_size`, `head_layer_size`, `dropout` or
+        `early_stopping`. Others are trained side by side on the threads, with the same bits.
     cell : {"simple", "gru", "lstm", "min_gru", "min_lstm"}, default="gru"
         The recurrent cell.
     hidden_layer_sizes : int or sequence of int, default=(64,)
@@ -394,11 +396,8 @@ or None, default="auto"
             def report(n_updates: int, loss: float) -> None:
                 show(n_updates, f"loss {loss:.6g}")
 
-            def fit(i: int, n_own: int, report: Report) -> ForecastModel:
-                series, own_seeds = reader.read(panels[i]), seeds[i].tolist()
-                return fit_model(series, settings, caller, own_seeds, n_own, report)
-
-            models = side_by_side(fit, range(len(panels)), n_threads, report)
+            each = (reader.read(part) for part in panels)
+            models = fit_models(each, settings, caller, seeds, n_threads, report)
         if isinstance(self.random_state, np.random.RandomState):
             self.random_state.set_state(random_state.get_state())
         shortest = settings["window"]

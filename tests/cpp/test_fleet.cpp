@@ -1,6 +1,7 @@
 // Networks side by side against each of them alone: parameters, moments, losses and outputs to the
 // bit, whatever the width of a register is here. A network more than fills one, so that lanes stay
-// empty; sequences differ in number and length.
+// empty; sequences differ in number and length. Those that are drawn are drawn more or less often,
+// and are corrections of a mixture of candidates.
 #include <cstring>
 #include <vector>
 
@@ -85,6 +86,42 @@ bool same(const T* a, const T* b, Index n) {
     return std::memcmp(a, b, std::size_t(n) * sizeof(T)) == 0;
 }
 
+// Where trainings stand, each before its first epoch.
+template <class T>
+struct Standing {
+    std::vector<T> parameters, moments;
+    std::vector<double> rate, best, norm, losses;
+    std::vector<Index> n_iter, stale, diverged;
+    std::unique_ptr<bool[]> is_over;
+
+    Standing(std::vector<T> start, Index n, Index max_iter, double learning_rate)
+        : parameters(std::move(start)),
+          moments(2 * parameters.size()),
+          rate(std::size_t(n), learning_rate),
+          best(std::size_t(n), 1e300),
+          norm(static_cast<std::size_t>(n)),
+          losses(std::size_t(n * max_iter)),
+          n_iter(static_cast<std::size_t>(n)),
+          stale(static_cast<std::size_t>(n)),
+          diverged(std::size_t(n), -1),
+          is_over(new bool[std::size_t(n)]()) {}
+
+    fleet::Progress<T> progress() {
+        return {parameters.data(), moments.data(), rate.data(),     best.data(), n_iter.data(),
+                stale.data(),      is_over.get(),  diverged.data(), norm.data(), losses.data()};
+    }
+};
+
+template <class T>
+std::vector<T> starts(const Network<T>& network, Index n) {
+    std::vector<T> parameters(std::size_t(n * network.n_parameters()));
+    Team team(1, {});
+    for (Index i = 0; i < n; ++i)
+        network.initialize(std::uint64_t(i), parameters.data() + i * network.n_parameters(),
+                           team.control());
+    return parameters;
+}
+
 template <class T>
 void test_case(const Case& of) {
     const Index n = fleet::n_lanes<T> + 1, n_channels = 2;
@@ -92,25 +129,17 @@ void test_case(const Case& of) {
     const Problem<T> problem = make_problem<T>(of, n, n_channels);
     const fleet::TrainingOptions options = training_options(of);
     const Index size = network.n_parameters();
-    std::vector<T> start(std::size_t(n * size)), moments(std::size_t(2 * n * size));
-    Team team(1, {});
-    for (Index i = 0; i < n; ++i)
-        network.initialize(std::uint64_t(i), start.data() + i * size, team.control());
-    std::vector<T> parameters = start;
-    std::vector<double> rate(std::size_t(n), options.learning_rate), best(std::size_t(n), 1e300),
-        norm(static_cast<std::size_t>(n)), losses(std::size_t(n * n_epochs));
-    std::vector<Index> n_iter(static_cast<std::size_t>(n)), stale(static_cast<std::size_t>(n)),
-        diverged(std::size_t(n), -1);
-    const std::unique_ptr<bool[]> is_over(new bool[std::size_t(n)]());
+    const std::vector<T> start = starts(network, n);
+    Standing<T> standing(start, n, n_epochs, options.learning_rate);
+    const std::vector<T>&parameters = standing.parameters, &moments = standing.moments;
+    const std::vector<double>& losses = standing.losses;
     const Sequences<T> sequences{problem.values.data(), n_channels, problem.offsets.data(),
                                  Index(problem.offsets.size()) - 1};
     const Examples<T> examples{sequences, problem.targets.data(), 1, nullptr, of.per_step};
     fleet::train(network, options,
                  {examples, problem.first_sequence.data(), n, problem.numbers.data(),
                   problem.first.data(), problem.stride.data(), true},
-                 {parameters.data(), moments.data(), rate.data(), best.data(), n_iter.data(),
-                  stale.data(), is_over.get(), diverged.data(), norm.data(), losses.data()},
-                 {});
+                 standing.progress(), {});
     const Index n_rows = of.per_step ? problem.offsets.back() : sequences.n_sequences;
     const Index n_outputs = network.options().n_outputs;
     std::vector<T> outputs(std::size_t(n_rows * n_outputs));
@@ -143,6 +172,72 @@ void test_case(const Case& of) {
     }
 }
 
+// Sequences of each network, drawn for two to eight mini-batches of four in epochs of three.
+template <class T>
+void test_drawn(const char* loss, bool per_step) {
+    constexpr Index size = 4, stride = 3 * size, n_targets = 3, n_candidates = 2;
+    const Index n = fleet::n_lanes<T> + 1, n_columns = n_targets * (1 + n_candidates);
+    Case of{"gru", "tanh", true, {4}, loss, per_step, true};
+    NetworkOptions shape = network_options(of, 2);
+    shape.n_outputs = n_targets + n_candidates;
+    const Network<T> network(shape);
+    Problem<T> problem = make_problem<T>(of, n, 2);
+    const Index n_sequences = Index(problem.offsets.size()) - 1;
+    const Index rows = per_step ? problem.offsets.back() : n_sequences;
+    std::vector<T> targets, weights;
+    for (Index k = 0; k < rows * n_columns; ++k)
+        targets.push_back(T(random_normal(3, std::uint64_t(k))));
+    for (Index k = 0; k < rows; ++k) weights.push_back(T(k % 5) / T(4));
+    problem.numbers.clear();
+    std::vector<Index> n_drawn, warmup_steps, total_steps;
+    for (Index i = 0; i < n; ++i) {
+        problem.first[std::size_t(i)] = Index(problem.numbers.size());
+        problem.stride[std::size_t(i)] = stride;
+        total_steps.push_back(2 + 5 * i % 7);
+        warmup_steps.push_back(i % 2);
+        n_drawn.push_back(total_steps.back() * size);
+        for (Index k = 0; k < n_drawn.back(); ++k)
+            problem.numbers.push_back(std::int32_t((7 * k * k + 3 * i) % 12));
+    }
+    fleet::TrainingOptions options = training_options(of);
+    options.batch_size = size;
+    options.patience = std::numeric_limits<double>::infinity();
+    options.solver.name = "adamw";
+    options.schedule.name = "cosine";
+    options.n_candidates = n_candidates;
+    options.sharpness = 2.0;
+    const Sequences<T> sequences{problem.values.data(), 2, problem.offsets.data(), n_sequences};
+    const Examples<T> examples{sequences, targets.data(), n_columns, weights.data(), per_step};
+    const std::vector<T> start = starts(network, n);
+    Standing<T> standing(start, n, n_epochs, options.learning_rate);
+    fleet::train(
+        network, options,
+        {examples, problem.first_sequence.data(), n, problem.numbers.data(), problem.first.data(),
+         problem.stride.data(), true, n_drawn.data(), warmup_steps.data(), total_steps.data()},
+        standing.progress(), {});
+    const Index n_parameters = network.n_parameters();
+    for (Index i = 0; i < n; ++i) {
+        const std::size_t at = std::size_t(i);
+        fleet::TrainingOptions own = options;
+        own.schedule.warmup_steps = warmup_steps[at];
+        own.schedule.total_steps = total_steps[at];
+        Trainer<T> alone(network, start.data() + i * n_parameters, own);
+        for (Index begin = 0, e = 0; begin < n_drawn[at]; begin += stride, ++e) {
+            std::vector<Index> order;
+            for (Index k = begin; k < std::min(begin + stride, n_drawn[at]); ++k)
+                order.push_back(problem.first_sequence[at] +
+                                problem.numbers[std::size_t(problem.first[at] + k)]);
+            const double mean = alone.epoch(examples, order.data(), Index(order.size()), size, {});
+            CHECK(mean == standing.losses[std::size_t(i * n_epochs + e)]);
+        }
+        CHECK(standing.is_over[at]);
+        CHECK(same(alone.updates().parameters().data(),
+                   standing.parameters.data() + i * n_parameters, n_parameters));
+        CHECK(same(alone.updates().moments().data(), standing.moments.data() + 2 * i * n_parameters,
+                   2 * n_parameters));
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -161,6 +256,10 @@ int main() {
     for (const Case& of : cases) {
         test_case<float>(of);
         test_case<double>(of);
+    }
+    for (const bool per_step : {true, false}) {
+        test_drawn<float>("absolute", per_step);
+        test_drawn<double>("squared", per_step);
     }
     return elman::test::report();
 }

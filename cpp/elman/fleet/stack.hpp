@@ -123,16 +123,23 @@ public:
         const Batch& rows = workspace.batch.rows();
         const Index n_channels = options_.n_channels;
         make_room(workspace.x, rows.n_rows() * n_channels * n_lanes<T>);
-        for (Index s = 0; s < rows.n_sequences(); ++s)
-            for (Index lane = 0; lane < n_lanes<T>; ++lane) {
-                const Index n_steps = workspace.batch.length(s, lane);
-                const T* from =
-                    n_steps == 0 ? nullptr : sequences.step(workspace.batch.source(s, lane), 0);
-                for (Index t = 0; t < rows.length[std::size_t(s)]; ++t)
+        std::array<const T*, std::size_t(n_lanes<T>)> from{};
+        for (Index s = 0; s < rows.n_sequences(); ++s) {
+            for (Index lane = 0; lane < n_lanes<T>; ++lane)
+                from[std::size_t(lane)] = workspace.batch.length(s, lane) == 0
+                                              ? nullptr
+                                              : sequences.step(workspace.batch.source(s, lane), 0);
+            for (Index t = 0; t < rows.length[std::size_t(s)]; ++t) {
+                T* const to = of(workspace.x, rows.row(t, s) * n_channels);
+                for (Index lane = 0; lane < n_lanes<T>; ++lane) {
+                    const bool has_step = t < workspace.batch.length(s, lane);
+                    const T* const step =
+                        has_step ? from[std::size_t(lane)] + t * n_channels : nullptr;
                     for (Index d = 0; d < n_channels; ++d)
-                        lane_of(workspace.x, rows.row(t, s) * n_channels + d, lane) =
-                            t < n_steps ? *from++ : T(0);
+                        to[d * n_lanes<T> + lane] = has_step ? step[d] : T(0);
+                }
             }
+        }
     }
 
 private:

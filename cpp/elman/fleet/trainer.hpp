@@ -14,52 +14,10 @@
 // have not improved on the best loss by tol, unless the learning rate can be divided once more.
 #pragma once
 
+#include "elman/fleet/data.hpp"
 #include "elman/fleet/stack.hpp"
-#include "elman/trainer.hpp"
 
 namespace elman::fleet {
-
-struct TrainingOptions : TrainerOptions {
-    Index batch_size = 1;
-    Index max_iter = 1;
-    double tol = 0.0;
-    double patience = 0.0;          // epochs without improvement that are still borne
-    double adapting_divisor = 1.0;  // of the learning rate when it is over; 1 for none
-    double least_learning_rate = 0.0;
-};
-
-// The networks' sequences, one network after another: those of network i are numbers
-// first_sequence[i] to first_sequence[i + 1] - 1 of the examples. In epoch e it goes through them
-// in the order that stands at numbers[first[i] + e * stride[i]], counted from its own first one.
-template <class T>
-struct Data {
-    Examples<T> examples;
-    const Index* first_sequence;
-    Index n_networks;
-    const std::int32_t* numbers;
-    const Index* first;
-    const Index* stride;
-    bool has_all_targets = false;  // none of them is NaN
-
-    Index n_sequences(Index network) const {
-        return first_sequence[network + 1] - first_sequence[network];
-    }
-};
-
-// Where the trainings stand, a row for each network: what they begin with, and how they end.
-template <class T>
-struct Progress {
-    T* parameters;          // (n_networks, n_parameters)
-    T* moments;             // (n_networks, n_moments, n_parameters)
-    double* learning_rate;  // (n_networks,), as everything below but the losses
-    double* best_loss;
-    Index* n_iter;
-    Index* n_no_change;
-    bool* is_over;
-    Index* diverged_at;     // the mini-batch, or -1
-    double* gradient_norm;  // there
-    double* losses;         // (n_networks, max_iter)
-};
 
 template <class T>
 using LaneValues = std::array<T, std::size_t(n_lanes<T>)>;
@@ -74,8 +32,8 @@ public:
     static constexpr Index width = n_lanes<T>;
 
     void run(const Stack<T>& stack, const TrainingOptions& options, const Loss<T>& loss,
-             const Data<T>& data, const Index* networks, Index n_networks, Range epochs,
-             const Progress<T>& progress, Control& control);
+             const std::optional<Mixture<T>>& mixture, const Data<T>& data, const Index* networks,
+             Index n_networks, Range epochs, const Progress<T>& progress, Control& control);
 
 private:
     // What belongs to one call.
@@ -83,9 +41,14 @@ private:
         const Stack<T>& stack;
         const TrainingOptions& options;
         const Loss<T>& loss;
+        const std::optional<Mixture<T>>& mixture;
         const Data<T>& data;
         const Progress<T>& progress;
         Control& control;
+
+        Index n_batches(Index network, Index epoch) const {
+            return data.n_batches(network, epoch, options.batch_size);
+        }
     };
 
     void begin(const Call& call, const Index* networks, Index n_networks) {
@@ -101,6 +64,8 @@ private:
             const Index i = lane < n_networks ? networks[lane] : -1;
             is_active_[std::size_t(lane)] = i >= 0;
             rate_[std::size_t(lane)] = i < 0 ? 0.0 : call.progress.learning_rate[i];
+            if (i >= 0)
+                schedules_[std::size_t(lane)] = call.data.schedule(i, call.options.schedule);
             call.stack.load(i < 0 ? nullptr : call.progress.parameters + i * n_parameters_, lane,
                             workspace_.parameters);
             for (Index m = 0; m < n_moments_ * n_parameters_; ++m)
@@ -131,8 +96,10 @@ private:
     }
 
     void run_epoch(const Call& call, Index epoch) {
-        const Index n = call.data.n_sequences(networks_.front()), size = call.options.batch_size;
-        const Index n_batches = (n + size - 1) / size;
+        const Index n_before = epoch * call.n_batches(networks_.front(), 0);
+        Index n_batches = 0;
+        for_each_active(
+            [&](Index, Index i) { n_batches = std::max(n_batches, call.n_batches(i, epoch)); });
         sum_.fill(0.0);
         sum_of_weights_.fill(0.0);
         for (Index b = 0; b < n_batches && is_any_active(); ++b) {
@@ -148,10 +115,26 @@ private:
                 const double most = call.options.clip_norm;
                 scale_[at] = T(norm > most ? most / norm : 1.0);
             });
-            apply(call, epoch * n_batches + b);
+            apply(call, n_before + b);
+            end_epoch(call, epoch, b);
         }
-        check_parameters(call, n_batches - 1);
-        for_each_active([&](Index lane, Index i) { assess(call, epoch, lane, i); });
+    }
+
+    // Of the networks whose last mini-batch that was: a last epoch may be shorter than others.
+    void end_epoch(const Call& call, Index epoch, Index b) {
+        std::array<bool, std::size_t(width)> has_ended{};
+        for_each_active([&](Index lane, Index i) {
+            has_ended[std::size_t(lane)] = call.n_batches(i, epoch) == b + 1;
+        });
+        if (std::count(has_ended.begin(), has_ended.end(), true) == 0) return;
+        const std::array<bool, std::size_t(width)> is_finite = finite_parameters();
+        for_each_active([&](Index lane, Index i) {
+            if (!has_ended[std::size_t(lane)]) return;
+            if (is_finite[std::size_t(lane)])
+                assess(call, epoch, lane, i);
+            else
+                diverge(call, lane, i, b);
+        });
     }
 
     void diverge(const Call& call, Index lane, Index i, Index b) {
@@ -165,10 +148,11 @@ private:
         members_.resize(std::size_t(width));
         std::vector<Members> batch(static_cast<std::size_t>(width));
         for (std::size_t lane = 0; lane < networks_.size(); ++lane) {
-            const Index i = networks_[lane], n = data.n_sequences(i);
+            const Index i = networks_[lane], n = data.n_numbers(i, epoch);
             const Index first = std::min(b * call.options.batch_size, n);
             const Index end = std::min(first + call.options.batch_size, n);
-            const std::int32_t* const order = data.numbers + data.first[i] + epoch * data.stride[i];
+            const std::int32_t* const order =
+                n == 0 ? nullptr : data.numbers + data.first[i] + epoch * data.stride[i];
             members_[lane].resize(std::size_t(end - first));
             for (Index k = first; k < end; ++k)
                 members_[lane][std::size_t(k - first)] = data.first_sequence[i] + order[k];
@@ -190,7 +174,7 @@ private:
         if (has_columns(call))
             differentiate_columns(call, rows);
         else
-            for_each_active([&](Index lane, Index) { differentiate_loss(call, lane); });
+            differentiate_rows(call);
         call.stack.backward(per_step, call.options.bptt_steps, workspace_, call.control);
     }
 
@@ -244,34 +228,54 @@ private:
             loss_[lane] = sum[lane] / total_weight_[lane];
     }
 
-    void differentiate_loss(const Call& call, Index lane) {
+    // Row by row, in which the losses of each network are added up.
+    void differentiate_rows(const Call& call) {
         const Examples<T>& examples = call.data.examples;
+        const LaneBatch<T>& batch = workspace_.batch;
+        total_weight_.fill(0.0);
+        for_each_active([&](Index lane, Index) {
+            for_each_target(examples, lane, [&](Index, Index target) {
+                total_weight_[std::size_t(lane)] += double(examples.weight(target));
+            });
+        });
+        make_room(row_, call.stack.n_outputs() + width);
+        make_room(drow_, call.stack.n_outputs() + width);
+        loss_.fill(0.0);
+        const Index n_steps = examples.per_step ? batch.rows().n_steps() : 1;
+        for (Index t = 0; t < n_steps; ++t)
+            for (Index s = 0; s < batch.rows().active(t); ++s)
+                for_each_active([&](Index lane, Index) {
+                    if (t < batch.length(s, lane))
+                        differentiate_row(call, lane, batch.rows().row(t, s),
+                                          examples.target_row(batch.source(s, lane), t));
+                });
+        for (std::size_t lane = 0; lane < networks_.size(); ++lane)
+            loss_[lane] /= total_weight_[lane];
+    }
+
+    // What the loss reads of a row of outputs; scores of a mixture stand behind that.
+    static Index n_mixed(const Call& call) {
+        return call.stack.n_outputs() - (call.mixture ? call.mixture->n_scores() : 0);
+    }
+
+    // Adds a row's loss, and leaves its share of the mini-batch's gradient in doutputs.
+    void differentiate_row(const Call& call, Index lane, Index row, Index target) {
+        const Examples<T>& examples = call.data.examples;
+        const T weight = examples.weight(target);
+        if (!(weight > T(0))) return;
+        const T share = T(double(weight) / total_weight_[std::size_t(lane)]);
+        const T* const y = examples.targets + target * examples.n_targets;
+        const T* const candidates =
+            y + examples.n_targets - (call.mixture ? call.mixture->n_values() : 0);
         const Index n_outputs = call.stack.n_outputs();
-        double total_weight = 0.0;
-        for_each_target(examples, lane, [&](Index, Index target) {
-            total_weight += double(examples.weight(target));
-        });
-        make_room(row_, n_outputs + width);
-        make_room(drow_, n_outputs + width);
-        losses_.assign(std::size_t(Stack<T>::n_output_rows(workspace_.batch, examples.per_step)),
-                       0.0);
-        for_each_target(examples, lane, [&](Index row, Index target) {
-            const T weight = examples.weight(target);
-            if (!(weight > T(0))) return;
-            for (Index j = 0; j < n_outputs; ++j)
-                row_[std::size_t(j)] = lane_of(workspace_.outputs, row * n_outputs + j, lane);
-            const T share = T(double(weight) / total_weight);
-            losses_[std::size_t(row)] =
-                double(weight) * call.loss.row(row_.data(),
-                                               examples.targets + target * examples.n_targets,
-                                               n_outputs, share, drow_.data());
-            for (Index j = 0; j < n_outputs; ++j)
-                lane_of(workspace_.doutputs, row * n_outputs + j, lane) = drow_[std::size_t(j)];
-        });
-        double loss = 0.0;
-        for (const double row : losses_) loss += row;
-        loss_[std::size_t(lane)] = loss / total_weight;
-        total_weight_[std::size_t(lane)] = total_weight;
+        for (Index j = 0; j < n_outputs; ++j)
+            row_[std::size_t(j)] = lane_of(workspace_.outputs, row * n_outputs + j, lane);
+        if (call.mixture) call.mixture->forward(row_.data(), candidates);
+        const double loss = call.loss.row(row_.data(), y, n_mixed(call), share, drow_.data());
+        if (call.mixture) call.mixture->backward(row_.data(), candidates, drow_.data());
+        for (Index j = 0; j < n_outputs; ++j)
+            lane_of(workspace_.doutputs, row * n_outputs + j, lane) = drow_[std::size_t(j)];
+        loss_[std::size_t(lane)] += double(weight) * loss;
     }
 
     // Adds the penalty to loss and gradient; sums the squares of the gradient.
@@ -314,43 +318,23 @@ private:
                         ((sum[4][lane] + sum[5][lane]) + (sum[6][lane] + sum[7][lane]));
     }
 
-    // Update number n_before, counted from 0, of the networks that are active: of all at once where
-    // they have one learning rate.
+    // Update number n_before, counted from 0; each network has its own learning rate, which is all
+    // in which their solvers differ.
     void apply(const Call& call, Index n_before) {
-        std::vector<double> rates;
-        for_each_active([&](Index lane, Index) { rates.push_back(rate_[std::size_t(lane)]); });
-        std::sort(rates.begin(), rates.end());
-        rates.erase(std::unique(rates.begin(), rates.end()), rates.end());
-        if (rates.size() <= 1) {
-            if (!rates.empty()) update_all(call, rates.front(), n_before);
-            return;
-        }
-        const Array<T> parameters = workspace_.parameters, moments = moments_;
-        Array<T> new_parameters = parameters, new_moments = moments;
-        for (const double rate : rates) {
-            workspace_.parameters = parameters;
-            moments_ = moments;
-            update_all(call, rate, n_before);
-            for_each_active([&](Index lane, Index) {
-                if (rate_[std::size_t(lane)] != rate) return;
-                for (Index p = 0; p < n_parameters_; ++p)
-                    lane_of(new_parameters, p, lane) = lane_of(workspace_.parameters, p, lane);
-                for (Index m = 0; m < n_moments_ * n_parameters_; ++m)
-                    lane_of(new_moments, m, lane) = lane_of(moments_, m, lane);
-            });
-        }
-        workspace_.parameters = std::move(new_parameters);
-        moments_ = std::move(new_moments);
-    }
-
-    void update_all(const Call& call, double learning_rate, Index n_before) {
         const TrainingOptions& options = call.options;
-        const double rate = options.schedule.rate(learning_rate, n_before);
-        const double decay = options.solver.name == "adamw" ? rate * options.alpha : 0.0;
+        LaneValues<T> rates{}, keeps = detail::one<T>;
+        for_each_active([&](Index lane, Index) {
+            const std::size_t at = std::size_t(lane);
+            const double rate = schedules_[at].rate(rate_[at], n_before);
+            rates[at] = with_solver<T>(options.solver, rate, n_before + 1,
+                                       [](const auto& solver) { return solver.rate.first(); });
+            if (options.solver.name == "adamw") keeps[at] = T(1.0 - rate * options.alpha);
+        });
         const V scale = V::load(scale_.data());
-        with_solver<T>(options.solver, rate, n_before + 1, [&](const auto& solver) {
+        with_solver<T>(options.solver, 0.0, n_before + 1, [&](auto solver) {
+            solver.rate = V::load(rates.data());
             for (const Parameter& parameter : call.stack.network().parameters()) {
-                const V keep(T(parameter.is_matrix() ? 1.0 - decay : 1.0));
+                const V keep = parameter.is_matrix() ? V::load(keeps.data()) : V(T(1));
                 const Index end = (parameter.offset + parameter.size()) * width;
                 for (Index i = parameter.offset * width; i < end; i += width) {
                     T* const first = moments_.data() + i;
@@ -362,16 +346,14 @@ private:
         });
     }
 
-    void check_parameters(const Call& call, Index last_batch) {
+    std::array<bool, std::size_t(width)> finite_parameters() {
         std::array<bool, std::size_t(width)> is_finite;
         is_finite.fill(true);
         for (Index p = 0; p < n_parameters_; ++p)
             for (Index lane = 0; lane < width; ++lane)
                 is_finite[std::size_t(lane)] &= std::abs(lane_of(workspace_.parameters, p, lane)) <=
                                                 std::numeric_limits<T>::max();
-        for_each_active([&](Index lane, Index i) {
-            if (!is_finite[std::size_t(lane)]) diverge(call, lane, i, last_batch);
-        });
+        return is_finite;
     }
 
     // Whether that was the last epoch of a network.
@@ -391,6 +373,7 @@ private:
                 options.adapting_divisor == 1.0 || !(rate > options.least_learning_rate);
             if (!progress.is_over[i]) progress.n_no_change[i] = 0;
         }
+        progress.is_over[i] |= call.data.is_last(i, epoch);
         if (progress.is_over[i]) write_back(call, lane);
     }
 
@@ -399,20 +382,21 @@ private:
     Index n_parameters_ = 0, n_moments_ = 0;
     std::vector<Index> networks_;
     std::array<bool, std::size_t(width)> is_active_{};
+    std::array<Schedule, std::size_t(width)> schedules_;
     bool has_inputs_ = false;
     std::vector<std::vector<Index>> members_;
     LaneValues<T> scale_{};
     LaneNumbers<T> rate_{}, sum_{}, sum_of_weights_{}, loss_{}, total_weight_{}, squared_norm_{};
     Array<T> targets_, shares_;
     Array<T> row_, drow_;
-    std::vector<double> losses_;
 };
 
 template <class T>
 void Group<T>::run(const Stack<T>& stack, const TrainingOptions& options, const Loss<T>& loss,
-                   const Data<T>& data, const Index* networks, Index n_networks, Range epochs,
+                   const std::optional<Mixture<T>>& mixture, const Data<T>& data,
+                   const Index* networks, Index n_networks, Range epochs,
                    const Progress<T>& progress, Control& control) {
-    const Call call{stack, options, loss, data, progress, control};
+    const Call call{stack, options, loss, mixture, data, progress, control};
     begin(call, networks, n_networks);
     has_inputs_ = false;
     for (Index epoch = epochs.begin; epoch < epochs.end && is_any_active(); ++epoch)
@@ -426,15 +410,14 @@ template <class T>
 bool train(const Network<T>& network, const TrainingOptions& options, const Data<T>& data,
            const Progress<T>& progress, const Control::Check& check);
 
-// Networks in an order in which neighbours have much the same to do: as many mini-batches, which
-// they must have, and sequences as long.
+// Networks in an order in which neighbours have much the same to do: as many mini-batches in an
+// epoch, which they must have, and in all, and sequences as long.
 template <class T>
 std::vector<Index> alike_side_by_side(const Data<T>& data, Index batch_size) {
-    const Index* const offsets = data.examples.sequences.offsets;
     const auto key = [&](Index i) {
-        const Index n = data.n_sequences(i);
-        const Index n_steps = offsets[data.first_sequence[i + 1]] - offsets[data.first_sequence[i]];
-        return std::array{(n + batch_size - 1) / batch_size, n, n_steps};
+        return std::array{data.n_batches(i, 0, batch_size),
+                          data.n_drawn == nullptr ? 0 : data.n_drawn[i], data.n_sequences(i),
+                          data.n_steps(i)};
     };
     std::vector<Index> networks(std::size_t(data.n_networks));
     std::iota(networks.begin(), networks.end(), Index(0));
@@ -448,11 +431,9 @@ std::vector<Index> alike_side_by_side(const Data<T>& data, Index batch_size) {
 template <class T>
 Index short_rounds(const Network<T>& network, const Data<T>& data) {
     constexpr Index longest = 16, multiply_adds = 1000000000;
-    const Index* const offsets = data.examples.sequences.offsets;
     Index most_steps = 1;
     for (Index i = 0; i < data.n_networks; ++i)
-        most_steps = std::max(
-            most_steps, offsets[data.first_sequence[i + 1]] - offsets[data.first_sequence[i]]);
+        most_steps = std::max(most_steps, data.steps_of_epoch(i));
     const Index of_an_epoch =
         checked_multiply(3 * most_steps * n_lanes<T>, network.multiply_adds());
     return std::clamp<Index>(multiply_adds / of_an_epoch, 1, longest);
@@ -472,35 +453,57 @@ std::vector<Index> group_bounds(const std::vector<Index>& networks, Index width,
     return bounds;
 }
 
+// The mixture of candidates that stand behind the targets, where there are any.
+template <class T>
+std::optional<Mixture<T>> mixture_of(const TrainingOptions& options, const Loss<T>& loss,
+                                     Index n_outputs) {
+    if (options.n_candidates == 0) return {};
+    if (!loss.is_regression())
+        throw std::invalid_argument("elman: loss '" + options.loss + "' cannot have candidates");
+    const Index n_mixed = n_outputs - checked_multiply(options.n_groups, options.n_candidates);
+    return Mixture<T>({loss.n_targets(std::max(n_mixed, Index(0))), loss.n_locations(), n_mixed,
+                       options.n_candidates, options.n_groups, options.sharpness});
+}
+
+// Columns of targets and their candidates; 0 where the loss cannot have so many outputs.
+template <class T>
+Index n_targets(const Loss<T>& loss, const std::optional<Mixture<T>>& mixture, Index n_outputs) {
+    if (!mixture) return loss.n_targets(n_outputs);
+    return loss.n_targets(n_outputs - mixture->n_scores()) + mixture->n_values();
+}
+
 template <class T>
 bool train(const Network<T>& network, const TrainingOptions& options, const Data<T>& data,
            const Progress<T>& progress, const Control::Check& check) {
     const Stack<T> stack(network);
     const Loss<T> loss(options.loss, options.loss_parameters);
-    options.schedule.check();
-    if (loss.n_targets(network.options().n_outputs) != data.examples.n_targets)
+    const std::optional<Mixture<T>> mixture = mixture_of(options, loss, stack.n_outputs());
+    if (n_targets(loss, mixture, stack.n_outputs()) != data.examples.n_targets)
         throw std::invalid_argument("elman: loss '" + options.loss + "' cannot have " +
-                                    std::to_string(network.options().n_outputs) + " outputs");
+                                    std::to_string(stack.n_outputs()) + " outputs");
     std::vector<Index> networks = alike_side_by_side(data, options.batch_size);
-    const auto n_batches = [&](Index i) {
-        return (data.n_sequences(i) + options.batch_size - 1) / options.batch_size;
-    };
+    Index n_steps = 0;
+    for (Index i = 0; i < data.n_networks; ++i) {
+        data.schedule(i, options.schedule).check();
+        n_steps += data.steps_of_epoch(i);
+    }
     const Index work =
-        checked_multiply(checked_multiply(3 * data.examples.sequences.n_steps(), options.max_iter),
-                         network.multiply_adds());
+        checked_multiply(checked_multiply(3 * n_steps, options.max_iter), network.multiply_adds());
     Team team(std::min(worthwhile_threads(options.n_threads, work),
                        (data.n_networks + n_lanes<T> - 1) / n_lanes<T>),
               check);
     const Index epochs_a_round = short_rounds(network, data);
     WorkspacePool<Group<T>> pool;
+    const auto is_alike = [&](Index a, Index b) {
+        return data.n_batches(a, 0, options.batch_size) == data.n_batches(b, 0, options.batch_size);
+    };
     for (Index begin = 0; begin < options.max_iter && !networks.empty(); begin += epochs_a_round) {
         const Range epochs{begin, std::min(begin + epochs_a_round, options.max_iter)};
-        const std::vector<Index> bounds = group_bounds(
-            networks, n_lanes<T>, [&](Index a, Index b) { return n_batches(a) == n_batches(b); });
+        const std::vector<Index> bounds = group_bounds(networks, n_lanes<T>, is_alike);
         team.run(Index(bounds.size()) - 1, [&](Index task, Control& control) {
             const Index first = bounds[std::size_t(task)];
             std::unique_ptr<Group<T>> group = pool.take();
-            group->run(stack, options, loss, data, networks.data() + first,
+            group->run(stack, options, loss, mixture, data, networks.data() + first,
                        bounds[std::size_t(task) + 1] - first, epochs, progress, control);
             pool.give_back(std::move(group));
         });

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ from elman._exceptions import abbreviated, problem
 from elman._forecast import contest, settle
 from elman._forecast.candidates import defaults, fits, trending
 from elman._forecast.distributions import COUNTS
+from elman._forecast.fleet import train_each
 from elman._forecast.history import Floats, Integers, transformed
 from elman._forecast.model import ForecastModel
-from elman._forecast.network import Course, Report, train_all
+from elman._forecast.network import Course, Report
 from elman._forecast.origins import Origins, held_out_origins, origins_within
 from elman._forecast.plan import Plan
 from elman._forecast.series import Series
@@ -30,25 +31,25 @@ SHARPNESS = 3.0
 MOST_HELD_OUT = 3000
 
 
-def fit_model(
-    series: Series,
+def fit_models(
+    each: Iterable[Series],
     settings: Mapping[str, Any],
     caller: str,
-    seeds: list[int],
+    seeds: Integers,
     n_threads: int,
     report: Report,
-) -> ForecastModel:
-    """Settle a plan and train its networks.
+) -> tuple[ForecastModel, ...]:
+    """Settle plans and train their networks.
 
     Parameters
     ----------
-    series : Series
-        What is trained on.
+    each : iterable of Series
+        What each model is trained on, as if there were no other one.
     settings : dict
         The estimator's parameters, each of which passes its own rule.
     caller : str
         Class and method, for messages.
-    seeds : list of int
+    seeds : ndarray of int64 of shape (n_models, n_estimators)
         Those of the networks.
     n_threads : int
         Never changes a bit.
@@ -57,16 +58,24 @@ def fit_model(
 
     Returns
     -------
-    model : ForecastModel
-        The plan and the networks.
+    models : tuple of ForecastModel
+        The plans and the networks.
     """
+    courses = [course_of(series, settings, caller) for series in each]
+    members = train_each(courses, seeds, n_threads, report)
+    return tuple(
+        ForecastModel(course.plan, course.architecture, own)
+        for course, own in zip(courses, members, strict=True)
+    )
+
+
+def course_of(series: Series, settings: Mapping[str, Any], caller: str) -> Course:
+    """Settle a plan for some series, and how its networks are trained."""
     plan = settle_plan(series, settings, caller)
     origins, held_out, n_beyond = origins_of(plan, series.lengths, settings, caller)
     history = (series.extended(n_beyond) if n_beyond else series).history(plan.transform)
-    course = Course(
-        plan, *training_of(plan, origins, settings, caller), history, origins, held_out, caller
-    )
-    return ForecastModel(plan, course.architecture, train_all(course, seeds, n_threads, report))
+    training = training_of(plan, origins, settings, caller)
+    return Course(plan, *training, history, origins, held_out, caller)
 
 
 def training_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,6 +26,8 @@ UPDATES_A_REPORT = 20
 START_OF_HEAD = 0.1
 """What the start of the head is multiplied with: a first forecast is the mean of the candidates."""
 ROWS_A_PASS = 4096
+NUMBERS_KEPT = 2**23
+"""Numbers of windows that are cut once and kept: 32 megabytes."""
 
 Parameters = NDArray[Any]
 Report = Callable[[int, float], None]
@@ -71,6 +73,8 @@ class Course:
         Origins whose forecasts tell which of the reports was the best; None keeps the last.
     caller : str
         Class and method, for messages.
+    windows : Examples or None, default=None
+        Those before all origins, cut once; None: cut when they are drawn.
     """
 
     plan: Plan
@@ -82,20 +86,59 @@ class Course:
     origins: Origins
     held_out: Origins | None
     caller: str
+    windows: Examples | None = field(default=None, kw_only=True)
+
+    def numbers_of_windows(self) -> int:
+        """Tell how many numbers the windows before all origins hold."""
+        plan = self.plan
+        n_rows = plan.n_steps if plan.is_decoding else 1
+        of_targets = n_rows * plan.n_values * (1 + len(plan.candidates))
+        return len(self.origins) * (plan.n_steps * plan.n_channels + of_targets)
+
+    def with_windows(self) -> Course:
+        """Return the same with windows that are cut once, where few are drawn again and again."""
+        n_drawn = self.n_updates * self.batch_size
+        if len(self.origins) > n_drawn or self.numbers_of_windows() > NUMBERS_KEPT:
+            return self
+        return replace(self, windows=self.all_windows())
+
+    def all_windows(self) -> Examples:
+        """Cut the windows before all origins."""
+        numbers = np.arange(len(self.origins))
+        parts = [
+            examples_of(self.plan, self.history, *self.origins.at(numbers[i : i + ROWS_A_PASS]))
+            for i in range(0, len(numbers), ROWS_A_PASS)
+        ]
+        return Examples(
+            np.concatenate([part.values for part in parts]),
+            np.arange(len(numbers) + 1, dtype=np.int64) * self.plan.n_steps,
+            np.concatenate([part.targets for part in parts]),
+            np.concatenate([part.weights for part in parts if part.weights is not None]),
+            numbers,
+            self.plan.is_decoding,
+        )
+
+    def beginning(self, network: Any, seed: int) -> tuple[np.random.RandomState, Parameters, int]:
+        """Return what draws a network's windows, its first parameters and its seed of dropout."""
+        random_state = np.random.RandomState(seed)
+        parameters = start(network, self.plan, int(random_state.randint(LARGEST_SEED)))
+        return random_state, parameters, int(random_state.randint(LARGEST_SEED))
+
+    def reports(self) -> list[int]:
+        """Return the numbers of updates between reports."""
+        whole, rest = divmod(self.n_updates, UPDATES_A_REPORT)
+        return [UPDATES_A_REPORT] * whole + ([rest] if rest else [])
 
     def run(self, seed: int, n_threads: int, report: Report) -> Member:
         """Train a network from its own seed."""
-        random_state = np.random.RandomState(seed)
         network = _core.Network(**self.architecture)
-        parameters = start(network, self.plan, int(random_state.randint(LARGEST_SEED)))
-        seed = int(random_state.randint(LARGEST_SEED))
+        random_state, parameters, seed = self.beginning(network, seed)
         trainer = self._trainer(network, parameters, seed, n_threads)
         validate = self._validation(network, n_threads)
         best, best_parameters = np.inf, None
         losses: list[float] = []
         validations: list[float] = []
-        for done in range(0, self.n_updates, UPDATES_A_REPORT):
-            n = min(UPDATES_A_REPORT, self.n_updates - done)
+        for n in self.reports():
             losses.append(self._train(trainer, n, random_state, len(losses) + 1))
             if validate is not None:
                 validations.append(validate(trainer.parameters))
@@ -123,23 +166,27 @@ class Course:
         self, trainer: Any, n_updates: int, random_state: np.random.RandomState, number: int
     ) -> float:
         """Make some updates on windows drawn for them; the mean of their losses."""
-        n = n_updates * self.batch_size
-        windows = self.origins.draw(n, random_state)
+        numbers = self.origins.draw(n_updates * self.batch_size, random_state)
         try:
-            return self._train_on(trainer, *windows)
+            if self.windows is not None:
+                return self._epoch(trainer, self.windows, numbers)
+            return self._train_on(trainer, *self.origins.at(numbers))
         except _core.Diverged as error:
             place = f"near update {number * UPDATES_A_REPORT}"
             raise diverged(error, self.caller, place, number) from error
 
     def _train_on(self, trainer: Any, series: Integers, origins: Integers) -> float:
         data = examples_of(self.plan, self.history, series, origins)
+        return self._epoch(trainer, data, data.order)
+
+    def _epoch(self, trainer: Any, data: Examples, order: Integers) -> float:
         return float(
             trainer.epoch(
                 data.values,
                 data.offsets,
                 data.targets,
                 data.weights,
-                data.order,
+                order,
                 batch_size=self.batch_size,
                 per_step=data.per_step,
             )

@@ -31,23 +31,28 @@ class Origins:
     step: int
     is_uniform: bool
 
-    def draw(self, n: int, random_state: np.random.RandomState) -> tuple[Integers, Integers]:
-        """Draw the series and the first forecast times of n windows, with replacement."""
-        if self.is_uniform:
-            which = random_state.randint(len(self.series), size=n)
-            place = (random_state.random_sample(n) * self.counts[which]).astype(np.int64)
-        else:
-            ends = np.cumsum(self.counts)
-            number = random_state.randint(ends[-1], size=n)
-            which = np.searchsorted(ends, number, side="right")
-            place = number - (ends - self.counts)[which]
+    def draw(self, n: int, random_state: np.random.RandomState) -> Integers:
+        """Draw the numbers of n origins, with replacement."""
+        ends = np.cumsum(self.counts)
+        if not self.is_uniform:
+            return np.asarray(random_state.randint(ends[-1], size=n))
+        which = random_state.randint(len(self.series), size=n)
+        place = (random_state.random_sample(n) * self.counts[which]).astype(np.int64)
+        return np.asarray((ends - self.counts)[which] + place)
+
+    def at(self, numbers: Integers) -> tuple[Integers, Integers]:
+        """Return the series and the first forecast times of some origins."""
+        ends = np.cumsum(self.counts)
+        which = np.searchsorted(ends, numbers, side="right")
+        place = numbers - (ends - self.counts)[which]
         return self.series[which], self.first[which] + self.step * place
 
     def all(self) -> tuple[Integers, Integers]:
         """Return every origin once."""
-        which = np.repeat(np.arange(len(self.series)), self.counts)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        return self.series[which], self.first[which] + self.step * place
+        return self.at(np.arange(len(self)))
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
 
 
 def origins_within(
