@@ -49,7 +49,7 @@ def test_what_auto_settles_is_told_by_the_series():
     assert negative.plan_["transform"] is None
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 @pytest.mark.parametrize("horizon", [1, 5, 30])
 def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizon, panel):
     model = RNNForecaster(12, strategy=strategy, season_length=12, **SMALL).fit(panel)
@@ -58,7 +58,7 @@ def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizo
     assert np.isfinite(forecasts).all()
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 def test_the_same_bits_for_any_n_jobs_and_in_a_pickle(strategy, panel):
     make = RNNForecaster(6, strategy=strategy, season_length=12, **{**SMALL, "n_estimators": 3})
     one, two = (clone(make).set_params(n_jobs=n).fit(panel) for n in (1, 2))
@@ -204,7 +204,7 @@ def test_neighbours_of_holes():
     assert after.tolist() == [1, 1, 3, 3]
 
 
-@pytest.mark.parametrize("strategy", ["direct", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "seq2seq", "parallel"])
 def test_known_covariates_are_used(strategy):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 2))
@@ -219,7 +219,7 @@ def test_known_covariates_are_used(strategy):
     assert np.mean(np.abs(model.predict(X=X[-4:]) - y[-4:])) < 1.0
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 def test_dense_layers_before_and_behind_the_recurrence(strategy, panel):
     layers = {"input_layer_size": 5, "head_layer_size": 7}
     plain, dense = (
