@@ -86,8 +86,9 @@ def test_gradients_of_every_form(form):
 def test_what_a_branch_means():
     """Its steps are those of as many sequences that go on with one of them each."""
     problem = problem_of([7], True)
-    network, plain = problem.core(), _core.Network(
-        dtype="float64", **{**problem.options, "branch_step": 0}
+    network, plain = (
+        problem.core(),
+        _core.Network(dtype="float64", **{**problem.options, "branch_step": 0}),
     )
     got, _ = network.forward(problem.parameters, problem.values, problem.offsets, per_step=True)
     for t in range(7):
