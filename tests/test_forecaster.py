@@ -103,6 +103,14 @@ def test_the_drift_of_a_season_begins_with_the_series():
     np.testing.assert_allclose(forecast, [9, 10, 11, 12, 13, 14])
 
 
+def test_damped_growth_is_that_of_the_drift_at_first_and_less_from_season_to_season():
+    u = np.arange(1.0, 13.0)[None]
+    chosen = [("seasonal_drift", 4), ("seasonal_damped", 4)]
+    drift, damped = candidates(u, chosen, (4,), 12)[0]
+    np.testing.assert_allclose(damped[:4], drift[:4])
+    np.testing.assert_allclose(damped[4::4], [9 + 4 * 1.9, 9 + 4 * 2.71])
+
+
 def test_similar_times_are_told_by_their_covariates():
     u = np.array([[1.0, 2.0, 30.0, 40.0, 5.0, 6.0]])
     holiday = np.array([0, 0, 1, 1, 0, 0, 1, 1, 0, 0.0])[None, :, None] * 100.0
