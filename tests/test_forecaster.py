@@ -3,6 +3,7 @@
 import pickle
 import time
 
+import elman
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +65,28 @@ def test_the_same_bits_for_any_n_jobs_and_in_a_pickle(strategy, panel):
     one, two = (clone(make).set_params(n_jobs=n).fit(panel) for n in (1, 2))
     np.testing.assert_array_equal(one.predict(), two.predict())
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).predict(), one.predict())
+
+
+def test_segments_in_parallel_do_all_that_forecasts_do(panel, tmp_path):
+    """Of which the last is known in part: its steps all start from the end of the history."""
+    model = RNNForecaster(
+        15,
+        strategy="parallel",
+        season_length=6,
+        input_layer_size=5,
+        series_identity=True,
+        loss="quantile",
+        dropout=0.2,
+        **SMALL,
+    ).fit(panel)
+    assert model._models[0].architecture["branch_step"] == model.plan_["window"] // 6
+    np.testing.assert_array_equal(model.predict(y=panel), model.predict())
+    lower, upper = np.moveaxis(np.stack(model.predict_interval(0.5)), 2, 0)
+    assert (lower <= upper).all()
+    rows = model.backtest(panel, n_windows=2, refit=False)
+    assert np.isfinite(np.asarray(rows["y_pred"], dtype=float)).all()
+    elman.save(model, tmp_path / "forecaster")
+    np.testing.assert_array_equal(elman.load(tmp_path / "forecaster").predict(), model.predict())
 
 
 def test_a_forecast_does_not_depend_on_the_series_beside_it(panel):
