@@ -160,7 +160,7 @@ or None, default="auto"
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
         "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
-        "seasonal_drift", "seasonal_damped", whose growth slows down, and "seasonal_similar": seasons
+        "seasonal_drift", "seasonal_damped" whose growth slows down, and "seasonal_similar": seasons
         ago when covariates were as they will be.
         "auto": those of each season that beats the last value on the training data; of a few short
         series those that grow, weighted by what they were worth so far. With one the network
