@@ -137,6 +137,10 @@ def ett(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
         shape = {"window": 720, "segment_length": 48, "dropout": 0.5, "n_updates": 640}
         shape["input_layer_size"] = 128
         shape["centre"] = "auto"  # the last value for 96 hours, the mean for more
+    if horizon == 192:
+        shape |= {"n_updates": 120, "hidden_layer_sizes": 256, "input_layer_size": 256}
+    if horizon == 336:
+        shape["n_updates"] = 240
     model = RNNForecaster(horizon, random_state=seed, **{**ETT, **shape, **changes})
     seconds = fitted(model, data[:11520])
     first, end, step = (8640, 11520, 3) if part == "validation" else (11520, 14400, 1)

@@ -72,6 +72,7 @@ FITS = {
     "direct": {},
     "recursive": {"strategy": "recursive", "horizon": 20},
     "a decoder": {"strategy": "seq2seq", "dropout": 0.1},
+    "segments in parallel": {"strategy": "parallel", "dropout": 0.1},
     "early stopping": {"early_stopping": True, "dropout": 0.2},
     "quantiles": {"loss": "quantile", "transform": None},
 }

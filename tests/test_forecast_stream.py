@@ -34,6 +34,7 @@ FORECASTERS = {
     "direct": network(n_estimators=3),
     "recursive": network(strategy="recursive", horizon=7),
     "seq2seq": network(strategy="seq2seq", loss="gaussian_nll"),
+    "parallel": network(strategy="parallel", segment_length=2, loss="quantile"),
     "local": network(strategy_panel="local", transform="log"),
     "counts": network(loss="poisson", series_identity=True),
     "auto": network(window="auto", season_length="auto"),

@@ -3,6 +3,7 @@
 import pickle
 import time
 
+import elman
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,7 +50,7 @@ def test_what_auto_settles_is_told_by_the_series():
     assert negative.plan_["transform"] is None
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 @pytest.mark.parametrize("horizon", [1, 5, 30])
 def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizon, panel):
     model = RNNForecaster(12, strategy=strategy, season_length=12, **SMALL).fit(panel)
@@ -58,12 +59,34 @@ def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizo
     assert np.isfinite(forecasts).all()
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 def test_the_same_bits_for_any_n_jobs_and_in_a_pickle(strategy, panel):
     make = RNNForecaster(6, strategy=strategy, season_length=12, **{**SMALL, "n_estimators": 3})
     one, two = (clone(make).set_params(n_jobs=n).fit(panel) for n in (1, 2))
     np.testing.assert_array_equal(one.predict(), two.predict())
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).predict(), one.predict())
+
+
+def test_segments_in_parallel_do_all_that_forecasts_do(panel, tmp_path):
+    """Of which the last is known in part: its steps all start from the end of the history."""
+    model = RNNForecaster(
+        15,
+        strategy="parallel",
+        season_length=6,
+        input_layer_size=5,
+        series_identity=True,
+        loss="quantile",
+        dropout=0.2,
+        **SMALL,
+    ).fit(panel)
+    assert model._models[0].architecture["branch_step"] == model.plan_["window"] // 6
+    np.testing.assert_array_equal(model.predict(y=panel), model.predict())
+    lower, upper = np.moveaxis(np.stack(model.predict_interval(0.5)), 2, 0)
+    assert (lower <= upper).all()
+    rows = model.backtest(panel, n_windows=2, refit=False)
+    assert np.isfinite(np.asarray(rows["y_pred"], dtype=float)).all()
+    elman.save(model, tmp_path / "forecaster")
+    np.testing.assert_array_equal(elman.load(tmp_path / "forecaster").predict(), model.predict())
 
 
 def test_a_forecast_does_not_depend_on_the_series_beside_it(panel):
@@ -101,6 +124,14 @@ def test_the_drift_of_a_season_begins_with_the_series():
     u = np.concatenate([short, np.arange(1.0, 9.0)])[None]
     forecast = candidates(u, [("seasonal_drift", 4)], (4,), 6)[0, 0]
     np.testing.assert_allclose(forecast, [9, 10, 11, 12, 13, 14])
+
+
+def test_damped_growth_is_that_of_the_drift_at_first_and_less_from_season_to_season():
+    u = np.arange(1.0, 13.0)[None]
+    chosen = [("seasonal_drift", 4), ("seasonal_damped", 4)]
+    drift, damped = candidates(u, chosen, (4,), 12)[0]
+    np.testing.assert_allclose(damped[:4], drift[:4])
+    np.testing.assert_allclose(damped[4::4], [9 + 4 * 1.9, 9 + 4 * 2.71])
 
 
 def test_similar_times_are_told_by_their_covariates():
@@ -205,7 +236,7 @@ def test_neighbours_of_holes():
     assert after.tolist() == [1, 1, 3, 3]
 
 
-@pytest.mark.parametrize("strategy", ["direct", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "seq2seq", "parallel"])
 def test_known_covariates_are_used(strategy):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 2))
@@ -220,7 +251,7 @@ def test_known_covariates_are_used(strategy):
     assert np.mean(np.abs(model.predict(X=X[-4:]) - y[-4:])) < 1.0
 
 
-@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq"])
+@pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 def test_dense_layers_before_and_behind_the_recurrence(strategy, panel):
     layers = {"input_layer_size": 5, "head_layer_size": 7}
     plain, dense = (

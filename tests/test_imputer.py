@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from elman import ImputationDisplay, RNNImputer, RNNRegressor
 from elman._gaps import GapShapes
+from elman._imputer import _effort
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -176,6 +177,26 @@ def test_another_marker_than_nan():
 def errors(filled, truth, gappy):
     """Mean absolute error of fills, in standard deviations of the channels."""
     return (np.abs(filled - truth) / truth.std(axis=0))[np.isnan(gappy)].mean()
+
+
+@pytest.mark.parametrize(
+    ("n_windows", "batch_size", "max_iter"),
+    [(0, 16, 300), (3, 16, 300), (16, 16, 450), (40, 40, 712), (64, 64, 900), (10_000, 64, 900)],
+)
+def test_the_effort_follows_the_data(n_windows, batch_size, max_iter):
+    told = {"batch_size": batch_size, "max_iter": max_iter}
+    assert _effort(n_windows, {"batch_size": "auto", "max_iter": "auto"}) == told
+    assert _effort(n_windows, {"batch_size": np.int64(5), "max_iter": 7}) == {
+        "batch_size": 5,
+        "max_iter": 7,
+    }
+
+
+def test_a_short_series_takes_the_fewest_mini_batches():
+    imputer = RNNImputer(hidden_layer_sizes=2, layout="series", window=20, random_state=0)
+    imputer.fit(GAPPY[:100, :1])
+    assert imputer.n_iter_ == 300
+    assert imputer.get_params()["max_iter"] == imputer.get_params()["batch_size"] == "auto"
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ void register_network(py::module_& module) {
                          const std::vector<bool>& bidirectional, Index n_channels, Index n_outputs,
                          bool head, Index n_tokens, const std::string& merge_mode, bool residual,
                          const std::string& missing, bool layer_norm, Index input_layer,
-                         Index head_layer, bool head_inputs) {
+                         Index head_layer, bool head_inputs, Index branch_step) {
                  return AnyNetwork(dtype, {{cell, activation, reset_after},
                                            hidden_layer_sizes,
                                            bidirectional,
@@ -96,13 +96,14 @@ void register_network(py::module_& module) {
                                            layer_norm,
                                            input_layer,
                                            head_layer,
-                                           head_inputs});
+                                           head_inputs,
+                                           branch_step});
              }),
              py::kw_only(), "dtype"_a, "cell"_a, "activation"_a, "reset_after"_a,
              "hidden_layer_sizes"_a, "bidirectional"_a, "n_channels"_a, "n_outputs"_a, "head"_a,
              "n_tokens"_a = 0, "merge_mode"_a = "concat", "residual"_a = false,
              "missing"_a = "none", "layer_norm"_a = false, "input_layer"_a = 0, "head_layer"_a = 0,
-             "head_inputs"_a = false)
+             "head_inputs"_a = false, "branch_step"_a = 0)
         .def_property_readonly("dtype",
                                [](const AnyNetwork& any) {
                                    return any.visit([](const auto& network) {

@@ -9,6 +9,9 @@
 //
 // Row first[t] + s of every per-step matrix holds step t of sequence s.
 //
+// Steps may branch: those from branch_step on all start from the state before it, none from
+// another.
+//
 // A segment is a mini-batch of the steps [first_step, first_step + n_steps) of another one; those
 // sequences that go on behind it are the first of its sequences.
 #pragma once
@@ -38,6 +41,7 @@ struct Batch {
     Index n_continuing = 0;  // sequences with steps behind the segment
     Index n_whole = 0;       // sequences of the whole mini-batch
     bool is_regular = true;  // whether the whole mini-batch has one length
+    Index branch_step = 0;   // 0 where no steps branch
 
     Index n_sequences() const { return Index(source.size()); }
     Index n_steps() const { return Index(first.size()) - 1; }
@@ -45,6 +49,8 @@ struct Batch {
     Index active(Index t) const { return first[std::size_t(t) + 1] - first[std::size_t(t)]; }
     Index row(Index t, Index s) const { return first[std::size_t(t)] + s; }
     Index last_row(Index s) const { return row(length[std::size_t(s)] - 1, s); }
+    bool is_branch(Index t) const { return branch_step > 0 && t >= branch_step; }
+    bool begins_branch(Index t) const { return branch_step > 0 && t == branch_step; }
 
     // The sequences named by members, of which sequence i has offsets[i + 1] - offsets[i] steps.
     void assign(const Index* members, Index n_members, const Index* offsets) {
@@ -135,7 +141,8 @@ void for_each_step(const Batch& batch, Range shard, Range steps, bool reverse, b
     for (Index i = steps.begin; i <= last; ++i) {
         const Index t = reverse != against ? last - (i - steps.begin) : i;
         const Index end = std::min(shard.end, batch.active(t));
-        const Index previous = reverse ? t + 1 : t - 1;
+        const Index before = batch.is_branch(t) ? batch.branch_step - 1 : t - 1;
+        const Index previous = reverse ? t + 1 : before;
         const bool exists = previous >= 0 && previous < n_steps;
         const Index goes_on =
             exists ? std::clamp(batch.active(previous), shard.begin, end) : shard.begin;

@@ -46,7 +46,8 @@ public:
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
         Lanes<T>& lanes = tape.lanes;
-        lanes.active = batch.is_regular && batch.n_sequences() >= n_lanes / 2 && !tape.has_mask;
+        lanes.active = batch.is_regular && batch.n_sequences() >= n_lanes / 2 && !tape.has_mask &&
+                       batch.branch_step == 0;
         Base::resize(tape, batch);
         if (!lanes.active) return;
         const Index n_steps = batch.n_steps();

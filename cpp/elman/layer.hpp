@@ -21,6 +21,9 @@
 // meet, so they are dealt out to threads for the whole pass; gradients are split over blocks of
 // units instead, each summed by one thread.
 //
+// Where steps branch (batch.hpp), what each of them sends back to the state before the branch is
+// summed from the last to the first, and flows into the step before.
+//
 // A step that is missing hands on the states as they are, and their gradient. Where values may be
 // missing the state before a step may also fade, h_{t-1} <- g_t * h_{t-1} (decay.hpp).
 //
@@ -107,6 +110,8 @@ public:
             tape.initial_c.resize(n, units);
         }
         if constexpr (has_gated_state) tape.gated.resize(rows, units);
+        tape.branch.step = batch.branch_step;
+        if (batch.branch_step > 0) resize_branch(tape, batch);
         if (tape.fades()) tape.faded.resize(batch.n_rows(), units);
         if (tape.fades() && tape.has_mask) tape.faded_operand.resize(batch.n_rows(), units);
         if (tape.has_mask) {
@@ -172,6 +177,7 @@ public:
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.cells.of_sequence(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
+            if (Cell::has_cell_state && batch.begins_branch(rows.t)) keep_branch(rows, tape);
             if (tape.fades()) fade_states(rows, tape);
             if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
             const auto step = [&](const StepRows& some) {
@@ -196,6 +202,7 @@ public:
         const std::vector<Term<T>> to_input = gate_terms(tape, takes_input);
         for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
             std::fill_n(tape.recurrent.row(s), packed_width(), T(0));
+        if (batch.branch_step > 0) start_branch(shard, tape);
         const auto step = [&](const StepRows& rows) {
             const Terms<T> input_terms = rows_of(to_input, tape_row(rows, tape));
             for_each_block(
@@ -229,9 +236,11 @@ public:
                 segment = tape.cells.segment(rows.t);
                 repeat_cell_states(batch, shard, segment, tape);
             }
+            if (batch.begins_branch(rows.t + 1)) end_branch(rows, tape);
             for_each_run(rows, tape, step, [&](const StepRows& skipped) {
                 carry_gradients(skipped, dy, dx, accumulate, tape);
             });
+            if (batch.is_branch(rows.t)) sum_branch(rows, tape);
             if (tape.fades()) fade_gradients(rows, tape);
             if (bptt_steps > 0) truncate(batch, rows, bptt_steps, tape);
             control.poll(2 * rows.size * multiply_adds());
@@ -687,8 +696,9 @@ protected:
         const bool takes_initial_c = tape.training && rows.starts;
         return {tape.fades() ? tape.faded.from_row(rows.row) : states_before(rows, tape),
                 operand_before(rows, tape),
-                takes_initial_c ? tape.initial_c.from_row(rows.begin)
-                                : tape.cells.before(rows, shape_.reverse)};
+                takes_initial_c         ? tape.initial_c.from_row(rows.begin)
+                : tape.branch.has(rows) ? tape.branch.c.from_row(rows.begin)
+                                        : tape.cells.before(rows, shape_.reverse)};
     }
     // As products take them: after recurrent dropout, faded if they fade.
     Rows<T> operand_before(const StepRows& rows, const Tape<T>& tape) const {
@@ -700,6 +710,40 @@ protected:
     // As they are before they fade.
     Rows<T> states_before(const StepRows& rows, const Tape<T>& tape) const {
         return rows.starts ? tape.initial_h.from_row(rows.begin) : tape.h.from_row(rows.previous);
+    }
+
+    void resize_branch(Tape<T>& tape, const Batch& batch) const {
+        for (Matrix<T>* of_sequences :
+             {&tape.branch.c, &tape.branch.dh, &tape.branch.recurrent, &tape.branch.dc})
+            of_sequences->resize(batch.n_whole, shape_.n_units);
+    }
+    void keep_branch(const StepRows& rows, Tape<T>& tape) const {
+        const Rows<T> from = tape.cells.before(rows, shape_.reverse);
+        for (Index r = 0; r < rows.size; ++r)
+            std::copy_n(from.row(r), packed_width(), tape.branch.c.row(rows.begin + r));
+    }
+    void start_branch(Range sequences, Tape<T>& tape) const {
+        for_each_carried(sequences, tape,
+                         [&](T*, T* sum) { std::fill_n(sum, packed_width(), T(0)); });
+    }
+    // What a step of the branch sends back leaves the way that leads to the step before it.
+    void sum_branch(const StepRows& rows, Tape<T>& tape) const {
+        for_each_carried({rows.begin, rows.begin + rows.size}, tape, [&](T* carried, T* sum) {
+            add_rows(carried, packed_width(), sum);
+            std::fill_n(carried, packed_width(), T(0));
+        });
+    }
+    void end_branch(const StepRows& rows, Tape<T>& tape) const {
+        for_each_carried({rows.begin, rows.begin + rows.size}, tape,
+                         [&](T* carried, T* sum) { add_rows(sum, packed_width(), carried); });
+    }
+    template <class Function>
+    void for_each_carried(Range sequences, Tape<T>& tape, const Function& function) const {
+        for (Index s = sequences.begin; s < sequences.end; ++s) {
+            function(tape.dh.row(s), tape.branch.dh.row(s));
+            function(tape.recurrent.row(s), tape.branch.recurrent.row(s));
+            if constexpr (Cell::has_cell_state) function(tape.dc.row(s), tape.branch.dc.row(s));
+        }
     }
 
     // Calls kept for runs of rows that are there, skipped for those that are missing.

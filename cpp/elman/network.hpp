@@ -42,6 +42,8 @@ struct NetworkOptions {
     Index input_layer = 0;     // units of a dense layer before the first one, or 0 for none
     Index head_layer = 0;      // units of the head's hidden layer, or 0 for none
     bool head_inputs = false;  // whether the head reads the inputs of the step beside the states
+    // Steps from this one on all start from the states before it, none from another; 0 for none.
+    Index branch_step = 0;
 };
 
 struct Parameter {
@@ -159,6 +161,12 @@ public:
     const std::vector<State>& states() const { return states_; }
     Index state_size() const { return state_size_; }
     Index n_layers() const { return Index(options_.hidden_layer_sizes.size()); }
+    bool has_reverse() const {
+        const std::vector<bool>& both = options_.bidirectional;
+        return std::count(both.begin(), both.end(), true) > 0;
+    }
+    // Whether the steps behind some others need no more of them than their states.
+    bool runs_in_segments() const { return !has_reverse() && options_.branch_step == 0; }
     const std::optional<Embedding<T>>& embedding() const { return embedding_; }
 
     Index sequences_side_by_side() const {
@@ -265,6 +273,7 @@ public:
         if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
     }
     void resize(Workspace<T>& workspace) const {
+        workspace.batch.branch_step = options_.branch_step;
         const Batch& batch = workspace.batch;
         const Dropout& dropout = workspace.dropout;
         workspace.x.resize(batch.n_rows(), n_inputs(), n_inputs());
@@ -548,6 +557,9 @@ private:
                 "head_layer must be in [0, 2^24]");
         require(options_.head || (options_.head_layer == 0 && !options_.head_inputs),
                 "head_layer and head_inputs need a head");
+        require(options_.branch_step >= 0, "branch_step must be at least 0");
+        require(options_.branch_step == 0 || (!has_reverse() && options_.missing == "none"),
+                "steps branch in layers of one direction, none of them missing");
     }
 
     Index add_parameter(std::string name, std::vector<Index> shape) {

@@ -109,12 +109,10 @@ private:
         }
     }
 
-    // A reverse layer starts at the end, and wants all steps at once.
+    // A reverse layer starts at the end, a branch before it: they want all steps at once.
     Index segment_steps(const Batch& chunk) const {
         constexpr Index cached_bytes = 256 * 1024, shortest = 16;
-        const std::vector<bool>& bidirectional = network_.options().bidirectional;
-        if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
-            return chunk.n_steps();
+        if (!network_.runs_in_segments()) return chunk.n_steps();
         const Index of_a_step = chunk.n_sequences() * network_.n_features() * Index(sizeof(T));
         return std::max(cached_bytes / of_a_step, shortest);
     }

@@ -72,8 +72,9 @@ public:
         }
         options_.decoder.head = false;
         decoder_.emplace(options_.decoder);
-        const std::vector<bool>& bidirectional = options_.decoder.bidirectional;
-        if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+        if ((encoder_ && encoder_->options().branch_step > 0) || options_.decoder.branch_step > 0)
+            throw std::invalid_argument("elman: encoders and decoders have no branches");
+        if (decoder_->has_reverse())
             throw std::invalid_argument("elman: a decoder cannot read its outputs from their end");
         decoder_offset_ = n_parameters_;
         add_network("decoder.", *decoder_);

@@ -127,9 +127,10 @@ Stream<T>::Stream(const Predictor<T>& predictor, Index n_streams, Index n_thread
       weights_(predictor.weights()),
       n_threads_(n_threads),
       multiply_adds_(network_.multiply_adds()) {
-    const std::vector<bool>& bidirectional = network_.options().bidirectional;
-    if (std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+    if (network_.has_reverse())
         throw std::invalid_argument("elman: a layer of two directions has to know the end");
+    if (!network_.runs_in_segments())
+        throw std::invalid_argument("elman: a step of a branch does not start from the one before");
     add(n_streams);
 }
 

@@ -76,6 +76,15 @@ struct Lanes {
     Array<T> sums;               // of the gradient, lane by lane
 };
 
+// What the steps of a branch share, by sequence: c before it, and the sum of what they send back.
+template <class T>
+struct Branch {
+    Index step = 0;  // as the batch's
+    Matrix<T> c, dh, recurrent, dc;
+
+    bool has(const StepRows& rows) const { return step > 0 && rows.t >= step; }
+};
+
 // Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
 // of the batch when training; without training the cell's own have one row a sequence, used over
 // and over, and only h keeps every step.
@@ -101,6 +110,7 @@ struct Tape {
     Matrix<T> dh, recurrent, dc;
     Array<T> gradient;  // of the weights, panel by panel
     Lanes<T> lanes;
+    Branch<T> branch;
     bool every_step = true;  // whether h is wanted of every step, or of the last
     // By row of the batch, or null: steps without input, which hand on the state as it is.
     const unsigned char* skipped = nullptr;
@@ -166,8 +176,11 @@ inline std::vector<Run> runs_of_states(const Batch& batch, bool reverse, bool wi
 class RecurrentRuns {
 public:
     void assign(const Batch& batch, bool with_initial_state) {
-        if (batch.first == first_ && with_initial_state == with_initial_state_) return;
+        if (batch.first == first_ && batch.branch_step == branch_step_ &&
+            with_initial_state == with_initial_state_)
+            return;
         first_ = batch.first;
+        branch_step_ = batch.branch_step;
         with_initial_state_ = with_initial_state;
         for (const bool reverse : {false, true})
             runs_[std::size_t(reverse)] = runs_of_states(batch, reverse, with_initial_state);
@@ -176,6 +189,7 @@ public:
 
 private:
     std::vector<Index> first_;
+    Index branch_step_ = 0;
     bool with_initial_state_ = false;
     std::array<std::vector<Run>, 2> runs_;
 };

@@ -285,10 +285,12 @@ Trainer<T>::Trainer(const Network<T>& network, const T* parameters, TrainerOptio
       options_(std::move(options)),
       loss_(options_.loss, options_.loss_parameters),
       updates_(network.parameters(), embeddings_of(network), parameters, options_) {
-    const std::vector<bool>& bidirectional = network.options().bidirectional;
-    if (options_.checkpoint && std::count(bidirectional.begin(), bidirectional.end(), true) > 0)
+    if (options_.checkpoint && network.has_reverse())
         throw std::invalid_argument(
             "elman: checkpoints need layers of one direction: a reverse one starts at the end");
+    if (network.options().branch_step > 0 && (options_.checkpoint || options_.bptt_steps > 0))
+        throw std::invalid_argument(
+            "elman: of steps that branch the gradient goes all the way, without checkpoints");
     if (!options_.dropout_by_token.empty() &&
         Index(options_.dropout_by_token.size()) != network.options().n_tokens)
         throw std::invalid_argument("elman: token_dropout has " +

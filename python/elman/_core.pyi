@@ -51,6 +51,7 @@ class Network:
         input_layer: int = 0,  # units of relu(x W + b) of a step before the first layer
         head_layer: int = 0,  # units of relu(v W + b) before the head's outputs
         head_inputs: bool = False,  # the head reads the step's inputs beside the states
+        branch_step: int = 0,  # steps from this one on all start from the states before it
     ) -> None: ...
     @property
     def dtype(self) -> str: ...

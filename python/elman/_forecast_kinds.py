@@ -127,6 +127,9 @@ def forecast_model() -> Kind:
         expect("architecture.n_tokens", architecture.get("n_tokens", 0), 0)
         expect("architecture.n_channels", architecture["n_channels"], plan.n_channels)
         expect("architecture.n_outputs", architecture["n_outputs"], plan.n_outputs)
+        if architecture.get("branch_step", 0):
+            expect("architecture.branch_step", architecture["branch_step"], plan.n_read)
+            expect("plan.is_decoding", plan.is_decoding, True)
         members = (
             Member(weights.flat, tuple(losses.tolist()), tuple(validations.values.tolist()))
             for weights, losses, validations in zip(*(values[n] for n in names), strict=True)

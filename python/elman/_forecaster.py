@@ -84,7 +84,7 @@ _FORECASTER_RULES: dict[str, Rule] = {
         )
     },
     "window": _or_auto(COUNT),
-    "strategy": one_of("direct", "recursive", "seq2seq"),
+    "strategy": one_of("direct", "recursive", "seq2seq", "parallel"),
     "segment_length": _or_auto(COUNT),
     "transform": or_none(one_of("auto", "log", "log1p")),
     "centre": or_none(one_of("auto", *CENTRES)),
@@ -134,10 +134,12 @@ class RNNForecaster(BaseForecaster):
         are several, and at least two horizons, as far as the series are long enough, but five
         seasons of a few short series; a series that is shorter is read as if it had begun with its
         first value. Of a number no series may be shorter.
-    strategy : {"direct", "recursive", "seq2seq"}, default="direct"
+    strategy : {"direct", "recursive", "seq2seq", "parallel"}, default="direct"
         "direct": the state after the window tells the whole horizon. "recursive": it tells the
         next segment, from which the following one is forecast. "seq2seq": the recurrence goes on
-        over the segments of the horizon, reading the covariates known there.
+        over the segments of the horizon, reading their positions and the covariates known there.
+        "parallel": it takes one step for each of them, all from the state after the window, so
+        that no segment builds on the one before [2]_.
     season_length : int, tuple of int, or "auto", default="auto"
         Seasons, in times. "auto": what the frequency of dates suggests, none without dates.
     segment_length : int or "auto", default="auto"
@@ -157,7 +159,8 @@ or None, default="auto"
     candidates : "auto", str, sequence of str or (str, int), or None, default="auto"
         Simple forecasts that are mixed, with their seasons: "last", "mean", "drift", "seasonal",
         "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
-        "seasonal_drift", and "seasonal_similar": seasons ago when covariates were as they will be.
+        "seasonal_drift", "seasonal_damped" whose growth slows down, and "seasonal_similar": seasons
+        ago when covariates were as they will be.
         "auto": those of each season that beats the last value on the training data; of a few short
         series those that grow, weighted by what they were worth so far. With one the network
         corrects it, with None it forecasts from the centre of the window.

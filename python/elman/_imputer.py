@@ -34,6 +34,10 @@ from elman._training import TrainingState
 LEAST_WINDOW, LARGEST_WINDOW, LARGEST_WHOLE = 48, 256, 96
 """Steps of `window="auto"`: at least, at most, and of series that are one window as a whole."""
 
+MOST_WINDOWS, MOST_MINI_BATCHES = 64, 900
+"""Of a mini-batch and of a fit, where there are as many windows in X as a mini-batch takes."""
+FEWEST_WINDOWS, FEWEST_MINI_BATCHES = 16, 300
+
 METHODS: dict[str, Any] = {"mixture": mixture, "brits": brits}
 
 FIXED = {
@@ -56,6 +60,7 @@ def _is_auto_or(value: Any, rule: Rule) -> bool:
     return value == "auto" if isinstance(value, str) else rule.passes(value)
 
 
+_COUNT_OR_AUTO = Rule(lambda value: _is_auto_or(value, COUNT), f"'auto' or {COUNT.expected}")
 _SHARED = [
     "cell",
     "hidden_layer_sizes",
@@ -65,7 +70,6 @@ _SHARED = [
     "learning_rate_init",
     "clip_norm",
     "dropout",
-    "max_iter",
     "n_jobs",
     "random_state",
     "verbose",
@@ -126,8 +130,9 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         What stands for a missing value.
     alpha : float, default=1e-4
         Decoupled weight decay.
-    batch_size : int, default=64
-        Windows in a mini-batch.
+    batch_size : int or "auto", default="auto"
+        Windows in a mini-batch. "auto": 64, and as many as X holds end to end where it holds
+        fewer, but at least 16.
     learning_rate_init : float, default=0.006
         The largest learning rate: it rises in the first thirtieth of all mini-batches, then falls
         to zero along half a cosine.
@@ -135,8 +140,10 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         Largest norm of a gradient; larger ones are scaled down to it.
     dropout : float, default=0.0
         Share of the outputs of each recurrent layer that is dropped in training.
-    max_iter : int, default=900
-        Number of mini-batches. The weights that are kept are an average over the last ones.
+    max_iter : int or "auto", default="auto"
+        Number of mini-batches. "auto": 900, and fewer where X holds fewer than 64 windows end to
+        end, by the root of their number, but at least 300. The weights that are kept are an
+        average over the last ones.
     random_state : int, RandomState instance or None, default=None
         Draws the initial weights, windows, and what is hidden in them.
     n_jobs : int or None, default=None
@@ -209,7 +216,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
     _rules: ClassVar[dict[str, Rule]] = {
         **{name: RULES[name] for name in _SHARED},
         "method": one_of(*METHODS),
-        "window": Rule(lambda value: _is_auto_or(value, COUNT), f"'auto' or {COUNT.expected}"),
+        "window": _COUNT_OR_AUTO,
         "season_length": Rule(
             lambda value: value is None or (_is_auto_or(value, COUNT) and value != 1),
             "'auto', None or an integer of at least 2",
@@ -220,7 +227,8 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
             lambda value: isinstance(value, (int, float, np.number)) and not math.isinf(value),
             "a number or NaN",
         ),
-        "batch_size": COUNT,
+        "batch_size": _COUNT_OR_AUTO,
+        "max_iter": _COUNT_OR_AUTO,
     }
 
     def __init__(
@@ -237,11 +245,11 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
         n_channels: int = 1,
         missing_values: float = np.nan,
         alpha: float = 1e-4,
-        batch_size: int = 64,
+        batch_size: int | str = "auto",
         learning_rate_init: float = 0.006,
         clip_norm: float | None = 1.0,
         dropout: float = 0.0,
-        max_iter: int = 900,
+        max_iter: int | str = "auto",
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: bool | int = False,
@@ -277,6 +285,7 @@ class RNNImputer(OneToOneFeatureMixin, TransformerMixin, BaseNetworkEstimator):
             _check_observed(series, caller)
             rng = generator(settings["random_state"], None, False)
             model = _start(series, settings, rng, caller)
+            settings |= _effort(len(series.values) // model.window, settings)
             n_threads = effective_n_threads(settings["n_jobs"], caller)
             training = ImputationTraining(model, series, settings, n_threads, caller)
             observer = FitObserver(self, settings["max_iter"], X, y, {})
@@ -411,6 +420,19 @@ def _start(
         None,
         TrainingState(parameters, rng, int(rng.randint(LARGEST_SEED))),
     )
+
+
+def _effort(n_windows: int, settings: dict[str, Any]) -> dict[str, int]:
+    """Return how many windows a mini-batch has, and how many of these there are."""
+    share = math.sqrt(min(n_windows / MOST_WINDOWS, 1.0))
+    told = {
+        "batch_size": min(max(n_windows, FEWEST_WINDOWS), MOST_WINDOWS),
+        "max_iter": max(round(share * MOST_MINI_BATCHES), FEWEST_MINI_BATCHES),
+    }
+    return {
+        name: value if isinstance(settings[name], str) else int(settings[name])
+        for name, value in told.items()
+    }
 
 
 def _statistics(series: GappySeries, caller: str) -> tuple[Array, Array]:

@@ -37,6 +37,7 @@ _WITH_MORE_LAYERS: dict[str, Rule] = {
     "input_layer": integer(0, 2**24),
     "head_layer": integer(0, 2**24),
     "head_inputs": FLAG,
+    "branch_step": integer(0),
 }
 _WITH_DEFAULTS = (
     frozenset(("n_tokens", "merge_mode", "residual", "missing", "layer_norm"))

@@ -29,6 +29,7 @@ class Network:
     input_layer: int = 0
     head_layer: int = 0
     head_inputs: bool = False
+    branch_step: int = 0
 
     def __post_init__(self):
         self.the_cell = cell_of(self.cell, self.activation, self.reset_after)
@@ -183,6 +184,7 @@ class Network:
                     d == 1,
                     is_missing,
                     fading,
+                    self.branch_step,
                 )
                 outputs.append(h_all)
                 final += [h] if c is None else [h, c]
@@ -291,6 +293,7 @@ class Network:
                 self.direction(gradients, prefix),
                 dfinal[prefix + "h"],
                 dfinal.get(prefix + "c", np.zeros(len(mask))),
+                self.branch_step,
             )
             dinitial[prefix + "h"][...] = dh
             if self.the_cell.has_cell_state:

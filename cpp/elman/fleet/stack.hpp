@@ -30,7 +30,8 @@ inline bool is_plain(const NetworkOptions& options) {
     const std::vector<bool>& both = options.bidirectional;
     return std::count(both.begin(), both.end(), true) == 0 && options.n_tokens == 0 &&
            !options.residual && options.missing == "none" && !options.layer_norm &&
-           options.input_layer == 0 && options.head_layer == 0 && !options.head_inputs;
+           options.input_layer == 0 && options.head_layer == 0 && !options.head_inputs &&
+           options.branch_step == 0;
 }
 
 template <class T>
@@ -41,7 +42,8 @@ public:
         if (!is_plain(options_))
             throw std::invalid_argument(
                 "elman: a fleet is of networks of one direction, without tokens, missing values, "
-                "residuals, layer normalisation or layers beside the recurrent ones and the head");
+                "residuals, layer normalisation, branches or layers beside the recurrent ones and "
+                "the head");
         Index width = options_.n_channels;
         for (Index l = 0; l < network.n_layers(); ++l) {
             const Index units = options_.hidden_layer_sizes[std::size_t(l)];

@@ -13,6 +13,8 @@ the times that are forecast, and s(t) = t mod m.
     seasonal_level   seasonal + (mean of the last short season - mean of the one m before)
     seasonal_trend   seasonal + (1 + floor(t / m)) (mean of the last season - of the one before)
     seasonal_drift   seasonal + (1 + floor(t / m)) (mean of u[i] - u[i - m] over the window)
+    seasonal_damped  seasonal + (1 + d + d^2 + ... + d^floor(t / m)) (the same mean), with d = 0.9:
+                     growth slows down (Gardner & McKenzie, 1985)
     seasonal_similar mean of u[L - k m + s(t)] over the seasons k = 1, 2, … of the window, weighted
                      by exp(-d / 2), where d is the squared distance between the covariates that
                      are known of that time and of the one that is forecast (Nadaraya, 1964)
@@ -27,6 +29,8 @@ import numpy as np
 from elman._forecast.history import Floats, Integers
 
 MOST_SEASONS_IN_A_MEAN = 7
+DAMPING = 0.9
+"""What is left of growth from one season to the next."""
 
 
 def season(u: Floats, m: int, t: Integers, back: int = 1) -> Floats:
@@ -68,6 +72,11 @@ def _similar(u: Floats, known: Floats, m: int, t: Integers) -> Floats:
     return np.asarray(np.sum(weights * past, axis=0) / np.sum(weights, axis=0))
 
 
+def _damped(n_seasons: Integers) -> Floats:
+    """Growth over one season and n more, each of which has a share of the one before."""
+    return np.asarray((1.0 - DAMPING ** (n_seasons + 1)) / (1.0 - DAMPING))
+
+
 _Candidate = Callable[[Floats, int, int, Integers], Floats]
 
 _UNSEASONAL: dict[str, _Candidate] = {
@@ -89,6 +98,7 @@ _SEASONAL: dict[str, _Candidate] = {
         season(u, m, t) + (1 + t // m) * (_level(u, m) - _level(u, m, m))
     ),
     "seasonal_drift": lambda u, m, short, t: season(u, m, t) + (1 + t // m) * _growth(u, m),
+    "seasonal_damped": lambda u, m, short, t: season(u, m, t) + _damped(t // m) * _growth(u, m),
 }
 _CANDIDATES = {**_UNSEASONAL, **_SEASONAL}
 _VALUES_NEEDED = {
@@ -96,6 +106,7 @@ _VALUES_NEEDED = {
     "seasonal_level": (1, 1),
     "seasonal_trend": (2, 0),
     "seasonal_drift": (2, 0),
+    "seasonal_damped": (2, 0),
 }
 SIMILAR = "seasonal_similar"
 CANDIDATES = (*_CANDIDATES, SIMILAR)
@@ -103,7 +114,7 @@ CANDIDATES = (*_CANDIDATES, SIMILAR)
 # What a window of one season, and of one of several, is mixed of unless the user says otherwise.
 OF_SHORTEST = ("seasonal", "seasonal_mean", "seasonal_last", "seasonal_trend")
 OF_LONGER = ("seasonal", "seasonal_level", "seasonal_pair", "seasonal_last")
-OF_SHORT = ("seasonal", "seasonal_last", "seasonal_trend", "seasonal_drift")
+OF_SHORT = ("seasonal", "seasonal_last", "seasonal_trend", "seasonal_drift", "seasonal_damped")
 
 
 def defaults(

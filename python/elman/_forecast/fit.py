@@ -116,6 +116,7 @@ def _architecture(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
         "input_layer": settings["input_layer_size"] or 0,
         "head_layer": settings["head_layer_size"] or 0,
         "head_inputs": settings["head_layer_size"] is not None,
+        **({"branch_step": plan.n_read} if settings["strategy"] == "parallel" else {}),
     }
 
 
@@ -163,7 +164,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
     strategy = settings["strategy"]
-    is_decoding = strategy == "seq2seq"
+    is_decoding = strategy in ("seq2seq", "parallel")
     covariates, past, static = map(_units, (series.covariates, series.past, series.static))
     return Plan(
         horizon=min(segment, horizon) if strategy == "recursive" else horizon,

@@ -38,8 +38,8 @@ class Plan:
     sharpness : float
         Of the softmax that makes the weights.
     is_decoding : bool
-        Whether the recurrence goes on over the segments of the horizon, or the last state of the
-        window tells them all.
+        Whether the recurrence takes a step for each segment of the horizon, one after the other or
+        each from the last state of the window, or that state tells them all.
     reads_holes : bool
         Whether the network is told which values are fillings.
     n_identities : int
@@ -203,7 +203,7 @@ class Plan:
     def base(self, history: History, window: Window) -> NDArray[np.float32] | None:
         """Return the candidates, float32 (n_rows, n_candidates * n_values), in units of the window.
 
-        A row is a window, or where the recurrence goes on over the horizon a segment of it.
+        A row is a window, or where there is a step for each segment of the horizon one of those.
         """
         if not self.candidates:
             return None

@@ -38,7 +38,7 @@ class DaskRNNForecaster(RNNForecaster):
         Number of times to forecast.
     window : int or "auto", default="auto"
         Number of past values that a forecast looks at.
-    strategy : {"direct", "recursive", "seq2seq"}, default="direct"
+    strategy : {"direct", "recursive", "seq2seq", "parallel"}, default="direct"
         As of `RNNForecaster`.
     n_shards : int, default=8
         In how many shards the series lie. It belongs to the model as ``random_state`` does: other
