@@ -19,6 +19,7 @@
 #include <array>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "elman/memory.hpp"
 #include "elman/storage.hpp"
@@ -453,15 +454,19 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
 }
 
 // Copies rows of x into panels, [columns 0 ... of row 0, of row 1, ...], then the next columns,
-// behind what `to` holds, and adds them to terms. Returns the end.
+// behind what `to` holds, and adds them to terms. Returns the end. Nothing beside the rows is read:
+// another thread may be writing there.
 template <class T>
 T* copy_to_panels(const Rows<const T>& x, Index n_rows, T* to, std::vector<Term<T>>& terms) {
     for (Index column = 0; column < x.width; column += panel_width<T>) {
         const Index n = std::min(panel_width<T>, x.width - column);
         terms.push_back({to, panel_width<T>, 1, n});
-        for (Index r = 0; r < n_rows; ++r, to += panel_width<T>)
-            for (Index i = 0; i < n; i += Vec<T>::width)
-                Vec<T>::load(x.row(r) + column + i).store(to + i);
+        for (Index r = 0; r < n_rows; ++r, to += panel_width<T>) {
+            const T* const from = x.row(r) + column;
+            Index i = 0;
+            for (; i + Vec<T>::width <= n; i += Vec<T>::width) Vec<T>::load(from + i).store(to + i);
+            for (; i < n; ++i) to[i] = from[i];
+        }
     }
     return to;
 }

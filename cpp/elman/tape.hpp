@@ -130,7 +130,7 @@ struct Run {
     Index operand_row, row, size;
 };
 
-// Rows of a run, so that what its sums read fits the first-level cache.
+// Rows of a run, for each of which the sums are read and written once.
 inline constexpr Index longest_run = 256;
 
 // All rows, each with the operand that stands in its own row.
