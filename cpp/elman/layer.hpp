@@ -103,6 +103,8 @@ public:
         const Index rows = tape.training ? batch.n_rows() : n;
         tape.sums_ahead = n == 1 && batch.n_steps() > 1;
         resize_gates(tape, rows);
+        if (copies_operands(tape))
+            make_room(tape.operand_panels, checked_multiply(n, operands_width()));
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);
         if constexpr (Cell::has_cell_state) {
@@ -479,29 +481,34 @@ protected:
         return terms;
     }
 
+    // The terms of a step: those of the inputs, then those of the state.
+    struct StepTerms {
+        const Term<T>* all;
+        Index n_inputs, n_states;
+    };
+
     template <int phase>
     void forward_phase(const StepRows& rows, const Features<const T>& inputs,
                        const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const {
-        // The terms of a step: the parts of x_t, then h_{t-1}; in their place, for gates that
-        // wait for another, the parts of x_t and the gated state.
-        std::array<Term<T>, 3> terms;
-        Index n_inputs = 0;
-        for (; n_inputs < inputs.n_parts; ++n_inputs) {
-            const Rows<const T>& part = inputs[n_inputs];
-            terms[std::size_t(n_inputs)] = {part.row(rows.row), part.stride, 1, part.width};
-        }
-        if constexpr (phase == 0) {
-            const Rows<T> from = operand_before(rows, tape);
-            terms[std::size_t(n_inputs)] = {from.data, from.stride, 1, shape_.n_units};
-        } else {
-            const Rows<T> from = tape.gated.rows();
-            terms[std::size_t(n_inputs)] = {from.row(tape_row(rows, tape)), from.stride, 1,
-                                            shape_.n_units};
-        }
+        // The operands of a step: the parts of x_t, then h_{t-1}; in its place, for gates that wait
+        // for another, the gated state.
+        std::array<Rows<const T>, 3> operands;
+        std::array<Term<T>, 3> strided;
+        const Index n_inputs = inputs.n_parts;
+        for (Index part = 0; part < n_inputs; ++part)
+            operands[std::size_t(part)] = {inputs[part].row(rows.row), inputs[part].stride,
+                                           inputs[part].width};
+        operands[std::size_t(n_inputs)] =
+            phase == 0 ? operand_before(rows, tape) : tape.gated.from_row(tape_row(rows, tape));
+        for (std::size_t i = 0; i <= std::size_t(n_inputs); ++i)
+            strided[i] = {operands[i].data, operands[i].stride, 1, operands[i].width};
+        StepTerms terms{strided.data(), n_inputs, 1};
+        if (copies_operands(tape) && rows.size >= few_rows)
+            terms = copied(operands, n_inputs, rows, tape);
         const auto sum_phase = [&](Range blocks) {
             for_each_group([&](const GateGroup& group) {
                 if (Cell::gates[group.first].phase == phase)
-                    sum_gates(group, blocks, rows, terms.data(), n_inputs, weights, tape);
+                    sum_gates(group, blocks, rows, terms, weights, tape);
             });
         };
         if (tape.has_few_rows) {
@@ -522,19 +529,44 @@ protected:
         });
     }
 
-    // z of a group of gates, for some blocks; terms are the inputs', then the state's.
-    void sum_gates(const GateGroup& group, Range blocks, const StepRows& rows, const Term<T>* terms,
-                   Index n_inputs, const PackedWeights<T>& weights, Tape<T>& tape) const {
+    // z of a group of gates, for some blocks.
+    void sum_gates(const GateGroup& group, Range blocks, const StepRows& rows,
+                   const StepTerms& terms, const PackedWeights<T>& weights, Tape<T>& tape) const {
         const Operand operand = Cell::gates[group.first].operand;
         const bool has_inputs = takes_input(operand) && tape.sums_ahead;
-        const Index n_states = takes_any_state(operand) ? 1 : 0;
+        const Index n_states = takes_any_state(operand) ? terms.n_states : 0;
         if (has_inputs && n_states == 0) return;
         if (has_inputs || !takes_input(operand))
-            multiply_group(group, blocks, {terms + n_inputs, 1}, rows.size,
+            multiply_group(group, blocks, {terms.all + terms.n_inputs, terms.n_states}, rows.size,
                            has_inputs ? input_width_ : 0, weights, gate_row(rows, tape), tape);
         else
-            multiply_group(group, blocks, {terms, n_inputs + n_states}, rows.size, 0, weights,
-                           gate_row(rows, tape), tape);
+            multiply_group(group, blocks, {terms.all, terms.n_inputs + n_states}, rows.size, 0,
+                           weights, gate_row(rows, tape), tape);
+    }
+
+    // Many rows are read again for every panel of weights, which is worth laying them out for.
+    bool copies_operands(const Tape<T>& tape) const {
+        return !tape.has_few_rows && n_gates * n_blocks_ >= 4;
+    }
+    Index operands_width() const {
+        Index width = round_up(shape_.n_units);
+        for (const Index part : shape_.input_widths) width += round_up(part);
+        return width;
+    }
+    static Index round_up(Index width) {
+        return (width + panel_width<T> - 1) / panel_width<T> * panel_width<T>;
+    }
+    StepTerms copied(const std::array<Rows<const T>, 3>& operands, Index n_inputs,
+                     const StepRows& rows, Tape<T>& tape) const {
+        // Kept from one step to the next, which would else begin with allocating them.
+        static thread_local std::vector<Term<T>> terms;
+        terms.clear();
+        T* to = tape.operand_panels.data() + rows.begin * operands_width();
+        for (Index part = 0; part < n_inputs; ++part)
+            to = copy_to_panels(operands[std::size_t(part)], rows.size, to, terms);
+        const Index n_input_terms = Index(terms.size());
+        copy_to_panels(operands[std::size_t(n_inputs)], rows.size, to, terms);
+        return {terms.data(), n_input_terms, Index(terms.size()) - n_input_terms};
     }
 
     // Adds the terms to z, from row first_k of the weights on; without rows before, to the bias.

@@ -19,6 +19,7 @@
 #include <array>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "elman/memory.hpp"
 #include "elman/storage.hpp"
@@ -50,6 +51,14 @@ struct Term {
     Index row_stride;
     Index k_stride;
     Index depth;
+};
+
+// How the rows of A lie. Where the compiler knows the strides a tile does not keep them in
+// registers, of which it has too few: a tenth of its time.
+enum class Layout {
+    strided,
+    in_panels,   // as the panels of copy_to_panels: a row is panel_width apart from the next
+    transposed,  // as those of TransposedRows: k by k the rows of one tile
 };
 
 namespace detail {
@@ -87,10 +96,13 @@ struct TileArguments {
     Block<const T> start;
     Block<T> out;
     Block<const T> scale;  // of the panels' columns, where W has one
+    // Weights that are wanted next, and how far to go on through them at each k (in bytes).
+    const char* ahead = nullptr;  // not read by tiles of one row
+    Index ahead_step = 0;
 };
 
 // W is what weights are kept as (storage.hpp).
-template <class T, class W, int n_rows, int n_panels, int n_vectors>
+template <class T, class W, Layout layout, int n_rows, int n_panels, int n_vectors>
 void tile(const TileArguments<T, W>& arguments) {
     using V = Vec<T>;
     const Block<const T> start = arguments.start;
@@ -98,6 +110,8 @@ void tile(const TileArguments<T, W>& arguments) {
     const W* panel = arguments.panel.data;
     const Index panel_stride = arguments.panel.panel_stride;
     const Index panel_step = arguments.panel.row_stride;
+    const char* ahead = arguments.ahead;
+    const Index ahead_step = arguments.ahead_step;
     V scale[n_panels][n_vectors] = {};
     if constexpr (std::is_same_v<W, Int8>)
         for (int p = 0; p < n_panels; ++p)
@@ -115,8 +129,18 @@ void tile(const TileArguments<T, W>& arguments) {
                                        v * V::width);
     for (Index s = 0; s < arguments.n_terms; ++s) {
         const Term<T> term = arguments.terms[s];
-        const T* a = term.data + arguments.first_row * term.row_stride;
+        const Index row_stride = layout == Layout::strided     ? term.row_stride
+                                 : layout == Layout::in_panels ? panel_width<T>
+                                                               : 1;
+        const Index k_stride = layout == Layout::strided     ? term.k_stride
+                               : layout == Layout::in_panels ? 1
+                                                             : n_rows;
+        const T* a = term.data + arguments.first_row * row_stride;
         for (Index k = 0; k < term.depth; ++k) {
+            if constexpr (n_rows > 1) {
+                prefetch(ahead);
+                ahead += ahead_step;
+            }
             V b[n_panels][n_vectors];
 #pragma GCC unroll 16
             for (int p = 0; p < n_panels; ++p)
@@ -125,14 +149,14 @@ void tile(const TileArguments<T, W>& arguments) {
                     b[p][v] = load_weights(panel + p * panel_stride + v * V::width, scale[p][v]);
 #pragma GCC unroll 16
             for (int r = 0; r < n_rows; ++r) {
-                const V x = V::broadcast(a + r * term.row_stride);
+                const V x = V::broadcast(a + r * row_stride);
 #pragma GCC unroll 16
                 for (int p = 0; p < n_panels; ++p)
 #pragma GCC unroll 16
                     for (int v = 0; v < n_vectors; ++v)
                         sum[r][p][v] = fma(x, b[p][v], sum[r][p][v]);
             }
-            a += term.k_stride;
+            a += k_stride;
             panel += panel_step;
         }
     }
@@ -149,22 +173,22 @@ void tile(const TileArguments<T, W>& arguments) {
 template <class T, class W>
 using Tile = void (*)(const TileArguments<T, W>&);
 
-template <class T, class W, int n_rows, int n_panels, int n_vectors>
+template <class T, class W, Layout layout, int n_rows, int n_panels, int n_vectors>
 constexpr Tile<T, W> tile_or_null() {
     if constexpr (tile_fits(n_rows, n_panels, n_vectors))
-        return &tile<T, W, n_rows, n_panels, n_vectors>;
+        return &tile<T, W, layout, n_rows, n_panels, n_vectors>;
     else
         return nullptr;
 }
 
 // tiles[n_vectors - 1][n_panels - 1][n_rows - 1]; three panels are taken as two and one.
-template <class T, class W = T>
+template <class T, class W = T, Layout layout = Layout::strided>
 struct Tiles {
     using ByRows = std::array<Tile<T, W>, max_rows>;
 
     template <int n_panels, int n_vectors, int... r>
     static constexpr ByRows by_rows(std::integer_sequence<int, r...>) {
-        return {tile_or_null<T, W, r + 1, n_panels, n_vectors>()...};
+        return {tile_or_null<T, W, layout, r + 1, n_panels, n_vectors>()...};
     }
     template <int n_panels, int n_vectors>
     static constexpr ByRows all_rows =
@@ -178,6 +202,14 @@ struct Tiles {
         return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
     }
 };
+
+template <class T, class W>
+Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors) {
+    if constexpr (std::is_same_v<T, W>)
+        if (layout == Layout::in_panels)
+            return Tiles<T, W, Layout::in_panels>::find(n_rows, n_panels, n_vectors);
+    return Tiles<T, W>::find(n_rows, n_panels, n_vectors);
+}
 
 inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
     for (const Index candidate : {4, 2})
@@ -200,6 +232,14 @@ struct Terms {
         Index depth = 0;
         for (Index s = 0; s < n_terms; ++s) depth += terms[s].depth;
         return depth;
+    }
+    Layout layout() const {
+        return std::all_of(terms, terms + n_terms,
+                           [](const Term<T>& term) {
+                               return term.row_stride == panel_width<T> && term.k_stride == 1;
+                           })
+                   ? Layout::in_panels
+                   : Layout::strided;
     }
 };
 
@@ -254,21 +294,31 @@ template <class T, class W>
 void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
                       const Block<const W>& panel, const Block<const T>& start, const Block<T>& out,
                       const Block<const T>& scale) {
+    if (n_rows == 0) return;
     TileArguments<T, W> at{a.terms, a.n_terms, a.first_row, panel, start, out, scale};
     if (n_rows == 1) {
         multiply_row(n_vectors, n_panels, at);
         return;
     }
     const TileRows tiles(n_rows, n_vectors);
+    const Layout layout = a.layout();
+    const Index depth = a.depth(), row_bytes = n_vectors * Vec<T>::width * Index(sizeof(W));
+    at.ahead_step = (row_bytes + tiles.n_tiles - 1) / tiles.n_tiles;
     for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
         side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
         at.panel.data = panel.data + p * panel.panel_stride;
         at.scale.data = scale.data + p * scale.panel_stride;
+        // The panels that follow, or the next slice of the first ones: each tile asks for its share
+        // at an even pace, so that they come from the third-level cache while others are at work.
+        at.ahead = reinterpret_cast<const char*>(
+            p + side_by_side < n_panels ? at.panel.data + side_by_side * panel.panel_stride
+                                        : panel.data + depth * panel.row_stride);
         tiles.for_each([&](Index row, Index rows) {
             at.first_row = a.first_row + row;
             at.start.data = start.data + row * start.row_stride + p * start.panel_stride;
             at.out.data = out.data + row * out.row_stride + p * out.panel_stride;
-            Tiles<T, W>::find(rows, side_by_side, n_vectors)(at);
+            find_tile<T, W>(layout, rows, side_by_side, n_vectors)(at);
+            at.ahead += depth * at.ahead_step;
         });
     }
 }
@@ -384,16 +434,41 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
             side_by_side = detail::panels_side_by_side(n, n_panels - p, n_vectors);
             const Block<T> sums{out.data + column * out.row_stride + p * out.panel_stride,
                                 out.row_stride, out.panel_stride};
-            detail::Tiles<T>::find(n, side_by_side, n_vectors)(
+            // The sums of the next tile come while this one is at work.
+            const T* const next = p + side_by_side < n_panels
+                                      ? sums.data + side_by_side * out.panel_stride
+                                      : out.data + (column + n) * out.row_stride;
+            const Index bytes = n * out.row_stride * Index(sizeof(T));
+            detail::Tiles<T, T, Layout::transposed>::find(n, side_by_side, n_vectors)(
                 {&term,
                  1,
                  0,
                  {dz.data + p * dz.panel_stride, dz.row_stride, dz.panel_stride},
                  {sums.data, sums.row_stride, sums.panel_stride},
                  sums,
-                 {}});
+                 {},
+                 reinterpret_cast<const char*>(next),
+                 (bytes + x.depth - 1) / x.depth});
         }
     });
+}
+
+// Copies rows of x into panels, [columns 0 ... of row 0, of row 1, ...], then the next columns,
+// behind what `to` holds, and adds them to terms. Returns the end. Nothing beside the rows is read:
+// another thread may be writing there.
+template <class T>
+T* copy_to_panels(const Rows<const T>& x, Index n_rows, T* to, std::vector<Term<T>>& terms) {
+    for (Index column = 0; column < x.width; column += panel_width<T>) {
+        const Index n = std::min(panel_width<T>, x.width - column);
+        terms.push_back({to, panel_width<T>, 1, n});
+        for (Index r = 0; r < n_rows; ++r, to += panel_width<T>) {
+            const T* const from = x.row(r) + column;
+            Index i = 0;
+            for (; i + Vec<T>::width <= n; i += Vec<T>::width) Vec<T>::load(from + i).store(to + i);
+            for (; i < n; ++i) to[i] = from[i];
+        }
+    }
+    return to;
 }
 
 // Packs columns [first_column, first_column + n_columns) of B, of which element (k, column) is

@@ -57,10 +57,64 @@ struct Vec {
     }
 };
 
+// n registers that go through the same operations side by side: where each operation of a result
+// waits for the last, the processor looks far enough ahead to be busy.
+template <class T, int n>
+struct Vecs {
+    static constexpr int width = n * Vec<T>::width;
+
+    Vec<T> parts[n];
+
+    Vecs() = default;
+    explicit Vecs(T value) : Vecs(each([&](int) { return Vec<T>(value); })) {}
+
+    template <class Function>
+    static Vecs each(const Function& function) {
+        Vecs result;
+#pragma GCC unroll 8
+        for (int i = 0; i < n; ++i) result.parts[i] = function(i);
+        return result;
+    }
+    static Vecs load(const T* from) {
+        return each([&](int i) { return Vec<T>::load(from + i * Vec<T>::width); });
+    }
+    void store(T* to) const {
+#pragma GCC unroll 8
+        for (int i = 0; i < n; ++i) parts[i].store(to + i * Vec<T>::width);
+    }
+
+    friend Vecs operator+(const Vecs& a, const Vecs& b) {
+        return each([&](int i) { return a.parts[i] + b.parts[i]; });
+    }
+    friend Vecs operator-(const Vecs& a, const Vecs& b) {
+        return each([&](int i) { return a.parts[i] - b.parts[i]; });
+    }
+    friend Vecs operator*(const Vecs& a, const Vecs& b) {
+        return each([&](int i) { return a.parts[i] * b.parts[i]; });
+    }
+    friend Vecs operator/(const Vecs& a, const Vecs& b) {
+        return each([&](int i) { return a.parts[i] / b.parts[i]; });
+    }
+};
+
+// Asks for the cache line of an address, which need not exist, into the second-level cache.
+inline void prefetch(const void* address) {
+#if defined(__GNUC__)
+    __builtin_prefetch(address, 0, 2);
+#else
+    (void)address;
+#endif
+}
+
 // a b + c, rounded once where the ISA has an FMA.
 template <class T>
 inline Vec<T> fma(const Vec<T>& a, const Vec<T>& b, const Vec<T>& c) {
     return Vec<T>(Eigen::internal::pmadd(a.packet, b.packet, c.packet));
+}
+
+template <class T, int n>
+inline Vecs<T, n> fma(const Vecs<T, n>& a, const Vecs<T, n>& b, const Vecs<T, n>& c) {
+    return Vecs<T, n>::each([&](int i) { return fma(a.parts[i], b.parts[i], c.parts[i]); });
 }
 
 // A NaN in x survives: Eigen's pmin and pmax give back their first argument then.
@@ -69,6 +123,11 @@ inline Vec<T> clamp(const Vec<T>& x, T low, T high) {
     using Eigen::internal::pmax;
     using Eigen::internal::pmin;
     return Vec<T>(pmax(pmin(x.packet, Vec<T>(high).packet), Vec<T>(low).packet));
+}
+
+template <class T, int n>
+inline Vecs<T, n> clamp(const Vecs<T, n>& x, T low, T high) {
+    return Vecs<T, n>::each([&](int i) { return clamp(x.parts[i], low, high); });
 }
 
 template <class T>
@@ -148,22 +207,50 @@ inline Vec<T> low_bits_as_exponent(const Vec<T>& x) {
     return result;
 }
 
-// x = n log 2 + r: scale = 2^n, p = exp(r) - 1.
-template <class T>
-inline void split_exp(const Vec<T>& x, Vec<T>& scale, Vec<T>& p) {
+template <class T, int n>
+inline Vecs<T, n> low_bits_as_exponent(const Vecs<T, n>& x) {
+    return Vecs<T, n>::each([&](int i) { return low_bits_as_exponent(x.parts[i]); });
+}
+
+// x = n log 2 + r: scale = 2^n, p = exp(r) - 1. Here and below V is a register or several.
+template <class T, class V>
+inline void split_exp(const V& x, V& scale, V& p) {
     using Constants = ExpConstants<T>;
     // Adding 1.5 * 2^mantissa_bits rounds to an integer that stands in the low bits; the bias
     // rides along, so that those bits are the exponent of 2^n.
     constexpr T magic = T(3) * T(Index(1) << (Constants::mantissa_bits - 1)) + T(Constants::bias);
-    const Vec<T> shifted = fma(x, Vec<T>(Constants::log2_e), Vec<T>(magic));
-    const Vec<T> n = shifted - Vec<T>(magic);
-    Vec<T> r = fma(n, Vec<T>(-Constants::log_2_high), x);
-    r = fma(n, Vec<T>(-Constants::log_2_low), r);
+    const V shifted = fma(x, V(Constants::log2_e), V(magic));
+    const V n = shifted - V(magic);
+    V r = fma(n, V(-Constants::log_2_high), x);
+    r = fma(n, V(-Constants::log_2_low), r);
     constexpr int degree = sizeof(Constants::q) / sizeof(T) - 1;
-    Vec<T> q(Constants::q[degree]);
-    for (int k = degree - 1; k >= 0; --k) q = fma(q, r, Vec<T>(Constants::q[k]));
+    V q(Constants::q[degree]);
+#pragma GCC unroll 16
+    for (int k = degree - 1; k >= 0; --k) q = fma(q, r, V(Constants::q[k]));
     p = fma(r * r, q, r);
     scale = low_bits_as_exponent(shifted);
+}
+
+template <class T, class V>
+inline V exp_of(const V& x) {
+    using Constants = ExpConstants<T>;
+    V scale, p;
+    split_exp<T>(clamp(x, Constants::low, Constants::high), scale, p);
+    return fma(scale, p, scale);
+}
+template <class T, class V>
+inline V sigmoid_of(const V& x) {
+    const V one(T(1));
+    return one / (one + exp_of<T>(V(T(0)) - x));
+}
+template <class T, class V>
+inline V tanh_of(const V& x) {
+    using Constants = ExpConstants<T>;
+    const V bounded = clamp(x, -Constants::saturation, Constants::saturation);
+    V scale, p;
+    split_exp<T>(bounded + bounded, scale, p);
+    const V m = fma(scale, p, scale - V(T(1)));
+    return m / (m + V(T(2)));
 }
 
 }  // namespace detail
@@ -171,26 +258,25 @@ inline void split_exp(const Vec<T>& x, Vec<T>& scale, Vec<T>& p) {
 // Saturates at exp(-87) and exp(88) in float, exp(-708) and exp(709) in double.
 template <class T>
 inline Vec<T> exp(const Vec<T>& x) {
-    using Constants = detail::ExpConstants<T>;
-    Vec<T> scale, p;
-    detail::split_exp(clamp(x, Constants::low, Constants::high), scale, p);
-    return fma(scale, p, scale);
+    return detail::exp_of<T>(x);
 }
 
 template <class T>
 inline Vec<T> sigmoid(const Vec<T>& x) {
-    const Vec<T> one(T(1));
-    return one / (one + exp(Vec<T>::zero() - x));
+    return detail::sigmoid_of<T>(x);
+}
+template <class T, int n>
+inline Vecs<T, n> sigmoid(const Vecs<T, n>& x) {
+    return detail::sigmoid_of<T>(x);
 }
 
 template <class T>
 inline Vec<T> tanh(const Vec<T>& x) {
-    using Constants = detail::ExpConstants<T>;
-    const Vec<T> bounded = clamp(x, -Constants::saturation, Constants::saturation);
-    Vec<T> scale, p;
-    detail::split_exp(bounded + bounded, scale, p);
-    const Vec<T> m = fma(scale, p, scale - Vec<T>(T(1)));
-    return m / (m + Vec<T>(T(2)));
+    return detail::tanh_of<T>(x);
+}
+template <class T, int n>
+inline Vecs<T, n> tanh(const Vecs<T, n>& x) {
+    return detail::tanh_of<T>(x);
 }
 
 }  // namespace elman

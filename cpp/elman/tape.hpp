@@ -96,6 +96,7 @@ struct Tape {
     bool has_few_rows = false, sums_ahead = false;
     bool is_shared = false;  // between threads, which are not at the same block of units
     Matrix<T> h, gated;
+    Array<T> operand_panels;  // x_t and h_{t-1} of one step, as tiles of many rows read them
     CellStates<T> cells;
     // Of layer normalisation: s^ and dL/dz, laid out as the gates; by row and gate the scale; the
     // gradients of gains and of what is added behind them.
@@ -139,8 +140,8 @@ struct Run {
     Index operand_row, row, size;
 };
 
-// Rows of a run, so that what its sums read fits the first-level cache.
-inline constexpr Index longest_run = 128;
+// Rows of a run, for each of which the sums are read and written once.
+inline constexpr Index longest_run = 256;
 
 // All rows, each with the operand that stands in its own row.
 inline std::vector<Run> all_rows(const Batch& batch) {

@@ -37,10 +37,15 @@ enum class Squashing { none, sigmoid, tanh };
 template <class T>
 void squash(Squashing squashing, T* z, Index n) {
     using V = Vec<T>;
-    if (squashing == Squashing::sigmoid)
-        for (Index i = 0; i < n; i += V::width) sigmoid(V::load(z + i)).store(z + i);
-    if (squashing == Squashing::tanh)
-        for (Index i = 0; i < n; i += V::width) tanh(V::load(z + i)).store(z + i);
+    using Several = Vecs<T, 4>;
+    const auto apply = [&](const auto& function) {
+        Index i = 0;
+        for (; i + Several::width <= n; i += Several::width)
+            function(Several::load(z + i)).store(z + i);
+        for (; i < n; i += V::width) function(V::load(z + i)).store(z + i);
+    };
+    if (squashing == Squashing::sigmoid) apply([](const auto& x) { return sigmoid(x); });
+    if (squashing == Squashing::tanh) apply([](const auto& x) { return tanh(x); });
 }
 
 struct Gate {
