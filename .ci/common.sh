@@ -128,7 +128,7 @@ declare -A begun=()
 begin() {
     local each
     mkdir -p build
-    trap 'kill $(jobs -p) 2> /dev/null' EXIT
+    trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
     for each in "$@"; do
         (set -euo pipefail && renice -n 10 $BASHPID > /dev/null && ${each#*=}) \
             > "build/${each%%=*}.txt" 2>&1 &
