@@ -85,4 +85,9 @@ std::unique_ptr<Recurrence<T>> make_recurrence(const CellOptions& options, Recur
     });
 }
 
+extern template std::unique_ptr<Recurrence<float>> make_recurrence(const CellOptions&,
+                                                                   RecurrenceShape);
+extern template std::unique_ptr<Recurrence<double>> make_recurrence(const CellOptions&,
+                                                                    RecurrenceShape);
+
 }  // namespace elman

@@ -2,6 +2,11 @@
 
 namespace elman {
 
+template struct detail::Tiles<double>;
+template struct detail::Tiles<double, double, Layout::in_panels>;
+template struct detail::Tiles<double, double, Layout::transposed>;
+template std::unique_ptr<Recurrence<double>> make_recurrence(const CellOptions&, RecurrenceShape);
+
 template class Network<double>;
 template class Trainer<double>;
 template class Predictor<double>;

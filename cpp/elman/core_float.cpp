@@ -2,6 +2,13 @@
 
 namespace elman {
 
+template struct detail::Tiles<float>;
+template struct detail::Tiles<float, Half>;
+template struct detail::Tiles<float, Int8>;
+template struct detail::Tiles<float, float, Layout::in_panels>;
+template struct detail::Tiles<float, float, Layout::transposed>;
+template std::unique_ptr<Recurrence<float>> make_recurrence(const CellOptions&, RecurrenceShape);
+
 template class Network<float>;
 template class Trainer<float>;
 template class Predictor<float>;

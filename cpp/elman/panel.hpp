@@ -198,10 +198,23 @@ struct Tiles {
         {all_rows<1, 1>, all_rows<2, 1>, all_rows<4, 1>},
         {all_rows<1, 2>, all_rows<2, 2>, all_rows<4, 2>}};
 
-    static Tile<T, W> find(Index n_rows, Index n_panels, int n_vectors) {
-        return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
-    }
+    static Tile<T, W> find(Index n_rows, Index n_panels, int n_vectors);
 };
+
+// Not inline, so that the tiles are compiled once, with the networks of their type.
+template <class T, class W, Layout layout>
+Tile<T, W> Tiles<T, W, layout>::find(Index n_rows, Index n_panels, int n_vectors) {
+    return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
+}
+
+extern template struct Tiles<float>;
+extern template struct Tiles<float, Half>;
+extern template struct Tiles<float, Int8>;
+extern template struct Tiles<float, float, Layout::in_panels>;
+extern template struct Tiles<float, float, Layout::transposed>;
+extern template struct Tiles<double>;
+extern template struct Tiles<double, double, Layout::in_panels>;
+extern template struct Tiles<double, double, Layout::transposed>;
 
 template <class T, class W>
 Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors) {
