@@ -70,6 +70,7 @@ inline constexpr int max_accumulators = 12;
 #endif
 
 inline constexpr int max_rows = 12;
+inline constexpr int max_registers_of_a_row = 12;
 inline constexpr int max_panels = 4;
 
 // Accumulators, a panel's vectors and one broadcast share the registers: 12 of AVX2's 16 sum.
@@ -209,6 +210,12 @@ Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors)
         if (layout == Layout::in_panels)
             return Tiles<T, W, Layout::in_panels>::find(n_rows, n_panels, n_vectors);
     return Tiles<T, W>::find(n_rows, n_panels, n_vectors);
+}
+
+// Of one row and as many registers side by side.
+template <class T, int... v>
+constexpr std::array<Tile<T, T>, sizeof...(v)> tiles_of_a_row(std::integer_sequence<int, v...>) {
+    return {&tile<T, T, Layout::strided, 1, v + 1, 1>...};
 }
 
 inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
@@ -384,6 +391,19 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
 template <class T>
 void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
                       const Block<const T>& start, const Rows<T>& out) {
+    constexpr int most = detail::max_registers_of_a_row, width = Vec<T>::width;
+    if (n_rows == 1 && b.width <= most * width) {
+        static constexpr auto tiles =
+            detail::tiles_of_a_row<T>(std::make_integer_sequence<int, most>());
+        tiles[std::size_t((b.width - 1) / width)]({a.terms,
+                                                   a.n_terms,
+                                                   a.first_row,
+                                                   {b.data, b.stride, width},
+                                                   {start.data, start.row_stride, width},
+                                                   {out.data, out.stride, width},
+                                                   {}});
+        return;
+    }
     for (Index column = 0; column < b.width;) {
         const int n_vectors = panel_vectors<T>(column, b.width);
         const Index width = n_vectors * Vec<T>::width;

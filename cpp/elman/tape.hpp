@@ -51,6 +51,7 @@ struct RecurrenceShape {
 template <class T>
 struct PackedWeights {
     Storage storage = Storage::full;
+    bool side_by_side = false;  // the gates of a narrow layer: panels and bias as in narrow.hpp
     // By gate, then block of units: [W_xh; W_hh], as far as the gate takes them; in fewer bits one
     // of the next two instead, of which the second has a scale for each column, as biases lie.
     Array<T> panels;
