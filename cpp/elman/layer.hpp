@@ -112,7 +112,6 @@ public:
             tape.initial_c.resize(n, units);
         }
         if constexpr (has_gated_state) tape.gated.resize(rows, units);
-        tape.branch.step = batch.branch_step;
         if (batch.branch_step > 0) resize_branch(tape, batch);
         if (tape.fades()) tape.faded.resize(batch.n_rows(), units);
         if (tape.fades() && tape.has_mask) tape.faded_operand.resize(batch.n_rows(), units);
@@ -175,7 +174,7 @@ public:
 
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
-        if (!tape.training && Cell::has_cell_state)
+        if (!tape.training && Cell::has_cell_state && tape.skipped != nullptr)
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.cells.of_sequence(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
@@ -501,8 +500,8 @@ protected:
             return Term<T>{of.data, of.stride, 1, of.width};
         };
         for (Index part = 0; part < n_inputs; ++part)
-            operands[std::size_t(part)] = term(
-                {inputs[part].row(rows.row), inputs[part].stride, inputs[part].width});
+            operands[std::size_t(part)] =
+                term({inputs[part].row(rows.row), inputs[part].stride, inputs[part].width});
         operands[std::size_t(n_inputs)] = term(
             phase == 0 ? operand_before(rows, tape) : tape.gated.from_row(tape_row(rows, tape)));
         if (copies_operands(tape) && rows.size >= few_rows)
@@ -742,12 +741,12 @@ protected:
         Rows<T> h, operand, c;
     };
     Previous previous(const StepRows& rows, const Tape<T>& tape) const {
-        const bool takes_initial_c = tape.training && rows.starts;
+        const bool takes_initial_c = rows.starts && (tape.training || tape.skipped == nullptr);
         return {tape.fades() ? tape.faded.from_row(rows.row) : states_before(rows, tape),
                 operand_before(rows, tape),
-                takes_initial_c         ? tape.initial_c.from_row(rows.begin)
-                : tape.branch.has(rows) ? tape.branch.c.from_row(rows.begin)
-                                        : tape.cells.before(rows, shape_.reverse)};
+                takes_initial_c ? tape.initial_c.from_row(rows.begin)
+                : rows.branches ? tape.branch.c.from_row(rows.begin)
+                                : tape.cells.before(rows, shape_.reverse)};
     }
     // As products take them: after recurrent dropout, faded if they fade.
     Rows<T> operand_before(const StepRows& rows, const Tape<T>& tape) const {
@@ -804,8 +803,11 @@ protected:
         for (Index first = 0, next; first < rows.size; first = next) {
             for (next = first + 1; next < rows.size && is_skipped[next] == is_skipped[first];)
                 ++next;
-            const StepRows run{rows.t,           rows.begin + first, next - first,
-                               rows.row + first, rows.starts,        rows.previous + first};
+            StepRows run = rows;
+            run.begin += first;
+            run.size = next - first;
+            run.row += first;
+            run.previous += first;
             if (is_skipped[first] != 0)
                 skipped(run);
             else

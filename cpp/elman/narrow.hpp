@@ -59,12 +59,11 @@ public:
         for_each_step(batch, shard, this->shape_.reverse, false, [&](const StepRows& rows) {
             if (Cell::has_cell_state && batch.begins_branch(rows.t)) this->keep_branch(rows, tape);
             if (tape.sums_ahead)
-                this->sum_inputs_ahead(rows.t, batch.n_steps(), inputs,
-                                       [&](const GateGroup& group, const Terms<T>& terms,
-                                           Range steps) {
-                                           add_products(group, terms, steps.size(), 0, weights,
-                                                        z_of(tape, 0));
-                                       });
+                this->sum_inputs_ahead(
+                    rows.t, batch.n_steps(), inputs,
+                    [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
+                        add_products(group, terms, steps.size(), 0, weights, z_of(tape, 0));
+                    });
             forward_step<0>(rows, inputs, weights, tape);
             if constexpr (Base::has_gated_state) forward_step<1>(rows, inputs, weights, tape);
             control.poll(rows.size * this->multiply_adds());
@@ -132,14 +131,17 @@ private:
     void add_products(const GateGroup& group, const Terms<T>& terms, Index n_rows, Index first_k,
                       const PackedWeights<T>& weights, T* z) const {
         const Strip& strip = strips_[std::size_t(group.first)];
-        const Rows<T> out{z + strip.first, row_stride_of_gates(), strip.n_columns};
+        T* const out = z + strip.first;
+        const T* const start = first_k > 0 ? out : weights.bias.data() + strip.first;
         const Rows<const T> b{
-            weights.panels.data() + strip.first_weight + first_k * strip.n_columns,
-            strip.n_columns, strip.n_columns};
-        const Block<const T> start =
-            first_k > 0 ? Block<const T>{out.data, out.stride, panel_width<T>}
-                        : Block<const T>{weights.bias.data() + strip.first, 0, panel_width<T>};
-        multiply_rows_of(terms, n_rows, b, start, out);
+            weights.panels.data() + strip.first_weight + first_k * strip.n_columns, strip.n_columns,
+            strip.n_columns};
+        const Index stride = row_stride_of_gates();
+        if (n_rows == 1)
+            multiply_row_of(terms, b, start, out);
+        else
+            multiply_rows_of<T>(terms, n_rows, b, {start, first_k > 0 ? stride : 0, panel_width<T>},
+                                {out, stride, strip.n_columns});
     }
 
     template <int phase>
@@ -166,10 +168,8 @@ private:
         std::array<T*, n_gates> gates;
         for (std::size_t g = 0; g < n_gates; ++g)
             gates[g] = (Cell::gates[g].squashing == Squashing::none ? z : squashed) + places_[g];
-        auto from = this->previous(rows, tape);
-        if (Cell::has_cell_state && rows.starts) from.c = tape.initial_c.from_row(rows.begin);
-        this->template forward_cells<phase, false>(rows, from, 0, this->packed_width(), gates,
-                                                   stride, tape);
+        this->template forward_cells<phase, false>(rows, this->previous(rows, tape), 0,
+                                                   this->packed_width(), gates, stride, tape);
     }
 
     bool is_narrow_;

@@ -368,11 +368,46 @@ void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
     }
 }
 
+// out = start + A b, for a right operand b that is used once and so is read where it is, row by
+// row.
+template <class T>
+void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
+                      const Block<const T>& start, const Rows<T>& out) {
+    for (Index column = 0; column < b.width;) {
+        const int n_vectors = panel_vectors<T>(column, b.width);
+        const Index width = n_vectors * Vec<T>::width;
+        const Index n_panels = std::max<Index>((b.width - column) / width, 1);
+        const Index p = column / panel_width<T>;
+        multiply<T>(a, n_rows, n_vectors, n_panels, {b.data + column, b.stride, width},
+                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
+                    {out.data + column, out.stride, width});
+        column += n_panels * width;
+    }
+}
+
+// The same of one row of A and a b that is no wider than a tile of one row.
+template <class T>
+void multiply_row_of(const Terms<T>& a, const Rows<const T>& b, const T* start, T* out) {
+    static constexpr auto tiles = detail::tiles_of_a_row<T>(
+        std::make_integer_sequence<int, detail::max_registers_of_a_row>());
+    constexpr Index width = Vec<T>::width;
+    tiles[std::size_t((b.width - 1) / width)]({a.terms,
+                                               a.n_terms,
+                                               a.first_row,
+                                               {b.data, b.stride, width},
+                                               {start, 0, width},
+                                               {out, 0, width},
+                                               {}});
+}
+
 // All n_columns columns of A B, with B packed panel by panel. The panel_strides of start and out
 // are the distances between the first columns of two panels.
 template <class T>
 void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* panels,
                   const Block<const T>& start, const Block<T>& out) {
+    if (n_rows == 1 && n_columns <= panel_width<T>)
+        return multiply_row_of<T>(a, {panels, packed_columns<T>(n_columns), n_columns}, start.data,
+                                  out.data);
     const Index depth = a.depth();
     for (Index column = 0; column < n_columns;) {
         const int n_vectors = panel_vectors<T>(column, n_columns);
@@ -382,36 +417,6 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
         multiply<T>(a, n_rows, n_vectors, n_panels, {panels + column * depth, width, width * depth},
                     {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
                     {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
-        column += n_panels * width;
-    }
-}
-
-// out = start + A b, for a right operand b that is used once and so is read where it is, row by
-// row.
-template <class T>
-void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
-                      const Block<const T>& start, const Rows<T>& out) {
-    constexpr int most = detail::max_registers_of_a_row, width = Vec<T>::width;
-    if (n_rows == 1 && b.width <= most * width) {
-        static constexpr auto tiles =
-            detail::tiles_of_a_row<T>(std::make_integer_sequence<int, most>());
-        tiles[std::size_t((b.width - 1) / width)]({a.terms,
-                                                   a.n_terms,
-                                                   a.first_row,
-                                                   {b.data, b.stride, width},
-                                                   {start.data, start.row_stride, width},
-                                                   {out.data, out.stride, width},
-                                                   {}});
-        return;
-    }
-    for (Index column = 0; column < b.width;) {
-        const int n_vectors = panel_vectors<T>(column, b.width);
-        const Index width = n_vectors * Vec<T>::width;
-        const Index n_panels = std::max<Index>((b.width - column) / width, 1);
-        const Index p = column / panel_width<T>;
-        multiply<T>(a, n_rows, n_vectors, n_panels, {b.data + column, b.stride, width},
-                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
-                    {out.data + column, out.stride, width});
         column += n_panels * width;
     }
 }

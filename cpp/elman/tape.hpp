@@ -80,10 +80,7 @@ struct Lanes {
 // What the steps of a branch share, by sequence: c before it, and the sum of what they send back.
 template <class T>
 struct Branch {
-    Index step = 0;  // as the batch's
     Matrix<T> c, dh, recurrent, dc;
-
-    bool has(const StepRows& rows) const { return step > 0 && rows.t >= step; }
 };
 
 // Everything one direction leaves behind for its backward pass. Per-step matrices have the rows
