@@ -86,8 +86,9 @@ private:
 
     static Index whole_registers(Index n) { return (n + V::width - 1) / V::width * V::width; }
     Index n_units() const { return this->shape_.n_units; }
-    // Of a row of z and what it is squashed to.
-    Index row_stride_of_gates() const { return 2 * row_width_; }
+    // Of a row of z and what it is squashed to, which may begin within a register and so end in one
+    // more.
+    Index row_stride_of_gates() const { return 2 * row_width_ + V::width; }
     T* z_of(Tape<T>& tape, Index row) const {
         return tape.gates.data() + row * row_stride_of_gates();
     }
