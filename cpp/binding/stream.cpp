@@ -139,8 +139,7 @@ private:
     }
     void read(const T* x) {
         values = x;
-        fits = all_finite(x, n_streams_ * network_.options().n_channels,
-                          network_.options().missing != "none");
+        fits = all_finite(x, n_streams_ * network_.options().n_channels, network_.may_miss());
     }
 
     const Network<T>& network_;

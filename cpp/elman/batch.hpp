@@ -130,6 +130,7 @@ struct StepRows {
     Index row;       // of sequence begin at step t
     bool starts;     // their previous state is the initial one
     Index previous;  // the row of sequence begin at the step before, in the order of processing
+    bool branches;   // the step is of a branch
 };
 
 // Calls function(StepRows) for some steps in the order of processing, or against it.
@@ -141,16 +142,18 @@ void for_each_step(const Batch& batch, Range shard, Range steps, bool reverse, b
     for (Index i = steps.begin; i <= last; ++i) {
         const Index t = reverse != against ? last - (i - steps.begin) : i;
         const Index end = std::min(shard.end, batch.active(t));
-        const Index before = batch.is_branch(t) ? batch.branch_step - 1 : t - 1;
+        const bool branches = batch.is_branch(t);
+        const Index before = branches ? batch.branch_step - 1 : t - 1;
         const Index previous = reverse ? t + 1 : before;
         const bool exists = previous >= 0 && previous < n_steps;
         const Index goes_on =
             exists ? std::clamp(batch.active(previous), shard.begin, end) : shard.begin;
-        if (goes_on > shard.begin)
-            function(StepRows{t, shard.begin, goes_on - shard.begin, batch.row(t, shard.begin),
-                              false, batch.row(previous, shard.begin)});
-        if (end > goes_on)
-            function(StepRows{t, goes_on, end - goes_on, batch.row(t, goes_on), true, -1});
+        for (Index first = shard.begin, next; first < end; first = next) {
+            const bool starts = first >= goes_on;
+            next = starts ? end : goes_on;
+            function(StepRows{t, first, next - first, batch.row(t, first), starts,
+                              starts ? -1 : batch.row(previous, first), branches});
+        }
     }
 }
 

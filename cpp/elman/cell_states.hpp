@@ -66,7 +66,7 @@ public:
     T* of_sequence(Index s) const { return c_.row(s); }
 
     // Without training, of one step of each sequence: what is read comes next, what is there goes.
-    void swap(Matrix<T>& initial) { std::swap(c_, initial); }
+    void exchange(Matrix<T>& initial) { swap(c_, initial); }
 
     // Keeps what no step of the segment goes on from.
     void keep_ends(const StepRows& rows, const Batch& batch, bool reverse) {

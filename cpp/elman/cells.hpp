@@ -11,6 +11,7 @@
 #include "elman/cell/min_lstm.hpp"
 #include "elman/cell/simple.hpp"
 #include "elman/lanes.hpp"
+#include "elman/narrow.hpp"
 
 namespace elman {
 
@@ -81,7 +82,7 @@ std::unique_ptr<Recurrence<T>> make_recurrence(const CellOptions& options, Recur
         if constexpr (Cell::n_phases == 1)
             if (SmallRecurrenceOf<Cell, T>::suits(shape))
                 return std::make_unique<SmallRecurrenceOf<Cell, T>>(std::move(shape));
-        return std::make_unique<RecurrenceOf<Cell, T>>(std::move(shape));
+        return std::make_unique<NarrowRecurrenceOf<Cell, T>>(std::move(shape));
     });
 }
 

@@ -13,16 +13,16 @@
 // layer a matter of copying rows in and out.
 #pragma once
 
-#include "elman/layer.hpp"
+#include "elman/narrow.hpp"
 
 namespace elman {
 
 template <class Cell, class T>
-class SmallRecurrenceOf final : public RecurrenceOf<Cell, T> {
+class SmallRecurrenceOf final : public NarrowRecurrenceOf<Cell, T> {
     static_assert(Cell::n_phases == 1);
 
 public:
-    using Base = RecurrenceOf<Cell, T>;
+    using Base = NarrowRecurrenceOf<Cell, T>;
     using V = Vec<T>;
     static constexpr int n_gates = Cell::n_gates;
 

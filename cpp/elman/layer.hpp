@@ -112,7 +112,6 @@ public:
             tape.initial_c.resize(n, units);
         }
         if constexpr (has_gated_state) tape.gated.resize(rows, units);
-        tape.branch.step = batch.branch_step;
         if (batch.branch_step > 0) resize_branch(tape, batch);
         if (tape.fades()) tape.faded.resize(batch.n_rows(), units);
         if (tape.fades() && tape.has_mask) tape.faded_operand.resize(batch.n_rows(), units);
@@ -175,13 +174,18 @@ public:
 
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
-        if (!tape.training && Cell::has_cell_state)
+        if (!tape.training && Cell::has_cell_state && tape.skipped != nullptr)
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::copy_n(tape.initial_c.row(s), shape_.n_units, tape.cells.of_sequence(s));
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
             if (Cell::has_cell_state && batch.begins_branch(rows.t)) keep_branch(rows, tape);
             if (tape.fades()) fade_states(rows, tape);
-            if (tape.sums_ahead) sum_inputs_ahead(rows.t, batch.n_steps(), inputs, weights, tape);
+            if (tape.sums_ahead)
+                sum_inputs_ahead(rows.t, batch.n_steps(), inputs,
+                                 [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
+                                     multiply_group(group, {0, n_blocks()}, terms, steps.size(), 0,
+                                                    weights, tape.training ? steps.begin : 0, tape);
+                                 });
             const auto step = [&](const StepRows& some) {
                 forward_phase<0>(some, inputs, weights, tape, control);
                 if constexpr (has_gated_state)
@@ -486,29 +490,38 @@ protected:
         const Term<T>* all;
         Index n_inputs, n_states;
     };
+    // The parts of x_t, then h_{t-1}; in its place, for gates that wait for another, the gated
+    // state. Where they lie, for which operands has room, or copied.
+    template <int phase>
+    StepTerms terms_of(const StepRows& rows, const Features<const T>& inputs, Tape<T>& tape,
+                       std::array<Term<T>, 3>& operands) const {
+        const Index n_inputs = inputs.n_parts;
+        const auto term = [](const Rows<const T>& of) {
+            return Term<T>{of.data, of.stride, 1, of.width};
+        };
+        for (Index part = 0; part < n_inputs; ++part)
+            operands[std::size_t(part)] =
+                term({inputs[part].row(rows.row), inputs[part].stride, inputs[part].width});
+        operands[std::size_t(n_inputs)] = term(
+            phase == 0 ? operand_before(rows, tape) : tape.gated.from_row(tape_row(rows, tape)));
+        if (copies_operands(tape) && rows.size >= few_rows)
+            return copied(operands, n_inputs, rows, tape);
+        return {operands.data(), n_inputs, 1};
+    }
 
     template <int phase>
     void forward_phase(const StepRows& rows, const Features<const T>& inputs,
                        const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const {
-        // The operands of a step: the parts of x_t, then h_{t-1}; in its place, for gates that wait
-        // for another, the gated state.
-        std::array<Rows<const T>, 3> operands;
-        std::array<Term<T>, 3> strided;
-        const Index n_inputs = inputs.n_parts;
-        for (Index part = 0; part < n_inputs; ++part)
-            operands[std::size_t(part)] = {inputs[part].row(rows.row), inputs[part].stride,
-                                           inputs[part].width};
-        operands[std::size_t(n_inputs)] =
-            phase == 0 ? operand_before(rows, tape) : tape.gated.from_row(tape_row(rows, tape));
-        for (std::size_t i = 0; i <= std::size_t(n_inputs); ++i)
-            strided[i] = {operands[i].data, operands[i].stride, 1, operands[i].width};
-        StepTerms terms{strided.data(), n_inputs, 1};
-        if (copies_operands(tape) && rows.size >= few_rows)
-            terms = copied(operands, n_inputs, rows, tape);
+        std::array<Term<T>, 3> operands;
+        const StepTerms terms = terms_of<phase>(rows, inputs, tape, operands);
         const auto sum_phase = [&](Range blocks) {
             for_each_group([&](const GateGroup& group) {
                 if (Cell::gates[group.first].phase == phase)
-                    sum_gates(group, blocks, rows, terms, weights, tape);
+                    sum_gates(group, terms, tape.sums_ahead,
+                              [&](const Terms<T>& some, Index first_k) {
+                                  multiply_group(group, blocks, some, rows.size, first_k, weights,
+                                                 gate_row(rows, tape), tape);
+                              });
             });
         };
         if (tape.has_few_rows) {
@@ -529,19 +542,19 @@ protected:
         });
     }
 
-    // z of a group of gates, for some blocks.
-    void sum_gates(const GateGroup& group, Range blocks, const StepRows& rows,
-                   const StepTerms& terms, const PackedWeights<T>& weights, Tape<T>& tape) const {
+    // Calls multiply(terms, first row of the weights) for what is left to sum of a group of gates.
+    template <class Multiply>
+    void sum_gates(const GateGroup& group, const StepTerms& terms, bool sums_ahead,
+                   const Multiply& multiply) const {
         const Operand operand = Cell::gates[group.first].operand;
-        const bool has_inputs = takes_input(operand) && tape.sums_ahead;
+        const bool has_inputs = takes_input(operand) && sums_ahead;
         const Index n_states = takes_any_state(operand) ? terms.n_states : 0;
         if (has_inputs && n_states == 0) return;
         if (has_inputs || !takes_input(operand))
-            multiply_group(group, blocks, {terms.all + terms.n_inputs, terms.n_states}, rows.size,
-                           has_inputs ? input_width_ : 0, weights, gate_row(rows, tape), tape);
+            multiply(Terms<T>{terms.all + terms.n_inputs, terms.n_states},
+                     has_inputs ? input_width_ : 0);
         else
-            multiply_group(group, blocks, {terms.all, terms.n_inputs + n_states}, rows.size, 0,
-                           weights, gate_row(rows, tape), tape);
+            multiply(Terms<T>{terms.all, terms.n_inputs + n_states}, Index(0));
     }
 
     // Many rows are read again for every panel of weights, which is worth laying them out for.
@@ -556,16 +569,18 @@ protected:
     static Index round_up(Index width) {
         return (width + panel_width<T> - 1) / panel_width<T> * panel_width<T>;
     }
-    StepTerms copied(const std::array<Rows<const T>, 3>& operands, Index n_inputs,
-                     const StepRows& rows, Tape<T>& tape) const {
+    StepTerms copied(const std::array<Term<T>, 3>& operands, Index n_inputs, const StepRows& rows,
+                     Tape<T>& tape) const {
         // Kept from one step to the next, which would else begin with allocating them.
         static thread_local std::vector<Term<T>> terms;
         terms.clear();
         T* to = tape.operand_panels.data() + rows.begin * operands_width();
-        for (Index part = 0; part < n_inputs; ++part)
-            to = copy_to_panels(operands[std::size_t(part)], rows.size, to, terms);
-        const Index n_input_terms = Index(terms.size());
-        copy_to_panels(operands[std::size_t(n_inputs)], rows.size, to, terms);
+        Index n_input_terms = 0;
+        for (Index i = 0; i <= n_inputs; ++i) {
+            const Term<T>& x = operands[std::size_t(i)];
+            n_input_terms = Index(terms.size());
+            to = copy_to_panels<T>({x.data, x.row_stride, x.depth}, rows.size, to, terms);
+        }
         return {terms.data(), n_input_terms, Index(terms.size()) - n_input_terms};
     }
 
@@ -621,9 +636,11 @@ protected:
                             columns, tape.gate_stride);
     }
 
-    // z as far as the inputs make it, for the steps that follow step t in the order of processing.
+    // Calls multiply(group, terms, steps) for z as far as the inputs make it, for the steps that
+    // follow step t in the order of processing.
+    template <class Multiply>
     void sum_inputs_ahead(Index t, Index n_steps, const Features<const T>& inputs,
-                          const PackedWeights<T>& weights, Tape<T>& tape) const {
+                          const Multiply& multiply) const {
         const Index begin = t / steps_ahead * steps_ahead;
         const Index end = std::min(begin + steps_ahead, n_steps);
         if (t != (shape_.reverse ? end - 1 : begin)) return;
@@ -633,8 +650,7 @@ protected:
                                         inputs[part].width};
         for_each_group([&](const GateGroup& group) {
             if (takes_input(Cell::gates[group.first].operand))
-                multiply_group(group, {0, n_blocks()}, {terms.data(), inputs.n_parts}, end - begin,
-                               0, weights, tape.training ? begin : 0, tape);
+                multiply(group, Terms<T>{terms.data(), inputs.n_parts}, Range{begin, end});
         });
     }
 
@@ -725,12 +741,12 @@ protected:
         Rows<T> h, operand, c;
     };
     Previous previous(const StepRows& rows, const Tape<T>& tape) const {
-        const bool takes_initial_c = tape.training && rows.starts;
+        const bool takes_initial_c = rows.starts && (tape.training || tape.skipped == nullptr);
         return {tape.fades() ? tape.faded.from_row(rows.row) : states_before(rows, tape),
                 operand_before(rows, tape),
-                takes_initial_c         ? tape.initial_c.from_row(rows.begin)
-                : tape.branch.has(rows) ? tape.branch.c.from_row(rows.begin)
-                                        : tape.cells.before(rows, shape_.reverse)};
+                takes_initial_c ? tape.initial_c.from_row(rows.begin)
+                : rows.branches ? tape.branch.c.from_row(rows.begin)
+                                : tape.cells.before(rows, shape_.reverse)};
     }
     // As products take them: after recurrent dropout, faded if they fade.
     Rows<T> operand_before(const StepRows& rows, const Tape<T>& tape) const {
@@ -787,8 +803,11 @@ protected:
         for (Index first = 0, next; first < rows.size; first = next) {
             for (next = first + 1; next < rows.size && is_skipped[next] == is_skipped[first];)
                 ++next;
-            const StepRows run{rows.t,           rows.begin + first, next - first,
-                               rows.row + first, rows.starts,        rows.previous + first};
+            StepRows run = rows;
+            run.begin += first;
+            run.size = next - first;
+            run.row += first;
+            run.previous += first;
             if (is_skipped[first] != 0)
                 skipped(run);
             else
@@ -886,39 +905,51 @@ protected:
             next = g + 1;
             if (Cell::gates[g].phase != phase) continue;
             if (!tape.has_few_rows) {
-                squash(Cell::gates[g].squashing, gates[g], n_rows * width);
+                squash(Cell::gates[g].squashing, gates[g], n_rows * width, gates[g]);
                 continue;
             }
             while (next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing &&
                    Cell::gates[next].phase == phase)
                 ++next;
-            for (Index r = 0; r < n_rows; ++r)
-                squash(Cell::gates[g].squashing, gates[g] + r * stride, (next - g) * width);
+            for (Index r = 0; r < n_rows; ++r) {
+                T* const z = gates[g] + r * stride;
+                squash(Cell::gates[g].squashing, z, (next - g) * width, z);
+            }
         }
     }
 
-    // Views of rows are taken out of the tape before the loops: a store might change the tape
-    // itself, for all that the compiler knows. Always inlined: a step of a small layer is short,
-    // and a call that makes all views anew took a tenth of it. Where a step is repeated, only the
-    // cell's own states are wanted.
     template <int phase, bool repeats = false>
     [[gnu::always_inline]] void forward_units(const StepRows& rows, Index block, Index width,
                                               Tape<T>& tape) const {
-        constexpr bool is_last = phase + 1 == Cell::n_phases;
-        const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
-        const bool has_mask = tape.has_mask, keeps_memo = tape.training;
-        const Index first_row = tape_row(rows, tape), stride = gate_row_stride(tape, block);
-        const Previous from = previous(rows, tape);
-        const Rows<T> h = tape.h.from_row(rows.row), operand = tape.operand.from_row(rows.row),
-                      mask = tape.mask.from_row(rows.begin), c = tape.cells.c(rows),
-                      memo = tape.cells.memo(rows), gated = tape.gated.from_row(first_row);
+        const Index stride = gate_row_stride(tape, block);
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g)
             gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
         if constexpr (!repeats) squash_gates<phase>(gates, rows.size, width, stride, tape);
+        forward_cells<phase, repeats>(rows, previous(rows, tape), block * panel_width<T>, width,
+                                      gates, stride, tape);
+    }
+
+    // From squashed gates to states, for units [first_unit, first_unit + width). Views of rows are
+    // taken out of the tape before the loops: a store might change the tape itself, for all that
+    // the compiler knows. Always inlined: a step of a small layer is short, and a call that makes
+    // all views anew took a tenth of it. Where a step is repeated, only the cell's own states are
+    // wanted.
+    template <int phase, bool repeats>
+    [[gnu::always_inline]] void forward_cells(const StepRows& rows, const Previous& from,
+                                              Index first_unit, Index width,
+                                              const std::array<T*, n_gates>& gates, Index stride,
+                                              Tape<T>& tape) const {
+        constexpr bool is_last = phase + 1 == Cell::n_phases;
+        const bool keeps_gates = n_gates > 1 && (tape.training || has_gated_state);
+        const bool has_mask = tape.has_mask, keeps_memo = tape.training;
+        const Rows<T> h = tape.h.from_row(rows.row), operand = tape.operand.from_row(rows.row),
+                      mask = tape.mask.from_row(rows.begin), c = tape.cells.c(rows),
+                      memo = tape.cells.memo(rows),
+                      gated = tape.gated.from_row(tape_row(rows, tape));
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
-                const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
+                const Index unit = first_unit + lane, at = r * stride + lane;
                 V z[n_gates];
                 for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
                 Step<V> step;

@@ -121,6 +121,11 @@ public:
     T* row(Index r) const { return view_.row(r); }
     Rows<T> from_row(Index r) const { return {view_.row(r), view_.stride, view_.width}; }
 
+    friend void swap(Matrix& a, Matrix& b) {
+        a.array_.swap(b.array_);
+        std::swap(a.view_, b.view_);
+    }
+
 private:
     Array<T> array_;
     Rows<T> view_;

@@ -87,9 +87,10 @@ struct Workspace {
     RecurrentRuns runs;
     TokenRows<T> tokens;
     Matrix<T> x;
-    Matrix<T> dx;               // where an embedding or a decay stands before, or wanted
-    Matrix<T> inputs, dinputs;  // of the first layer, where an input layer does
-    Matrix<T> x_mask;           // of dropout behind an embedding
+    Matrix<T> dx;                         // where an embedding or a decay stands before, or wanted
+    Matrix<T> inputs, dinputs;            // of the first layer, where an input layer does
+    Matrix<T> x_mask;                     // of dropout behind an embedding
+    std::vector<Features<const T>> read;  // by each layer, and by the head
     std::vector<unsigned char> is_missing;  // by row, where steps may be skipped
     DecayRows<T> decay;
     ByDirection<Tape<T>> tapes;
@@ -169,6 +170,8 @@ public:
     // Whether the steps behind some others need no more of them than their states.
     bool runs_in_segments() const { return !has_reverse() && options_.branch_step == 0; }
     const std::optional<Embedding<T>>& embedding() const { return embedding_; }
+    // Whether NaN may come in.
+    bool may_miss() const { return skips_missing_ || decay_; }
 
     Index sequences_side_by_side() const {
         Index n = 1;
@@ -319,6 +322,9 @@ public:
         workspace.outputs.resize(n_outputs_rows, options_.n_outputs);
         if (head_) prepare_head(n_outputs_rows, workspace);
         if (workspace.training) workspace.doutputs.resize(n_outputs_rows, options_.n_outputs);
+        workspace.read.clear();
+        for (Index l = 0; l < n_layers(); ++l) workspace.read.push_back(layer_inputs(workspace, l));
+        workspace.read.push_back(head_inputs(workspace));
     }
 
     // The outputs of the sequences of a shard.
@@ -335,14 +341,14 @@ public:
                                 workspace.x.rows());
         if (input_) enter(weights, shard, workspace);
         for (Index l = 0; l < n_layers(); ++l) {
-            const Features<const T> inputs = layer_inputs(workspace, l);
+            const Features<const T>& inputs = workspace.read[std::size_t(l)];
             for (Index d = 0; d < n_directions(l); ++d)
                 direction(l, d).forward(workspace.batch, shard, inputs, at(weights.layers, l, d),
                                         at(workspace.tapes, l, d), control);
             join(workspace, l, inputs, shard);
         }
         if (options_.head_inputs && !workspace.per_step) gather_last(shard, workspace);
-        const Features<const T> features = features_of(workspace);
+        const Features<const T>& features = workspace.read.back();
         for_each_output(workspace, shard, [&](Index row, Index n_rows) {
             if (head_)
                 head_->forward(row, n_rows, features, weights.head, workspace.head,
@@ -439,7 +445,7 @@ public:
                 const Index n_blocks = direction(l, d).n_blocks();
                 direction(l, d).gradient(
                     {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
-                    layer_inputs(workspace, l), workspace.runs.of_direction(d), pass,
+                    workspace.read[std::size_t(l)], workspace.runs.of_direction(d), pass,
                     at(workspace.tapes, l, d), gradient, control);
                 return;
             }
@@ -462,33 +468,35 @@ public:
         }
         const Range rows = workspace.per_step ? Range{0, batch.n_rows()}
                                               : Range{batch.n_continuing, batch.n_sequences()};
-        head_->gradient(task, n_parts, rows, workspace.per_step, pass, features_of(workspace),
+        head_->gradient(task, n_parts, rows, workspace.per_step, pass, workspace.read.back(),
                         workspace.head, workspace.doutputs.rows(), gradient, control);
     }
 
     // Where sequences start: rows of states, or start() where there are none.
     void set_initial_states(Workspace<T>& workspace, const T* initial_state) const {
         workspace.decay.starts = initial_state == nullptr;
-        for (Index s = 0; decay_ && initial_state != nullptr && s < workspace.batch.n_sequences();
-             ++s)
-            std::copy_n(state_row(workspace, initial_state, s) + recurrent_size_,
-                        decay_->state_size(), workspace.decay.observed.row(s));
+        for (Index s = 0; s < workspace.batch.n_sequences(); ++s)
+            set_initial_state(
+                workspace, s,
+                initial_state == nullptr ? nullptr : state_row(workspace, initial_state, s));
+    }
+    // Of sequence s: a row of states, or null.
+    void set_initial_state(Workspace<T>& workspace, Index s, const T* states) const {
+        if (decay_ && states != nullptr)
+            std::copy_n(states + recurrent_size_, decay_->state_size(),
+                        workspace.decay.observed.row(s));
         for_each_state([&](Index l, Index d, const State& state) {
             Tape<T>& tape = at(workspace.tapes, l, d);
-            Matrix<T>& initial = state.is_cell_state ? tape.initial_c : tape.initial_h;
-            for (Index s = 0; s < workspace.batch.n_sequences(); ++s) {
-                T* const to = initial.row(s);
-                if (initial_state == nullptr)
-                    std::fill_n(to, state.width, T(0));
-                else
-                    std::copy_n(state_row(workspace, initial_state, s) + state.offset, state.width,
-                                to);
-                if (!tape.has_mask || state.is_cell_state) continue;
-                T* const mask = tape.mask.row(s);
-                dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
-                             workspace.dropout.recurrent, mask);
-                multiply_rows(to, mask, state.width, tape.initial_operand.row(s));
-            }
+            T* const to = (state.is_cell_state ? tape.initial_c : tape.initial_h).row(s);
+            if (states == nullptr)
+                std::fill_n(to, state.width, T(0));
+            else
+                std::copy_n(states + state.offset, state.width, to);
+            if (!tape.has_mask || state.is_cell_state) return;
+            T* const mask = tape.mask.row(s);
+            dropout_mask(workspace.dropout.recurrent_key(l), s, d * state.width, state.width,
+                         workspace.dropout.recurrent, mask);
+            multiply_rows(to, mask, state.width, tape.initial_operand.row(s));
         });
     }
 
@@ -512,10 +520,13 @@ public:
     void carry_states(Workspace<T>& workspace) const {
         for_each_state([&](Index l, Index d, const State& state) {
             Tape<T>& tape = at(workspace.tapes, l, d);
-            if (state.is_cell_state)
-                tape.cells.swap(tape.initial_c);
-            else
-                std::swap(tape.h, tape.initial_h);
+            if (state.is_cell_state) {
+                tape.cells.exchange(tape.initial_c);
+                return;
+            }
+            swap(tape.h, tape.initial_h);
+            if (!has_junction(workspace, l))
+                workspace.read[std::size_t(l + 1)].parts[std::size_t(d)] = tape.h.rows();
         });
     }
 
@@ -774,6 +785,7 @@ private:
                !has_every_step(workspace, l);
     }
 
+    // What Workspace::read is made of.
     Features<const T> layer_inputs(const Workspace<T>& workspace, Index l) const {
         if (l > 0) return outputs_of(workspace, l - 1);
         if (!input_) return steps_of(workspace);
@@ -786,8 +798,7 @@ private:
         x.add(workspace.x.rows());
         return x;
     }
-    // What the head reads.
-    Features<const T> features_of(const Workspace<T>& workspace) const {
+    Features<const T> head_inputs(const Workspace<T>& workspace) const {
         Features<const T> features = outputs_of(workspace, n_layers() - 1);
         if (options_.head_inputs)
             features.add(workspace.per_step ? workspace.x.rows() : workspace.last_x.rows());

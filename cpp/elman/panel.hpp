@@ -70,6 +70,7 @@ inline constexpr int max_accumulators = 12;
 #endif
 
 inline constexpr int max_rows = 12;
+inline constexpr int max_registers_of_a_row = 12;
 inline constexpr int max_panels = 4;
 
 // Accumulators, a panel's vectors and one broadcast share the registers: 12 of AVX2's 16 sum.
@@ -224,6 +225,12 @@ Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors)
     return Tiles<T, W>::find(n_rows, n_panels, n_vectors);
 }
 
+// Of one row and as many registers side by side.
+template <class T, int... v>
+constexpr std::array<Tile<T, T>, sizeof...(v)> tiles_of_a_row(std::integer_sequence<int, v...>) {
+    return {&tile<T, T, Layout::strided, 1, v + 1, 1>...};
+}
+
 inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
     for (const Index candidate : {4, 2})
         if (candidate <= n_panels && tile_fits(n_rows, candidate, n_vectors)) return candidate;
@@ -374,24 +381,6 @@ void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
     }
 }
 
-// All n_columns columns of A B, with B packed panel by panel. The panel_strides of start and out
-// are the distances between the first columns of two panels.
-template <class T>
-void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* panels,
-                  const Block<const T>& start, const Block<T>& out) {
-    const Index depth = a.depth();
-    for (Index column = 0; column < n_columns;) {
-        const int n_vectors = panel_vectors<T>(column, n_columns);
-        const Index width = n_vectors * Vec<T>::width;
-        const Index n_panels = std::max<Index>((n_columns - column) / width, 1);
-        const Index p = column / panel_width<T>;
-        multiply<T>(a, n_rows, n_vectors, n_panels, {panels + column * depth, width, width * depth},
-                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
-                    {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
-        column += n_panels * width;
-    }
-}
-
 // out = start + A b, for a right operand b that is used once and so is read where it is, row by
 // row.
 template <class T>
@@ -405,6 +394,42 @@ void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
         multiply<T>(a, n_rows, n_vectors, n_panels, {b.data + column, b.stride, width},
                     {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
                     {out.data + column, out.stride, width});
+        column += n_panels * width;
+    }
+}
+
+// The same of one row of A and a b that is no wider than a tile of one row.
+template <class T>
+void multiply_row_of(const Terms<T>& a, const Rows<const T>& b, const T* start, T* out) {
+    static constexpr auto tiles = detail::tiles_of_a_row<T>(
+        std::make_integer_sequence<int, detail::max_registers_of_a_row>());
+    constexpr Index width = Vec<T>::width;
+    tiles[std::size_t((b.width - 1) / width)]({a.terms,
+                                               a.n_terms,
+                                               a.first_row,
+                                               {b.data, b.stride, width},
+                                               {start, 0, width},
+                                               {out, 0, width},
+                                               {}});
+}
+
+// All n_columns columns of A B, with B packed panel by panel. The panel_strides of start and out
+// are the distances between the first columns of two panels.
+template <class T>
+void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* panels,
+                  const Block<const T>& start, const Block<T>& out) {
+    if (n_rows == 1 && n_columns <= panel_width<T>)
+        return multiply_row_of<T>(a, {panels, packed_columns<T>(n_columns), n_columns}, start.data,
+                                  out.data);
+    const Index depth = a.depth();
+    for (Index column = 0; column < n_columns;) {
+        const int n_vectors = panel_vectors<T>(column, n_columns);
+        const Index width = n_vectors * Vec<T>::width;
+        const Index n_panels = std::max<Index>((n_columns - column) / width, 1);
+        const Index p = column / panel_width<T>;
+        multiply<T>(a, n_rows, n_vectors, n_panels, {panels + column * depth, width, width * depth},
+                    {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
+                    {out.data + p * out.panel_stride, out.row_stride, out.panel_stride});
         column += n_panels * width;
     }
 }

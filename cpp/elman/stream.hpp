@@ -34,9 +34,16 @@ public:
               T* outputs);
 
     void reset(const Index* streams, Index n) {
-        Array<T> states = all_states(n_streams_);
-        for (Index i = 0; i < n; ++i) start(states, streams[i]);
-        set_states(states.data());
+        Array<T> states(std::size_t(network_.state_size()));
+        network_.start(weights_.parameters, states.data());
+        for (Index i = 0; i < n; ++i) {
+            const auto after = std::upper_bound(
+                places_.begin(), places_.end(), streams[i],
+                [](Index stream, const Place& place) { return stream < place.streams.begin; });
+            Place& place = *std::prev(after);
+            network_.set_initial_state(place.workspace, streams[i] - place.streams.begin,
+                                       states.data());
+        }
     }
 
     // Stream i becomes what stream kept[i] was; others are gone.
@@ -52,7 +59,9 @@ public:
     void add(Index n_added) {
         const Index n = n_streams_ + n_added;
         Array<T> states = all_states(n);
-        for (Index stream = n_streams_; stream < n; ++stream) start(states, stream);
+        const Index size = network_.state_size();
+        for (Index stream = n_streams_; stream < n; ++stream)
+            network_.start(weights_.parameters, states.data() + stream * size);
         replace(states, n);
     }
 
@@ -68,9 +77,6 @@ private:
         Array<T> states(std::size_t(checked_multiply(n, network_.state_size())));
         get_states(states.data());
         return states;
-    }
-    void start(Array<T>& states, Index stream) const {
-        network_.start(weights_.parameters, states.data() + stream * network_.state_size());
     }
 
     void replace(const Array<T>& states, Index n_streams) {

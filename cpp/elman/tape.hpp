@@ -51,6 +51,7 @@ struct RecurrenceShape {
 template <class T>
 struct PackedWeights {
     Storage storage = Storage::full;
+    bool side_by_side = false;  // the gates of a narrow layer: panels and bias as in narrow.hpp
     // By gate, then block of units: [W_xh; W_hh], as far as the gate takes them; in fewer bits one
     // of the next two instead, of which the second has a scale for each column, as biases lie.
     Array<T> panels;
@@ -79,10 +80,7 @@ struct Lanes {
 // What the steps of a branch share, by sequence: c before it, and the sum of what they send back.
 template <class T>
 struct Branch {
-    Index step = 0;  // as the batch's
     Matrix<T> c, dh, recurrent, dc;
-
-    bool has(const StepRows& rows) const { return step > 0 && rows.t >= step; }
 };
 
 // Everything one direction leaves behind for its backward pass. Per-step matrices have the rows

@@ -35,14 +35,14 @@ inline constexpr bool takes_any_state(Operand operand) { return operand != Opera
 enum class Squashing { none, sigmoid, tanh };
 
 template <class T>
-void squash(Squashing squashing, T* z, Index n) {
+void squash(Squashing squashing, const T* z, Index n, T* to) {
     using V = Vec<T>;
     using Several = Vecs<T, 4>;
     const auto apply = [&](const auto& function) {
         Index i = 0;
         for (; i + Several::width <= n; i += Several::width)
-            function(Several::load(z + i)).store(z + i);
-        for (; i < n; i += V::width) function(V::load(z + i)).store(z + i);
+            function(Several::load(z + i)).store(to + i);
+        for (; i < n; i += V::width) function(V::load(z + i)).store(to + i);
     };
     if (squashing == Squashing::sigmoid) apply([](const auto& x) { return sigmoid(x); });
     if (squashing == Squashing::tanh) apply([](const auto& x) { return tanh(x); });

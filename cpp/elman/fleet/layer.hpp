@@ -208,9 +208,11 @@ private:
             if (takes_any_state(gate.operand)) add(H_, states, shape_.offsets.W_hh);
         });
         for (Index r = 0; r < rows.size; ++r) {
-            for (int g = 0; g < n_gates; ++g)
+            for (int g = 0; g < n_gates; ++g) {
+                T* const z = z_of(tape, row + r, g);
                 if (Cell::gates[g].phase == phase)
-                    squash(Cell::gates[g].squashing, z_of(tape, row + r, g), H_ * V::width);
+                    squash(Cell::gates[g].squashing, z, H_ * V::width, z);
+            }
             forward_units<phase>(rows, row, r, training, tape);
         }
     }
