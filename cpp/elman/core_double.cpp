@@ -5,6 +5,7 @@ namespace elman {
 template struct detail::Tiles<double>;
 template struct detail::Tiles<double, double, Layout::in_panels>;
 template struct detail::Tiles<double, double, Layout::transposed>;
+template struct detail::TilesOfOneRow<double>;
 template std::unique_ptr<Recurrence<double>> make_recurrence(const CellOptions&, RecurrenceShape);
 
 template class Network<double>;

@@ -7,6 +7,7 @@ template struct detail::Tiles<float, Half>;
 template struct detail::Tiles<float, Int8>;
 template struct detail::Tiles<float, float, Layout::in_panels>;
 template struct detail::Tiles<float, float, Layout::transposed>;
+template struct detail::TilesOfOneRow<float>;
 template std::unique_ptr<Recurrence<float>> make_recurrence(const CellOptions&, RecurrenceShape);
 
 template class Network<float>;

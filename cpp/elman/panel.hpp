@@ -208,6 +208,25 @@ Tile<T, W> Tiles<T, W, layout>::find(Index n_rows, Index n_panels, int n_vectors
     return table[n_vectors - 1][n_panels == 4 ? 2 : n_panels - 1][std::size_t(n_rows - 1)];
 }
 
+// Of one row and as many registers side by side.
+template <class T>
+struct TilesOfOneRow {
+    using ByRegisters = std::array<Tile<T, T>, max_registers_of_a_row>;
+
+    template <int... v>
+    static constexpr ByRegisters by_registers(std::integer_sequence<int, v...>) {
+        return {&tile<T, T, Layout::strided, 1, v + 1, 1>...};
+    }
+    static Tile<T, T> find(Index n_registers);
+};
+
+template <class T>
+Tile<T, T> TilesOfOneRow<T>::find(Index n_registers) {
+    static constexpr ByRegisters table =
+        by_registers(std::make_integer_sequence<int, max_registers_of_a_row>());
+    return table[std::size_t(n_registers - 1)];
+}
+
 extern template struct Tiles<float>;
 extern template struct Tiles<float, Half>;
 extern template struct Tiles<float, Int8>;
@@ -216,6 +235,8 @@ extern template struct Tiles<float, float, Layout::transposed>;
 extern template struct Tiles<double>;
 extern template struct Tiles<double, double, Layout::in_panels>;
 extern template struct Tiles<double, double, Layout::transposed>;
+extern template struct TilesOfOneRow<float>;
+extern template struct TilesOfOneRow<double>;
 
 template <class T, class W>
 Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors) {
@@ -223,12 +244,6 @@ Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors)
         if (layout == Layout::in_panels)
             return Tiles<T, W, Layout::in_panels>::find(n_rows, n_panels, n_vectors);
     return Tiles<T, W>::find(n_rows, n_panels, n_vectors);
-}
-
-// Of one row and as many registers side by side.
-template <class T, int... v>
-constexpr std::array<Tile<T, T>, sizeof...(v)> tiles_of_a_row(std::integer_sequence<int, v...>) {
-    return {&tile<T, T, Layout::strided, 1, v + 1, 1>...};
 }
 
 inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
@@ -401,16 +416,14 @@ void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
 // The same of one row of A and a b that is no wider than a tile of one row.
 template <class T>
 void multiply_row_of(const Terms<T>& a, const Rows<const T>& b, const T* start, T* out) {
-    static constexpr auto tiles = detail::tiles_of_a_row<T>(
-        std::make_integer_sequence<int, detail::max_registers_of_a_row>());
     constexpr Index width = Vec<T>::width;
-    tiles[std::size_t((b.width - 1) / width)]({a.terms,
-                                               a.n_terms,
-                                               a.first_row,
-                                               {b.data, b.stride, width},
-                                               {start, 0, width},
-                                               {out, 0, width},
-                                               {}});
+    detail::TilesOfOneRow<T>::find((b.width + width - 1) / width)({a.terms,
+                                                                   a.n_terms,
+                                                                   a.first_row,
+                                                                   {b.data, b.stride, width},
+                                                                   {start, 0, width},
+                                                                   {out, 0, width},
+                                                                   {}});
 }
 
 // All n_columns columns of A B, with B packed panel by panel. The panel_strides of start and out
