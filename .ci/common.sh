@@ -2,7 +2,7 @@
 
 # Tests that look at the compiled core, and so are worth running on every instruction set.
 CORE_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py tests/test_lanes.py \
-    tests/test_embedding.py tests/test_seq2seq.py"
+    tests/test_narrow.py tests/test_embedding.py tests/test_seq2seq.py"
 
 step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
 
