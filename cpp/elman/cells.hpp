@@ -11,7 +11,7 @@
 #include "elman/cell/min_lstm.hpp"
 #include "elman/cell/simple.hpp"
 #include "elman/lanes.hpp"
-#include "elman/narrow.hpp"
+#include "elman/transposed.hpp"
 
 namespace elman {
 
@@ -79,9 +79,12 @@ template <class T>
 std::unique_ptr<Recurrence<T>> make_recurrence(const CellOptions& options, RecurrenceShape shape) {
     return with_cell(options, [&](auto type) -> std::unique_ptr<Recurrence<T>> {
         using Cell = typename decltype(type)::type;
-        if constexpr (Cell::n_phases == 1)
+        if constexpr (Cell::n_phases == 1) {
             if (SmallRecurrenceOf<Cell, T>::suits(shape))
                 return std::make_unique<SmallRecurrenceOf<Cell, T>>(std::move(shape));
+            if (TransposedRecurrenceOf<Cell, T>::suits(shape))
+                return std::make_unique<TransposedRecurrenceOf<Cell, T>>(std::move(shape));
+        }
         return std::make_unique<NarrowRecurrenceOf<Cell, T>>(std::move(shape));
     });
 }

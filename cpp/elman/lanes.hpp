@@ -61,8 +61,9 @@ public:
             make_room(lanes.memo, n_steps * units);
         }
         if (!tape.training) return;
-        for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc})
+        for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
             make_room(*carried, units);
+        make_room(lanes.outgoing, lanes.stride * this->input_width_);
         make_room(lanes.sums, n_gates * n_units() * (this->input_width_ + n_units() + 1) * n_lanes);
     }
 
@@ -70,14 +71,19 @@ public:
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!tape.lanes.active) return Base::forward(batch, shard, inputs, weights, tape, control);
         Lanes<T>& lanes = tape.lanes;
-        gather_inputs(batch, shard, inputs, lanes);
+        if (!are_in_lanes(batch, inputs)) gather_inputs(batch, shard, inputs, lanes);
         read_rows(shard, tape.initial_h.rows(), 0, lanes.h.data(), lanes.stride);
         if constexpr (Cell::has_cell_state)
             read_rows(shard, tape.initial_c.rows(), 0, lanes.c.data(), lanes.stride);
-        for (Index i = 0; i < batch.n_steps(); ++i) {
-            for_each_register(shard, [&](Index lane) { forward_step(i, lane, weights, lanes); });
-            control.poll(shard.size() * this->multiply_adds());
-        }
+        const T* const x = inputs_of(batch, inputs, lanes);
+        for_each_register(shard, [&](auto several, Index lane) {
+            using Several = decltype(several);
+            const Index work = Several::width * this->multiply_adds();
+            for (Index i = 0; i < batch.n_steps(); ++i) {
+                forward_step<Several>(i, lane, x, weights.flat.data(), lanes);
+                control.poll(work);
+            }
+        });
         for (Index i = tape.every_step ? 0 : batch.n_steps() - 1; i < batch.n_steps(); ++i)
             write_rows(shard, lanes.h.data() + (i + 1) * n_units() * lanes.stride, lanes.stride,
                        tape.h.rows(), batch.row(step_at(batch, i), 0));
@@ -94,22 +100,23 @@ public:
                                   control);
         Lanes<T>& lanes = tape.lanes;
         if (batch.n_continuing == 0) start_gradients(shard, tape);
-        Array<T> incoming(dy.data != nullptr ? std::size_t(n_units() * lanes.stride) : 0);
-        Array<T> outgoing(std::size_t(dx.width() * lanes.stride));
-        for (Index i = batch.n_steps() - 1; i >= 0; --i) {
-            const Index t = step_at(batch, i), row = batch.row(t, 0);
-            if (dy.data != nullptr) read_rows(shard, dy, row, incoming.data(), lanes.stride);
-            for_each_register(shard, [&](Index lane) {
-                backward_step(i, lane, weights, incoming.empty() ? nullptr : incoming.data(),
-                              lanes);
-            });
-            if (bptt_steps > 0 && steps_to_end(batch, t) % bptt_steps == 0) truncate(shard, lanes);
-            for_each_register(shard, [&](Index lane) {
-                send_to_inputs(i, lane, weights, dx.width(), lanes, outgoing.data());
-            });
-            add_rows(shard, outgoing.data(), lanes.stride, dx, row, accumulate);
-            control.poll(2 * shard.size() * this->multiply_adds());
-        }
+        for_each_register(shard, [&](auto several, Index lane) {
+            using Several = decltype(several);
+            const Range here{lane, std::min(lane + Several::width, shard.end)};
+            const Index work = 2 * Several::width * this->multiply_adds();
+            for (Index i = batch.n_steps() - 1; i >= 0; --i) {
+                const Index t = step_at(batch, i), row = batch.row(t, 0);
+                if (dy.data != nullptr)
+                    read_rows(here, dy, row, lanes.incoming.data(), lanes.stride);
+                backward_step<Several>(i, lane, weights.flat.data(), dy.data != nullptr, lanes);
+                if (bptt_steps > 0 && steps_to_end(batch, t) % bptt_steps == 0)
+                    truncate<Several>(lane, lanes);
+                if (dx.n_parts > 0)
+                    send_to_inputs<Several>(i, lane, weights.flat.data(), dx.width(), lanes);
+                add_rows(here, lanes.outgoing.data(), lanes.stride, dx, row, accumulate);
+                control.poll(work);
+            }
+        });
         if (batch.first_step == 0) end_gradients(shard, tape);
     }
 
@@ -120,20 +127,26 @@ public:
         if (!lanes.active)
             return Base::gradient(blocks, batch, inputs, runs, pass, tape, gradient, control);
         if (blocks.size() == 0) return;
+        const T* const x = inputs_of(batch, inputs, lanes);
         T* sum = lanes.sums.data();
-        const auto add = [&](int g, Index u, const T* operand, Index step, Index lane_stride,
-                             T* weight_gradient) {
-            if (pass.begins) std::fill_n(sum, n_lanes, T(0));
-            add_lanes(batch.n_steps(), g, u, operand, step, lane_stride, lanes, sum);
-            if (pass.ends) *weight_gradient = total(sum);
-            sum += n_lanes;
-        };
-        for (int g = 0; g < n_gates; ++g)
-            for (Index u = 0; u < n_units(); ++u)
-                for_each_weight(g, u, lanes,
-                                [&](const T* operand, Index step, Index lane_stride, Index place) {
-                                    add(g, u, operand, step, lane_stride, gradient + place);
-                                });
+        for (int g = 0; g < n_gates; ++g) {
+            for (Index u = 0; u < n_units(); ++u) {
+                std::array<Weight, weights_at_once> weights;
+                std::size_t n = 0;
+                const auto add = [&] {
+                    if (pass.begins) std::fill_n(sum, Index(n) * n_lanes, T(0));
+                    add_lanes(batch.n_steps(), z_of(lanes, 0, g, u), weights, n, lanes, sum);
+                    for (std::size_t i = 0; i < n; ++i, sum += n_lanes)
+                        if (pass.ends) gradient[weights[i].place] = total(sum);
+                    n = 0;
+                };
+                for_each_weight(g, u, x, lanes, [&](const Weight& weight) {
+                    weights[n++] = weight;
+                    if (n == weights_at_once) add();
+                });
+                if (n > 0) add();
+            }
+        }
         control.poll(batch.n_rows() * this->multiply_adds());
     }
 
@@ -169,11 +182,26 @@ private:
                                              : at.b_h + Cell::gates[g].column * n_units() + u;
     }
 
-    // Calls function(first lane) for the registers of a shard, which begins at whole lanes.
+    // Calls function(Vecs, first lane) for the lanes of a shard, which begins at whole ones. A step
+    // of a few units is a long chain of operations: several registers go through it side by side.
     template <class Function>
     static void for_each_register(Range shard, const Function& function) {
+        constexpr int n_vectors = std::min(2 * int(n_lanes) / V::width, 4);
         const Index end = (shard.end + n_lanes - 1) / n_lanes * n_lanes;
-        for (Index lane = shard.begin; lane < end; lane += V::width) function(lane);
+        Index lane = shard.begin;
+        for (; lane + n_vectors * V::width <= end; lane += n_vectors * V::width)
+            function(Vecs<T, n_vectors>(), lane);
+        for (; lane < end; lane += V::width) function(Vecs<T, 1>(), lane);
+    }
+
+    // Of one channel, rows of a step are lanes already where they fill them.
+    bool are_in_lanes(const Batch& batch, const Features<const T>& inputs) const {
+        return inputs.n_parts == 1 && inputs[0].stride == 1 && !this->shape_.reverse &&
+               batch.n_sequences() % n_lanes == 0;
+    }
+    const T* inputs_of(const Batch& batch, const Features<const T>& inputs,
+                       const Lanes<T>& lanes) const {
+        return are_in_lanes(batch, inputs) ? inputs[0].data : lanes.x.data();
     }
 
     // From rows of sequences to lanes and back.
@@ -213,17 +241,18 @@ private:
         }
     }
 
+    template <class V>
     static V squashed(Squashing squashing, const V& z) {
         return squashing == Squashing::sigmoid ? sigmoid(z)
                : squashing == Squashing::tanh  ? tanh(z)
                                                : z;
     }
 
-    void forward_step(Index i, Index lane, const PackedWeights<T>& weights, Lanes<T>& lanes) const {
+    template <class V>
+    void forward_step(Index i, Index lane, const T* inputs, const T* w, Lanes<T>& lanes) const {
         const Index H = n_units(), D = this->input_width_, S = lanes.stride;
-        const T* const x = lanes.x.data() + i * D * S + lane;
+        const T* const x = inputs + i * D * S + lane;
         const T* const h_previous = lanes.h.data() + i * H * S + lane;
-        const T* const w = weights.flat.data();
         for (Index u = 0; u < H; ++u) {
             V z[n_gates];
             for (int g = 0; g < n_gates; ++g) {
@@ -278,16 +307,15 @@ private:
             write_rows(shard, lanes.dc.data(), lanes.stride, tape.dc.rows(), 0);
     }
 
-    void truncate(Range shard, Lanes<T>& lanes) const {
-        for_each_register(shard, [&](Index lane) {
-            for (Index u = 0; u < n_units(); ++u)
-                for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc})
-                    V::zero().store(carried->data() + u * lanes.stride + lane);
-        });
+    template <class V>
+    void truncate(Index lane, Lanes<T>& lanes) const {
+        for (Index u = 0; u < n_units(); ++u)
+            for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc})
+                V::zero().store(carried->data() + u * lanes.stride + lane);
     }
 
-    void backward_step(Index i, Index lane, const PackedWeights<T>& weights, const T* dy,
-                       Lanes<T>& lanes) const {
+    template <class V>
+    void backward_step(Index i, Index lane, const T* w, bool has_dy, Lanes<T>& lanes) const {
         const Index H = n_units(), S = lanes.stride;
         for (Index u = 0; u < H; ++u) {
             const Index at = u * S + lane;
@@ -297,7 +325,7 @@ private:
             step.h_previous = step.h_operand = V::load(lanes.h.data() + i * H * S + at);
             step.h = V::load(lanes.h.data() + (i + 1) * H * S + at);
             step.dh = V::load(lanes.dh.data() + at) + V::load(lanes.recurrent.data() + at);
-            if (dy != nullptr) step.dh = V::load(dy + at) + step.dh;
+            if (has_dy) step.dh = V::load(lanes.incoming.data() + at) + step.dh;
             if constexpr (Cell::has_cell_state) {
                 step.c_previous = V::load(lanes.c.data() + i * H * S + at);
                 step.memo = V::load(lanes.memo.data() + i * H * S + at);
@@ -314,51 +342,69 @@ private:
                 if (takes_state(Cell::gates[g].operand))
                     for (Index u = 0; u < H; ++u)
                         sum = fma(V::load(z_of(lanes, i, g, u) + lane),
-                                  V::broadcast(weights.flat.data() + place_of_state(g, k, u)), sum);
+                                  V::broadcast(w + place_of_state(g, k, u)), sum);
             sum.store(lanes.recurrent.data() + k * S + lane);
         }
     }
 
-    void send_to_inputs(Index i, Index lane, const PackedWeights<T>& weights, Index n_inputs,
-                        Lanes<T>& lanes, T* dx) const {
+    template <class V>
+    void send_to_inputs(Index i, Index lane, const T* w, Index n_inputs, Lanes<T>& lanes) const {
         for (Index d = 0; d < n_inputs; ++d) {
             V sum = V::zero();
             for (int g = 0; g < n_gates; ++g)
                 if (takes_input(Cell::gates[g].operand))
                     for (Index u = 0; u < n_units(); ++u)
                         sum = fma(V::load(z_of(lanes, i, g, u) + lane),
-                                  V::broadcast(weights.flat.data() + place_of_input(g, d, u)), sum);
-            sum.store(dx + d * lanes.stride + lane);
+                                  V::broadcast(w + place_of_input(g, d, u)), sum);
+            sum.store(lanes.outgoing.data() + d * lanes.stride + lane);
         }
     }
 
-    // Calls function(operand at the first step, from step to step, from lane to lane, place).
+    // A weight's operand at the first step, how far it moves from step to step and from lane to
+    // lane, and where the weight stands in the flat parameters.
+    struct Weight {
+        const T* operand;
+        Index step, lane_stride, place;
+    };
     template <class Function>
-    void for_each_weight(int g, Index u, const Lanes<T>& lanes, const Function& function) const {
+    void for_each_weight(int g, Index u, const T* inputs, const Lanes<T>& lanes,
+                         const Function& function) const {
         const Index S = lanes.stride, D = this->input_width_, H = n_units();
-        function(ones_.data(), Index(0), Index(0), place_of_bias(g, u));
+        function(Weight{ones_.data(), 0, 0, place_of_bias(g, u)});
         if (takes_input(Cell::gates[g].operand))
             for (Index d = 0; d < D; ++d)
-                function(lanes.x.data() + d * S, D * S, Index(1), place_of_input(g, d, u));
+                function(Weight{inputs + d * S, D * S, 1, place_of_input(g, d, u)});
         if (takes_state(Cell::gates[g].operand))
             for (Index k = 0; k < H; ++k)
-                function(lanes.h.data() + k * S, H * S, Index(1), place_of_state(g, k, u));
+                function(Weight{lanes.h.data() + k * S, H * S, 1, place_of_state(g, k, u)});
     }
 
-    // sum[lane] += operand dz over the steps, from the last to the first.
-    void add_lanes(Index n_steps, int g, Index u, const T* operand, Index step, Index lane_stride,
-                   Lanes<T>& lanes, T* sum) const {
-        constexpr int n_vectors = int(n_lanes / V::width);
-        V sums[n_vectors];
-        for (int v = 0; v < n_vectors; ++v) sums[v] = V::load(sum + v * V::width);
-        for (Index i = n_steps - 1; i >= 0; --i) {
-            const T* const dz = z_of(lanes, i, g, u);
+    static constexpr int vectors_of_lanes = int(n_lanes) / V::width;
+    static constexpr std::size_t weights_at_once =
+        std::size_t(std::clamp(8 / vectors_of_lanes, 1, 4));
+
+    // sums[lane] += operand dz over the steps, from the last to the first, for the first n weights
+    // of one unit in a gate, whose dz at the first step is given.
+    void add_lanes(Index n_steps, const T* dz, std::array<Weight, weights_at_once> weights,
+                   std::size_t n, const Lanes<T>& lanes, T* sums) const {
+        std::fill(weights.begin() + std::ptrdiff_t(n), weights.end(), weights[0]);
+        V sum[weights_at_once][vectors_of_lanes];
+        for (std::size_t k = 0; k < n; ++k)
+            for (int v = 0; v < vectors_of_lanes; ++v)
+                sum[k][v] = V::load(sums + Index(k) * n_lanes + v * V::width);
+        const Index dz_step = n_gates * n_units() * lanes.stride;
+        for (Index i = n_steps - 1; i >= 0; --i)
             for (Index lane = 0; lane < lanes.stride; lane += n_lanes)
-                for (int v = 0; v < n_vectors; ++v)
-                    sums[v] = fma(V::load(operand + i * step + lane * lane_stride + v * V::width),
-                                  V::load(dz + lane + v * V::width), sums[v]);
-        }
-        for (int v = 0; v < n_vectors; ++v) sums[v].store(sum + v * V::width);
+                for (int v = 0; v < vectors_of_lanes; ++v) {
+                    const V of_lane = V::load(dz + i * dz_step + lane + v * V::width);
+                    for (std::size_t k = 0; k < weights_at_once; ++k)
+                        sum[k][v] = fma(V::load(weights[k].operand + i * weights[k].step +
+                                                lane * weights[k].lane_stride + v * V::width),
+                                        of_lane, sum[k][v]);
+                }
+        for (std::size_t k = 0; k < n; ++k)
+            for (int v = 0; v < vectors_of_lanes; ++v)
+                sum[k][v].store(sums + Index(k) * n_lanes + v * V::width);
     }
 
     static T total(const T* sum) {

@@ -260,6 +260,9 @@ public:
             for (Index block = blocks.begin; block < blocks.end; ++block)
                 std::fill_n(sums_of(tape, block),
                             (total_depth_ + n_gates) * vectors(block) * V::width, T(0));
+        const std::vector<Run> of_faded = tape.fades() ? all_rows(batch) : std::vector<Run>();
+        const std::vector<Run>& of_states = tape.fades() ? of_faded : runs;
+        auto run = of_states.rbegin();
         TransposedRows<T> operand;
         for (Index end = batch.n_rows(); end > 0; end -= longest_run) {
             const Index row = std::max<Index>(end - longest_run, 0), n_rows = end - row;
@@ -274,21 +277,9 @@ public:
                 operand.pack({}, n_rows, true);
                 add_products(blocks, takes_no_input, 0, operand, row, tape, control);
             }
-        }
-        const std::vector<Run> of_faded = tape.fades() ? all_rows(batch) : std::vector<Run>();
-        const std::vector<Run>& of_states = tape.fades() ? of_faded : runs;
-        for (auto run = of_states.rbegin(); has_recurrent_weights<Cell> && run != of_states.rend();
-             ++run) {
-            const Rows<T> states = tape.fades()  ? tape.faded_products_with().rows()
-                                   : run->starts ? tape.initial_products_with()
-                                                 : tape.products_with();
-            operand.pack(states.reversed(run->operand_row, run->size), run->size, false);
-            add_products(blocks, takes_state, -shape_.n_units, operand, run->row, tape, control);
-            if constexpr (has_gated_state) {
-                operand.pack(tape.gated.rows().reversed(run->row, run->size), run->size, false);
-                add_products(blocks, takes_gated_state, -shape_.n_units, operand, run->row, tape,
-                             control);
-            }
+            // With the states at once, while dz of these rows is in the cache.
+            for (; has_recurrent_weights<Cell> && run != of_states.rend() && run->row >= row; ++run)
+                add_state_products(blocks, *run, operand, tape, control);
         }
         if (shape_.layer_norm) add_gain_gradients(blocks, batch.n_rows(), pass, tape);
         if (!pass.ends) return;
@@ -381,7 +372,7 @@ protected:
     void pack_panels(const T* parameters, PackedWeights<T>& weights) const {
         T *panel = weights.panels.data(), *bias = weights.bias.data();
         for (const Gate& gate : Cell::gates) {
-            for (Index block = 0; block < n_blocks(); ++block) {
+            for (Index block = 0; block < n_blocks_; ++block) {
                 const Index units = units_in(block), column = block * panel_width<T>;
                 const Index offset = gate.column * shape_.n_units + column;
                 if (takes_input(gate.operand))
@@ -424,7 +415,7 @@ protected:
                 weights.scales.resize(weights.bias.size());
                 Index first = 0, scale = 0;
                 for (const Gate& gate : Cell::gates) {
-                    for (Index block = 0; block < n_blocks(); ++block) {
+                    for (Index block = 0; block < n_blocks_; ++block) {
                         const Index width = vectors(block) * V::width;
                         reduce_panel(weights.panels.data() + first, depth(gate), width,
                                      weights.scales.data() + scale,
@@ -478,7 +469,7 @@ protected:
         std::vector<Term<T>> terms;
         for (int g = 0; g < n_gates; ++g) {
             if (!takes(Cell::gates[g].operand)) continue;
-            for (Index block = 0; block < n_blocks(); ++block)
+            for (Index block = 0; block < n_blocks_; ++block)
                 terms.push_back(
                     {gate_rows(tape, block, g), vectors(block) * V::width, 1, units_in(block)});
         }
@@ -525,7 +516,7 @@ protected:
             });
         };
         if (tape.has_few_rows) {
-            sum_phase({0, n_blocks()});
+            sum_phase({0, n_blocks_});
             if (shape_.layer_norm) normalize_gates(rows, phase, weights, tape);
             forward_units<phase>(rows, 0, packed_width(), tape);
             control.poll(rows.size * multiply_adds());
@@ -1036,6 +1027,20 @@ protected:
     // A bias is the weight of an input that is always one.
     T* sums_of(Tape<T>& tape, Index block) const {
         return tape.gradient.data() + block * panel_width<T> * (total_depth_ + n_gates);
+    }
+
+    void add_state_products(Range blocks, const Run& run, TransposedRows<T>& operand, Tape<T>& tape,
+                            Control& control) const {
+        const Rows<T> states = tape.fades() ? tape.faded_products_with().rows()
+                               : run.starts ? tape.initial_products_with()
+                                            : tape.products_with();
+        operand.pack(states.reversed(run.operand_row, run.size), run.size, false);
+        add_products(blocks, takes_state, -shape_.n_units, operand, run.row, tape, control);
+        if constexpr (has_gated_state) {
+            operand.pack(tape.gated.rows().reversed(run.row, run.size), run.size, false);
+            add_products(blocks, takes_gated_state, -shape_.n_units, operand, run.row, tape,
+                         control);
+        }
     }
 
     // Adds operand^T dz for the gates that take the operand. first_sum is where the operand stands

@@ -70,9 +70,10 @@ public:
         });
     }
 
-private:
+protected:
     using typename Base::GateGroup;
 
+private:
     // The columns of a group of gates, and where in the packed weights theirs begin.
     struct Strip {
         Index first, n_columns, first_weight;

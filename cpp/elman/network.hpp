@@ -22,6 +22,7 @@
 #include "elman/head.hpp"
 #include "elman/initialize.hpp"
 #include "elman/junction.hpp"
+#include "elman/transpose.hpp"
 
 namespace elman {
 
@@ -748,6 +749,8 @@ private:
 
     static void gather(const Sequences<T>& sequences, Range shard, Workspace<T>& workspace) {
         const Batch& batch = workspace.batch;
+        if (batch.is_regular && workspace.x.rows().stride == 1)
+            return gather_series(sequences, shard, workspace);
         for (Index s = shard.begin; s < shard.end; ++s) {
             const T* from = sequences.step(batch.source[std::size_t(s)], batch.first_step);
             const Index n_steps = batch.length[std::size_t(s)];
@@ -757,6 +760,29 @@ private:
                 for (Index t = 0; t < n_steps; ++t, from += sequences.n_channels)
                     std::copy_n(from, sequences.n_channels, workspace.x.row(batch.row(t, s)));
         }
+    }
+
+    // Sequences of one channel and one length.
+    static void gather_series(const Sequences<T>& sequences, Range shard, Workspace<T>& workspace) {
+        constexpr Index width = Vec<T>::width;
+        const Batch& batch = workspace.batch;
+        const Index n_steps = batch.n_steps(), n = batch.n_sequences();
+        const auto series = [&](Index s) {
+            return sequences.step(batch.source[std::size_t(s)], batch.first_step);
+        };
+        T* const x = workspace.x.row(0);
+        Index s = shard.begin;
+        for (; s + width <= shard.end; s += width) {
+            Index t = 0;
+            for (; t + width <= n_steps; t += width)
+                transpose_square<T>(
+                    [&](Index i) { return Vec<T>::load(series(s + i) + t); },
+                    [&](Index j, const Vec<T>& step) { step.store(x + (t + j) * n + s); });
+            for (; t < n_steps; ++t)
+                for (Index i = s; i < s + width; ++i) x[t * n + i] = series(i)[t];
+        }
+        for (; s < shard.end; ++s)
+            for (Index t = 0; t < n_steps; ++t) x[t * n + s] = series(s)[t];
     }
 
     // Rows with NaN are missing; zeros take its place.

@@ -44,6 +44,13 @@ inline Index packed_columns(Index n_columns) {
     return last + panel_vectors<T>(last, n_columns) * Vec<T>::width;
 }
 
+// Whole quotients of what is mostly small: the processor takes three times as long to divide
+// numbers of 64 bits, as long as a short sum over k.
+inline Index quotient(Index a, Index b) {
+    if (((a | b) >> 32) == 0) return Index(std::uint32_t(a) / std::uint32_t(b));
+    return a / b;
+}
+
 // One operand of a sum over k: element (r, k) is data[r * row_stride + k * k_stride].
 template <class T>
 struct Term {
@@ -58,7 +65,7 @@ struct Term {
 enum class Layout {
     strided,
     in_panels,   // as the panels of copy_to_panels: a row is panel_width apart from the next
-    transposed,  // as those of TransposedRows: k by k the rows of one tile
+    transposed,  // k by k: a row is next to the one before, as in TransposedRows
 };
 
 namespace detail {
@@ -133,9 +140,6 @@ void tile(const TileArguments<T, W>& arguments) {
         const Index row_stride = layout == Layout::strided     ? term.row_stride
                                  : layout == Layout::in_panels ? panel_width<T>
                                                                : 1;
-        const Index k_stride = layout == Layout::strided     ? term.k_stride
-                               : layout == Layout::in_panels ? 1
-                                                             : n_rows;
         const T* a = term.data + arguments.first_row * row_stride;
         for (Index k = 0; k < term.depth; ++k) {
             if constexpr (n_rows > 1) {
@@ -157,7 +161,7 @@ void tile(const TileArguments<T, W>& arguments) {
                     for (int v = 0; v < n_vectors; ++v)
                         sum[r][p][v] = fma(x, b[p][v], sum[r][p][v]);
             }
-            a += k_stride;
+            a += term.k_stride;
             panel += panel_step;
         }
     }
@@ -240,9 +244,12 @@ extern template struct TilesOfOneRow<double>;
 
 template <class T, class W>
 Tile<T, W> find_tile(Layout layout, Index n_rows, Index n_panels, int n_vectors) {
-    if constexpr (std::is_same_v<T, W>)
+    if constexpr (std::is_same_v<T, W>) {
         if (layout == Layout::in_panels)
             return Tiles<T, W, Layout::in_panels>::find(n_rows, n_panels, n_vectors);
+        if (layout == Layout::transposed)
+            return Tiles<T, W, Layout::transposed>::find(n_rows, n_panels, n_vectors);
+    }
     return Tiles<T, W>::find(n_rows, n_panels, n_vectors);
 }
 
@@ -269,12 +276,13 @@ struct Terms {
         return depth;
     }
     Layout layout() const {
-        return std::all_of(terms, terms + n_terms,
-                           [](const Term<T>& term) {
-                               return term.row_stride == panel_width<T> && term.k_stride == 1;
-                           })
-                   ? Layout::in_panels
-                   : Layout::strided;
+        const auto all = [&](const auto& holds) {
+            return std::all_of(terms, terms + n_terms, holds);
+        };
+        if (all([](const Term<T>& term) { return term.row_stride == panel_width<T>; }))
+            return Layout::in_panels;
+        return all([](const Term<T>& term) { return term.row_stride == 1; }) ? Layout::transposed
+                                                                             : Layout::strided;
     }
 };
 
@@ -286,8 +294,8 @@ struct TileRows {
     TileRows(Index n_rows, int n_vectors) : n_tiles(n_rows > 0 ? 1 : 0), size_(n_rows) {
         if (n_rows <= tallest(n_vectors)) return;
         n_tiles = (n_rows + tallest(n_vectors) - 1) / tallest(n_vectors);
-        size_ = n_rows / n_tiles;
-        n_taller_ = n_rows % n_tiles;
+        size_ = quotient(n_rows, n_tiles);
+        n_taller_ = n_rows - size_ * n_tiles;
     }
 
     static constexpr Index tallest(int n_vectors) {
@@ -338,7 +346,7 @@ void multiply_shallow(const Terms<T>& a, Index n_rows, int n_vectors, Index n_pa
     const TileRows tiles(n_rows, n_vectors);
     const Layout layout = a.layout();
     const Index depth = a.depth(), row_bytes = n_vectors * Vec<T>::width * Index(sizeof(W));
-    at.ahead_step = (row_bytes + tiles.n_tiles - 1) / tiles.n_tiles;
+    at.ahead_step = quotient(row_bytes + tiles.n_tiles - 1, tiles.n_tiles);
     for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
         side_by_side = panels_side_by_side(tiles.size(0), n_panels - p, n_vectors);
         at.panel.data = panel.data + p * panel.panel_stride;
@@ -369,7 +377,7 @@ void multiply(const Terms<T>& a, Index n_rows, int n_vectors, Index n_panels,
               const Block<const W>& panel, const Block<const T>& start, const Block<T>& out,
               const Block<const T>& scale = {nullptr, 0, 0}) {
     constexpr Index max_depth = 256, max_terms = 32;
-    if (TileRows(n_rows, n_vectors).n_tiles <= 1 || a.depth() <= max_depth) {
+    if (n_rows <= TileRows::tallest(n_vectors) || a.depth() <= max_depth) {
         detail::multiply_shallow(a, n_rows, n_vectors, n_panels, panel, start, out, scale);
         return;
     }
@@ -404,7 +412,7 @@ void multiply_rows_of(const Terms<T>& a, Index n_rows, const Rows<const T>& b,
     for (Index column = 0; column < b.width;) {
         const int n_vectors = panel_vectors<T>(column, b.width);
         const Index width = n_vectors * Vec<T>::width;
-        const Index n_panels = std::max<Index>((b.width - column) / width, 1);
+        const Index n_panels = std::max<Index>(quotient(b.width - column, width), 1);
         const Index p = column / panel_width<T>;
         multiply<T>(a, n_rows, n_vectors, n_panels, {b.data + column, b.stride, width},
                     {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
@@ -438,7 +446,7 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
     for (Index column = 0; column < n_columns;) {
         const int n_vectors = panel_vectors<T>(column, n_columns);
         const Index width = n_vectors * Vec<T>::width;
-        const Index n_panels = std::max<Index>((n_columns - column) / width, 1);
+        const Index n_panels = std::max<Index>(quotient(n_columns - column, width), 1);
         const Index p = column / panel_width<T>;
         multiply<T>(a, n_rows, n_vectors, n_panels, {panels + column * depth, width, width * depth},
                     {start.data + p * start.panel_stride, start.row_stride, start.panel_stride},
@@ -500,7 +508,7 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
                  sums,
                  {},
                  reinterpret_cast<const char*>(next),
-                 (bytes + x.depth - 1) / x.depth});
+                 quotient(bytes + x.depth - 1, x.depth)});
         }
     });
 }

@@ -75,6 +75,8 @@ struct Vecs {
         for (int i = 0; i < n; ++i) result.parts[i] = function(i);
         return result;
     }
+    static Vecs broadcast(const T* from) { return Vecs(*from); }
+    static Vecs zero() { return Vecs(T(0)); }
     static Vecs load(const T* from) {
         return each([&](int i) { return Vec<T>::load(from + i * Vec<T>::width); });
     }
@@ -139,11 +141,25 @@ inline Vec<T> max(const Vec<T>& a, const Vec<T>& b) {
     return Vec<T>(Eigen::internal::pmax(a.packet, b.packet));
 }
 
+template <class T, int n>
+inline Vecs<T, n> min(const Vecs<T, n>& a, const Vecs<T, n>& b) {
+    return Vecs<T, n>::each([&](int i) { return min(a.parts[i], b.parts[i]); });
+}
+template <class T, int n>
+inline Vecs<T, n> max(const Vecs<T, n>& a, const Vecs<T, n>& b) {
+    return Vecs<T, n>::each([&](int i) { return max(a.parts[i], b.parts[i]); });
+}
+
 // value where x > 0, else 0.
 template <class T>
 inline Vec<T> where_positive(const Vec<T>& x, const Vec<T>& value) {
     using namespace Eigen::internal;
     return Vec<T>(pand(pcmp_lt(pset1<typename Vec<T>::Packet>(T(0)), x.packet), value.packet));
+}
+
+template <class T, int n>
+inline Vecs<T, n> where_positive(const Vecs<T, n>& x, const Vecs<T, n>& value) {
+    return Vecs<T, n>::each([&](int i) { return where_positive(x.parts[i], value.parts[i]); });
 }
 
 template <class T>
@@ -258,6 +274,10 @@ inline V tanh_of(const V& x) {
 // Saturates at exp(-87) and exp(88) in float, exp(-708) and exp(709) in double.
 template <class T>
 inline Vec<T> exp(const Vec<T>& x) {
+    return detail::exp_of<T>(x);
+}
+template <class T, int n>
+inline Vecs<T, n> exp(const Vecs<T, n>& x) {
     return detail::exp_of<T>(x);
 }
 

@@ -63,18 +63,24 @@ struct PackedWeights {
     Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
     Array<T> gated_transposed;
     std::array<Array<T>, 2> input_transposed;
-    Array<T> flat;  // as they came, for layers of few units
+    Array<T> flat;         // as they came, for layers of few units
+    Array<T> spread_bias;  // by gate and unit a bias in each lane (transposed.hpp)
 };
 
-// The tape of a layer of few units, a sequence a lane (lanes.hpp): by step in the order of
-// processing, then gate, unit and lane. h and c begin with the initial state.
+// The tape of a layer that has a sequence in each lane: by step in the order of processing, then
+// gate, unit and lane. States begin with the initial one.
 template <class T>
 struct Lanes {
     bool active = false;
     Index stride = 0;
     Array<T> x, h, c, memo, z;
-    Array<T> dh, recurrent, dc;  // by unit and lane
-    Array<T> sums;               // of the gradient, lane by lane
+    Array<T> dh, recurrent, dc, incoming, outgoing;  // by unit and lane
+    Array<T> sums;                                   // of the gradient, lane by lane (lanes.hpp)
+    // Of transposed.hpp: beside c, memo and z the operands of a step; its dz; the sizes of bundles,
+    // where their first sequences are; how many steps are kept, i & kept of step i.
+    Array<T> operands, dz;
+    std::vector<Index> bundles;
+    Index n_kept = 0, kept = 0;
 };
 
 // What the steps of a branch share, by sequence: c before it, and the sum of what they send back.

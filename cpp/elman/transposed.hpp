@@ -1,0 +1,501 @@
+// Layers whose units leave lanes idle, on sequences of one length: a lane of a register is a
+// sequence.
+//
+// RecurrenceOf puts units side by side in a register, and 20 of them fill no more than 20 lanes of
+// 32, in every product and every squashing. Here all is transposed, and a bundle of sequences
+// stands side by side instead:
+//
+//     z_t^T = b + [W_xh; W_hh]^T [x_t, h_{t-1}]^T
+//
+// The tiles are the same; what they read by broadcast are the weights, of which a panel's columns
+// are neighbours. Each sum has the terms and the order of RecurrenceOf, so all is the same to the
+// bit. h_t and dL/dx_t go back into rows, where other layers find them, and so does dz_t: the
+// gradient of the weights is summed over one row after another, of which the operand, ones, x_t and
+// h_{t-1}, is read by broadcast and so may stay as it is.
+//
+// Operands and states are kept by the index i of a step in the order of processing, which makes a
+// reverse layer a matter of reading and writing rows.
+#pragma once
+
+#include "elman/narrow.hpp"
+#include "elman/transpose.hpp"
+
+namespace elman {
+
+template <class Cell, class T>
+class TransposedRecurrenceOf : public NarrowRecurrenceOf<Cell, T> {
+    static_assert(Cell::n_phases == 1);
+
+public:
+    using Base = NarrowRecurrenceOf<Cell, T>;
+    using typename Base::GateGroup;
+    using V = Vec<T>;
+    static constexpr int n_gates = Cell::n_gates;
+
+    using Base::Base;
+
+    // A quarter of the lanes idle: what goes from rows to lanes and back costs less than those.
+    static bool suits(const RecurrenceShape& shape) {
+        return 4 * shape.n_units <= 3 * packed_columns<T>(shape.n_units) && !shape.may_miss &&
+               !shape.layer_norm;
+    }
+
+    Index sequences_side_by_side() const override { return least_lanes; }
+
+    void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
+        Base::pack(parameters, training, weights);
+        const Index first = this->shape_.offsets.W_xh;
+        weights.flat.assign(parameters + first, parameters + end_of_parameters());
+        weights.spread_bias.resize(std::size_t(n_gates * n_units() * panel_width<T>));
+        T* to = weights.spread_bias.data();
+        for (const Gate& gate : Cell::gates)
+            for (Index u = 0; u < n_units(); ++u, to += panel_width<T>)
+                std::fill_n(to, panel_width<T>, parameters[this->place_of_bias(gate) + u]);
+    }
+
+    void resize(Tape<T>& tape, const Batch& batch) const override {
+        Base::resize(tape, batch);
+        Lanes<T>& lanes = tape.lanes;
+        const Index n = (batch.n_sequences() + least_lanes - 1) / least_lanes * least_lanes;
+        const bool fills =
+            tape.training ? batch.n_sequences() == n : 3 * batch.n_sequences() > 2 * n;
+        lanes.active = batch.is_regular && fills && !tape.has_mask && batch.branch_step == 0;
+        if (!lanes.active) return;
+        lanes.stride = n;
+        lanes.bundles.assign(std::size_t(n / V::width), 0);
+        lanes.n_kept = tape.training ? batch.n_steps() + 1 : 2;
+        lanes.kept = tape.training ? ~Index(0) : Index(1);
+        const Index units = n * n_units();
+        make_room(lanes.operands, checked_multiply(lanes.n_kept, n * operand_width()));
+        make_room(lanes.z, checked_multiply(lanes.n_kept, n * dz_width()));
+        if constexpr (Cell::has_cell_state) {
+            make_room(lanes.c, checked_multiply(lanes.n_kept, units));
+            make_room(lanes.memo, checked_multiply(lanes.n_kept, units));
+        }
+        if (!tape.training) return;
+        for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
+            make_room(*carried, units);
+        make_room(lanes.dz, n_gates * units);
+        make_room(lanes.outgoing, n * this->input_width_);
+    }
+
+    void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
+                 const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
+        if (!tape.lanes.active || weights.storage != Storage::full)
+            return Base::forward(batch, shard, inputs, weights, tape, control);
+        for_each_bundle(shard, [&](const Bundle& bundle) {
+            forward_bundle(batch, bundle, inputs, weights, tape, control);
+        });
+    }
+
+    void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
+                  Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx, bool accumulate,
+                  Tape<T>& tape, Control& control) const override {
+        if (!tape.lanes.active)
+            return Base::backward(batch, shard, weights, bptt_steps, dy, dx, accumulate, tape,
+                                  control);
+        for_each_bundle(shard, [&](const Bundle& bundle) {
+            backward_bundle(batch, bundle, weights, bptt_steps, dy, dx, accumulate, tape, control);
+        });
+    }
+
+    // Of the gradient: panels of the columns that gates have side by side.
+    Index n_blocks() const override {
+        Index n = 0;
+        this->for_each_group([&](const GateGroup& group) {
+            n += (group.n_alike * n_units() + panel_width<T> - 1) / panel_width<T>;
+        });
+        return n;
+    }
+
+    void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
+                  const std::vector<Run>& runs, Pass pass, Tape<T>& tape, T* gradient,
+                  Control& control) const override {
+        if (!tape.lanes.active) {
+            const Index n = Base::n_blocks();
+            blocks = {n * blocks.begin / n_blocks(), n * blocks.end / n_blocks()};
+            if (blocks.size() > 0)
+                Base::gradient(blocks, batch, inputs, runs, pass, tape, gradient, control);
+            return;
+        }
+        for_each_panel(blocks, tape, [&](const Panel& panel) {
+            if (pass.begins) std::fill_n(panel.sums, panel.n_sums * panel.width(), T(0));
+            add_products(panel, batch, tape, control);
+            if (pass.ends) unpack(panel, gradient);
+        });
+    }
+
+protected:
+    // Threads take sequences by as many, whatever the instruction set.
+    static constexpr Index least_lanes = 16;
+
+    // Sequences [first, first + size), in as many lanes of each column.
+    struct Bundle {
+        Index first, size, lanes;
+    };
+    template <class Function>
+    static void for_each_bundle(Range shard, const Function& function) {
+        for (Index first = shard.begin; first < shard.end; first += panel_width<T>)
+            function(bundle_of(first, std::min(panel_width<T>, shard.end - first)));
+    }
+
+    // As forward has left them.
+    template <class Function>
+    static void for_each_bundle_backwards(const Lanes<T>& lanes, const Function& function) {
+        for (std::size_t i = lanes.bundles.size(); i-- > 0;)
+            if (lanes.bundles[i] > 0) function(bundle_of(Index(i) * V::width, lanes.bundles[i]));
+    }
+    static Bundle bundle_of(Index first, Index size) {
+        return {first, size, panel_vectors<T>(0, size) * V::width};
+    }
+
+    Index n_units() const { return this->shape_.n_units; }
+    Index end_of_parameters() const {
+        Index end = 0;
+        for (const Gate& gate : Cell::gates)
+            end = std::max(end, this->place_of_bias(gate) + n_units());
+        return end;
+    }
+    Index operand_width() const { return 1 + this->input_width_ + n_units(); }
+    Index step_at(const Batch& batch, Index i) const {
+        return this->shape_.reverse ? batch.n_steps() - 1 - i : i;
+    }
+    Index steps_to_end(const Batch& batch, Index t) const {
+        return this->shape_.reverse ? t + 1 : batch.length[0] + batch.behind[0] - t;
+    }
+
+    // Column by column what a bundle has in an array of `width` columns a step.
+    static T* at(Array<T>& array, const Bundle& bundle, Index width, Index i, Index n_kept) {
+        return array.data() + (bundle.first * n_kept + i * bundle.lanes) * width;
+    }
+    // By column ones, which biases are the weights of, x_i and h_{i-1}; that behind the last step
+    // has its h.
+    T* operand_at(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
+        return at(lanes.operands, bundle, operand_width(), i & lanes.kept, lanes.n_kept);
+    }
+    T* h_before(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
+        return operand_at(lanes, bundle, i) + (1 + this->input_width_) * bundle.lanes;
+    }
+    // Unlike the others by step, since dz takes its place.
+    T* z_at(Lanes<T>& lanes, const Bundle& bundle, Index t) const {
+        return lanes.z.data() + ((t & lanes.kept) * lanes.stride + bundle.first) * dz_width();
+    }
+    T* c_before(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
+        return at(lanes.c, bundle, n_units(), i & lanes.kept, lanes.n_kept);
+    }
+    T* memo_at(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
+        return at(lanes.memo, bundle, n_units(), i & lanes.kept, lanes.n_kept);
+    }
+    T* carried(Array<T>& array, const Bundle& bundle) const {
+        return at(array, bundle, n_units(), 0, 1);
+    }
+
+    static void read(const Rows<const T>& rows, Index first_row, const Bundle& bundle, T* to) {
+        rows_to_lanes<T>({rows.row(first_row + bundle.first), rows.stride, rows.width}, bundle.size,
+                         to, bundle.lanes);
+    }
+    static void write(const T* from, const Bundle& bundle, const Rows<T>& rows, Index first_row) {
+        lanes_to_rows<T>(from, bundle.lanes, bundle.size,
+                         {rows.row(first_row + bundle.first), rows.stride, rows.width});
+    }
+
+    void forward_bundle(const Batch& batch, const Bundle& bundle, const Features<const T>& inputs,
+                        const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const {
+        Lanes<T>& lanes = tape.lanes;
+        const Index n_steps = batch.n_steps();
+        lanes.bundles[std::size_t(bundle.first / V::width)] = bundle.size;
+        read(tape.initial_h.rows(), 0, bundle, h_before(lanes, bundle, 0));
+        if constexpr (Cell::has_cell_state)
+            read(tape.initial_c.rows(), 0, bundle, c_before(lanes, bundle, 0));
+        for (Index i = 0; i < n_steps; ++i) {
+            const Index row = batch.row(step_at(batch, i), 0);
+            T* x = operand_at(lanes, bundle, i);
+            x = std::fill_n(x, bundle.lanes, T(1));
+            for (Index part = 0; part < inputs.n_parts; ++part) {
+                read(inputs[part], row, bundle, x);
+                x += inputs[part].width * bundle.lanes;
+            }
+            T* const z = z_at(lanes, bundle, step_at(batch, i));
+            sum_gates(operand_at(lanes, bundle, i), bundle, weights, z);
+            const Index next = step_at(batch, std::min(i + 1, n_steps - 1));
+            forward_units(i, bundle, z, z_at(lanes, bundle, next), lanes);
+            if (tape.every_step || i + 1 == n_steps)
+                write(h_before(lanes, bundle, i + 1), bundle, tape.h.rows(), row);
+            control.poll(bundle.size * this->multiply_adds());
+        }
+        if constexpr (Cell::has_cell_state)
+            write(c_before(lanes, bundle, n_steps), bundle,
+                  tape.cells.last(batch, 0, this->shape_.reverse), 0);
+    }
+
+    // z of all gates.
+    void sum_gates(const T* operand, const Bundle& bundle, const PackedWeights<T>& weights,
+                   T* z) const {
+        const ParameterOffsets& at = this->shape_.offsets;
+        const Index stride = this->row_stride();
+        this->for_each_group([&](const GateGroup& group) {
+            const Gate& gate = Cell::gates[group.first];
+            const T* const W_xh = weights.flat.data() + gate.column * n_units();
+            std::array<Term<T>, 2> terms;
+            Index n_terms = 0;
+            if (takes_input(gate.operand))
+                terms[std::size_t(n_terms++)] = {W_xh, 1, stride, this->input_width_};
+            if (takes_state(gate.operand))
+                terms[std::size_t(n_terms++)] = {W_xh + at.W_hh - at.W_xh, 1, stride, n_units()};
+            const Index begin = takes_input(gate.operand) ? 1 : 1 + this->input_width_;
+            const T* const from = operand + begin * bundle.lanes;
+            const Index first = group.first * n_units();
+            multiply_rows_of<T>(
+                {terms.data(), n_terms}, group.n_alike * n_units(),
+                {from, bundle.lanes, bundle.lanes},
+                {weights.spread_bias.data() + first * panel_width<T>, panel_width<T>, 0},
+                {z + first * bundle.lanes, bundle.lanes, bundle.lanes});
+        });
+    }
+
+    // out = start + B^T operand, with rows k of a matrix B that is packed in panels of its
+    // n_columns and has `depth` rows in all.
+    static void multiply_columns(const T* panels, Index n_columns, Index depth, Range k,
+                                 const T* operand, const Bundle& bundle,
+                                 const Block<const T>& start, T* out) {
+        for (Index column = 0; column < n_columns; column += panel_width<T>) {
+            const Index width = panel_vectors<T>(column, n_columns) * V::width;
+            const Term<T> term{panels + column * depth + k.begin * width, 1, width, k.size()};
+            multiply_rows_of<T>(
+                {&term, 1}, std::min(panel_width<T>, n_columns - column),
+                {operand, bundle.lanes, bundle.lanes},
+                {start.data + column * start.row_stride, start.row_stride, start.panel_stride},
+                {out + column * bundle.lanes, bundle.lanes, bundle.lanes});
+        }
+    }
+
+    void forward_units(Index i, const Bundle& bundle, T* z, const T* next_z,
+                       Lanes<T>& lanes) const {
+        const Index n = n_units() * bundle.lanes;
+        for (int g = 0, next; g < n_gates; g = next) {
+            for (next = g + 1;
+                 next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing;)
+                ++next;
+            squash(Cell::gates[g].squashing, z + g * n, (next - g) * n, z + g * n);
+        }
+        const T* const h_previous = h_before(lanes, bundle, i);
+        T* const h = h_before(lanes, bundle, i + 1);
+        const T* const c_previous = Cell::has_cell_state ? c_before(lanes, bundle, i) : nullptr;
+        T* const c = Cell::has_cell_state ? c_before(lanes, bundle, i + 1) : nullptr;
+        T* const memo = Cell::has_cell_state ? memo_at(lanes, bundle, i) : nullptr;
+        for (Index at = 0; at < n; at += V::width) {
+            V a[n_gates];
+            for (int g = 0; g < n_gates; ++g) a[g] = V::load(z + g * n + at);
+            for (int g = 0; g < n_gates; ++g) prefetch(next_z + g * n + at);
+            Step<V> step;
+            step.h_previous = step.h_operand = V::load(h_previous + at);
+            if constexpr (Cell::has_cell_state) step.c_previous = V::load(c_previous + at);
+            Cell::template forward<0>(a, step);
+            if (n_gates > 1)
+                for (int g = 0; g < n_gates; ++g)
+                    if (Cell::gates[g].squashing == Squashing::none) a[g].store(z + g * n + at);
+            step.h.store(h + at);
+            if constexpr (Cell::has_cell_state) {
+                step.c.store(c + at);
+                step.memo.store(memo + at);
+            }
+        }
+    }
+
+    void backward_bundle(const Batch& batch, const Bundle& bundle, const PackedWeights<T>& weights,
+                         Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
+                         bool accumulate, Tape<T>& tape, Control& control) const {
+        Lanes<T>& lanes = tape.lanes;
+        for (Index s = std::max(bundle.first, batch.n_continuing); s < bundle.first + bundle.size;
+             ++s)
+            std::fill_n(tape.recurrent.row(s), n_units(), T(0));
+        read(tape.dh.rows(), 0, bundle, carried(lanes.dh, bundle));
+        read(tape.recurrent.rows(), 0, bundle, carried(lanes.recurrent, bundle));
+        if constexpr (Cell::has_cell_state)
+            read(tape.dc.rows(), 0, bundle, carried(lanes.dc, bundle));
+        for (Index i = batch.n_steps() - 1; i >= 0; --i) {
+            const Index t = step_at(batch, i), row = batch.row(t, 0);
+            if (dy.data != nullptr) read(dy, row, bundle, carried(lanes.incoming, bundle));
+            backward_units(i, bundle, z_at(lanes, bundle, t),
+                           z_at(lanes, bundle, step_at(batch, std::max<Index>(i - 1, 0))),
+                           dy.data != nullptr, lanes);
+            write(dz_of(lanes, bundle), bundle, dz_rows(lanes), row);
+            sum_gradients(bundle, takes_state, n_units(), weights.state_transposed, false,
+                          carried(lanes.recurrent, bundle), lanes);
+            if (bptt_steps > 0 && steps_to_end(batch, t) % bptt_steps == 0)
+                for (Array<T>* array : {&lanes.dh, &lanes.recurrent, &lanes.dc})
+                    std::fill_n(carried(*array, bundle), n_units() * bundle.lanes, T(0));
+            for (Index part = 0; part < dx.n_parts; ++part)
+                send_to_inputs(bundle, row, dx[part], weights.input_transposed[std::size_t(part)],
+                               accumulate, lanes);
+            control.poll(2 * bundle.size * this->multiply_adds());
+        }
+        write(carried(lanes.dh, bundle), bundle, tape.dh.rows(), 0);
+        write(carried(lanes.recurrent, bundle), bundle, tape.recurrent.rows(), 0);
+        if constexpr (Cell::has_cell_state)
+            write(carried(lanes.dc, bundle), bundle, tape.dc.rows(), 0);
+    }
+
+    void backward_units(Index i, const Bundle& bundle, const T* z, const T* next_z, bool has_dy,
+                        Lanes<T>& lanes) const {
+        const Index n = n_units() * bundle.lanes;
+        T* const dz = dz_of(lanes, bundle);
+        const T* const h_previous = h_before(lanes, bundle, i);
+        const T* const h = h_before(lanes, bundle, i + 1);
+        T* const dh = carried(lanes.dh, bundle);
+        const T* const recurrent = carried(lanes.recurrent, bundle);
+        const T* const dy = carried(lanes.incoming, bundle);
+        const T* const c_previous = Cell::has_cell_state ? c_before(lanes, bundle, i) : nullptr;
+        const T* const memo = Cell::has_cell_state ? memo_at(lanes, bundle, i) : nullptr;
+        const Index next = std::max<Index>(i - 1, 0);
+        const T* const next_c = Cell::has_cell_state ? c_before(lanes, bundle, next) : nullptr;
+        const T* const next_memo = Cell::has_cell_state ? memo_at(lanes, bundle, next) : nullptr;
+        T* const dc = carried(lanes.dc, bundle);
+        for (Index at = 0; at < n; at += V::width) {
+            V a[n_gates];
+            for (int g = 0; g < n_gates; ++g) a[g] = V::load(z + g * n + at);
+            for (int g = 0; g < n_gates; ++g) prefetch(next_z + g * n + at);
+            StepGradient<V> step;
+            step.h_previous = step.h_operand = V::load(h_previous + at);
+            step.h = V::load(h + at);
+            step.dh = V::load(dh + at) + V::load(recurrent + at);
+            if (has_dy) step.dh = V::load(dy + at) + step.dh;
+            if constexpr (Cell::has_cell_state) {
+                step.c_previous = V::load(c_previous + at);
+                step.memo = V::load(memo + at);
+                prefetch(next_c + at);
+                prefetch(next_memo + at);
+                step.dc = V::load(dc + at);
+            }
+            Cell::template backward<0>(a, step);
+            for (int g = 0; g < n_gates; ++g) a[g].store(dz + g * n + at);
+            step.dh_previous.store(dh + at);
+            if constexpr (Cell::has_cell_state) step.dc.store(dc + at);
+        }
+    }
+
+    // dz of a step, as it is and in rows, which have those of all gates side by side.
+    T* dz_of(Lanes<T>& lanes, const Bundle& bundle) const {
+        return at(lanes.dz, bundle, n_gates * n_units(), 0, 1);
+    }
+    Index dz_width() const { return (n_gates * n_units() + V::width - 1) / V::width * V::width; }
+    // In the place of z: sequences fill the lanes, so that a step's rows take as much memory.
+    Rows<T> dz_rows(Lanes<T>& lanes) const {
+        return {lanes.z.data(), dz_width(), n_gates * n_units()};
+    }
+
+    // Some columns that gates have side by side in the rows of dz, and the sums of their weights:
+    // b, W_xh, W_hh as far as the gates have them.
+    struct Panel {
+        const Gate& gate;  // the first of those that are side by side
+        Index first_column, column, n_columns;
+        int n_vectors;
+        T* sums;
+        Index n_sums;
+
+        Index width() const { return n_vectors * V::width; }
+    };
+    template <class Function>
+    void for_each_panel(Range panels, Tape<T>& tape, const Function& function) const {
+        Index place = 0;
+        T* sums = tape.gradient.data();
+        this->for_each_group([&](const GateGroup& group) {
+            const Index n = group.n_alike * n_units();
+            for (Index column = 0; column < n; column += panel_width<T>, ++place) {
+                const Panel panel{Cell::gates[group.first],
+                                  group.first * n_units(),
+                                  column,
+                                  std::min(panel_width<T>, n - column),
+                                  panel_vectors<T>(column, n),
+                                  sums,
+                                  group.depth + 1};
+                if (place >= panels.begin && place < panels.end) function(panel);
+                sums += panel.n_sums * panel.width();
+            }
+        });
+    }
+
+    // Operands that are neighbours are summed in one go, if in one order: those of the states of a
+    // reverse layer go from the first step to the last.
+    void add_products(const Panel& panel, const Batch& batch, Tape<T>& tape,
+                      Control& control) const {
+        const Index n_inputs = takes_input(panel.gate.operand) ? this->input_width_ : 0;
+        const Index n_states = takes_state(panel.gate.operand) ? n_units() : 0;
+        const bool reverse = this->shape_.reverse;
+        const bool together = n_inputs == this->input_width_ && !reverse;
+        add_products(panel, {0, 1 + n_inputs + (together ? n_states : 0)}, false, panel.sums, batch,
+                     tape, control);
+        if (!together && n_states > 0)
+            add_products(panel, {operand_width() - n_states, operand_width()}, reverse,
+                         panel.sums + (1 + n_inputs) * panel.width(), batch, tape, control);
+    }
+
+    // sums += operand^T dz, sequences of a step from the last to the first, for some columns of the
+    // operand.
+    void add_products(const Panel& panel, Range columns, bool from_first_step, T* sums,
+                      const Batch& batch, Tape<T>& tape, Control& control) const {
+        const Rows<T> dz = dz_rows(tape.lanes);
+        const Index n_steps = batch.n_steps(), n = batch.n_sequences();
+        const Index at_once = from_first_step ? 1 : std::max<Index>(longest_run / n, 1);
+        std::vector<Term<T>> terms;
+        for (Index done = 0; done < n_steps; done += at_once) {
+            const Index last = from_first_step ? done : n_steps - 1 - done;
+            terms.clear();
+            for (Index t = last; t >= 0 && t > last - at_once; --t)
+                for_each_bundle_backwards(tape.lanes, [&](const Bundle& bundle) {
+                    const T* const first = operand_at(tape.lanes, bundle, step_at(batch, t)) +
+                                           columns.begin * bundle.lanes;
+                    terms.push_back({first + bundle.size - 1, bundle.lanes, -1, bundle.size});
+                });
+            const T* const from = dz.row((last + 1) * n - 1) + panel.first_column + panel.column;
+            multiply<T>({terms.data(), Index(terms.size())}, columns.size(), panel.n_vectors, 1,
+                        {from, -dz.stride, 0}, {sums, panel.width(), 0}, {sums, panel.width(), 0});
+            control.poll(at_once * n * columns.size() * panel.width());
+        }
+    }
+
+    void unpack(const Panel& panel, T* gradient) const {
+        const T* sums = panel.sums;
+        const auto copy_rows = [&](Index n_rows, Index offset) {
+            for (Index k = 0; k < n_rows; ++k, sums += panel.width())
+                std::copy_n(sums, panel.n_columns,
+                            gradient + offset + k * this->row_stride() + panel.column);
+        };
+        const Gate& gate = panel.gate;
+        const Index first = gate.column * n_units();
+        copy_rows(1, this->place_of_bias(gate));
+        if (takes_input(gate.operand))
+            copy_rows(this->input_width_, this->shape_.offsets.W_xh + first);
+        if (takes_state(gate.operand)) copy_rows(n_units(), this->shape_.offsets.W_hh + first);
+    }
+
+    // out = W dz over the gates that take an operand, of which W has n_rows rows; or added to it.
+    void sum_gradients(const Bundle& bundle, bool (*takes)(Operand), Index n_rows,
+                       const Array<T>& transposed, bool adds, T* out, Lanes<T>& lanes) const {
+        Index depth = 0, done = 0;
+        for (const Gate& gate : Cell::gates) depth += takes(gate.operand) ? n_units() : 0;
+        for (int g = 0, next; g < n_gates; g = next) {
+            const auto is_taking = [&](int gate) {
+                return gate < n_gates && takes(Cell::gates[gate].operand);
+            };
+            for (next = g + 1; is_taking(g) && is_taking(next);) ++next;
+            if (!is_taking(g)) continue;
+            const Index k = (next - g) * n_units();
+            multiply_columns(transposed.data(), n_rows, depth, {done, done + k},
+                             dz_of(lanes, bundle) + g * n_units() * bundle.lanes, bundle,
+                             adds ? Block<const T>{out, bundle.lanes, 0} : this->zeros(), out);
+            adds = true;
+            done += k;
+        }
+    }
+
+    void send_to_inputs(const Bundle& bundle, Index first_row, const Rows<T>& dx,
+                        const Array<T>& transposed, bool accumulate, Lanes<T>& lanes) const {
+        T* const out = at(lanes.outgoing, bundle, this->input_width_, 0, 1);
+        if (accumulate) read(dx, first_row, bundle, out);
+        sum_gradients(bundle, takes_input, dx.width, transposed, accumulate, out, lanes);
+        write(out, bundle, dx, first_row);
+    }
+};
+
+}  // namespace elman
