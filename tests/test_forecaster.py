@@ -302,6 +302,18 @@ def test_intervals_cover_what_comes():
     assert 0.75 < np.mean((lower <= y[-12:]) & (y[-12:] <= upper)) <= 1.0
 
 
+@pytest.mark.parametrize("panel_of", ["global", "local"])
+def test_intervals_are_told_from_origins_like_those_of_training(panel_of):
+    y = [seasonal_series(110), seasonal_series(150)]
+    settings = {"season_length": 12, "window": 24, "strategy_panel": panel_of, **SMALL}
+    model = RNNForecaster(6, **settings, origin_step=12).fit(y)
+    assert model._origin_step() == 12
+    assert len(model._calibration(6, "").paths) == 3 + 4  # years before the last ones
+    assert RNNForecaster(6, **settings).fit(y)._origin_step() == 1  # so few count all
+    many = RNNForecaster(6, **{**settings, "n_updates": 1}).fit([seasonal_series(150)] * 120)
+    assert many._origin_step() == (12 if panel_of == "global" else 1)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 3])
 def test_each_series_has_a_model_of_its_own_with_a_local_panel(panel, n_jobs):
     parameters = {"season_length": 12, "strategy_panel": "local", **SMALL}

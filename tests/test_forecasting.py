@@ -257,6 +257,27 @@ def test_intervals_cover_what_they_promise(name, coverage):
     assert abs(inside.mean() - coverage) < 0.04
 
 
+def test_intervals_are_in_units_of_how_a_series_moved_of_late():
+    noise = np.random.default_rng(0).normal(size=400)
+    model = forecaster("last").fit(noise)
+    calm = np.concatenate([noise[:250], 0.1 * noise[250:]])
+    width, of_calm = (np.ptp(model.predict_interval(y=y), axis=1) for y in (noise, calm))
+    np.testing.assert_allclose(of_calm / width, 0.1, rtol=0.2)
+    still = np.concatenate([noise, np.full(150, noise[-1])])  # does not move at all: of all its past
+    assert (np.ptp(model.predict_interval(y=still), axis=1) > 0.5 * width).all()
+
+
+def test_errors_are_those_from_origins_that_a_model_has_learned():
+    class OncePerWeek(NaiveForecaster):
+        def _origin_step(self):
+            return 7
+
+    saw = np.arange(210.0) % 7  # ends with 6: what comes next is 6 away, elsewhere 1
+    for kind, width in ((NaiveForecaster, 1.0), (OncePerWeek, 6.0)):
+        interval = kind(horizon=1, season_length=7).fit(saw).predict_interval(0.5)
+        np.testing.assert_allclose(interval, [[6 - width, 6 + width]], atol=0.1)
+
+
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_quantiles_ascend_and_hold_the_intervals(name):
     model = forecaster(name).fit(VALUES)

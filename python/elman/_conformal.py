@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHARE = 0.3  # of a series, its last part, on which errors are measured
 FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
+SEASONS_OF_UNIT, CHANGES_OF_UNIT = 14, 100
+"""What a unit looks back on, at least: series move more at some times than at others."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,16 @@ def _bounds(errors: Floats, coverage: Floats) -> Floats:
 
 
 def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
-    """Return the unit of errors: how much a series has changed from season to season."""
-    units = naive_scale(panel, series, stops, season_length)
-    steps = naive_scale(panel, series, stops)
-    units = np.where(np.isnan(units) | (units == 0), steps, units)
-    return np.where(np.isnan(units) | (units == 0), 1.0, units)
+    """Return the unit of errors: how much a series has changed of late from season to season.
+
+    Where it has not, the change over all of its past, or that from time to time.
+    """
+    recent = max(SEASONS_OF_UNIT * season_length, CHANGES_OF_UNIT)
+    units = np.ones(len(series))
+    for m, most in ((1, None), (season_length, None), (season_length, recent)):
+        scale = naive_scale(panel, series, stops, m, most)
+        units = np.where(np.isnan(scale) | (scale == 0), units, scale)
+    return units
 
 
 def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str) -> Calibration:
@@ -177,7 +184,9 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         If the series are too short to hold anything back.
     """
     season_length = forecaster._season_lengths(panel.form)[0]
-    spare = panel.lengths - horizon - forecaster._least_training(panel)
+    phase = forecaster._origin_step()
+    ahead = -(-horizon // phase) * phase
+    spare = panel.lengths - ahead - forecaster._least_training(panel)
     span = np.minimum(np.maximum((panel.lengths * SHARE).astype(np.int64), FEWEST), spare + 1)
     if span.max() < 1:
         longest = int(panel.lengths.max())
@@ -185,10 +194,11 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         expected = f"at least {longest - spare.max()}, of which intervals can be told"
         raise ValueError(problem(caller, "y", got, expected))
     held = np.flatnonzero(span > 0)
-    last, span = panel.lengths[held] - horizon, span[held]
-    fitted = clone(forecaster)._fit(panel.cut(held, last - span + 1), caller)
-    step = -(-span // min(MOST, max(FEWEST, MOST_OF_ALL // len(held))))
-    series, stops = origins(last, -(-span // step), step)
+    last, n_steps = panel.lengths[held] - ahead, (span[held] - 1) // phase
+    fitted = clone(forecaster)._fit(panel.cut(held, last - n_steps * phase), caller)
+    most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
+    every = -(-(n_steps + 1) // most)
+    series, stops = origins(last, n_steps // every + 1, every * phase)
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
     units = _units(panel, series, stops, season_length)

@@ -117,6 +117,10 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         """Tell how many values a series must have for a fit, before there is one."""
         return 2
 
+    def _origin_step(self) -> int:
+        """Tell how many times lie between the origins from which the fitted model has learned."""
+        return 1
+
     def _context(self) -> int | None:
         """Values before the end of a series that a forecast depends on; None is all of them."""
         return None
