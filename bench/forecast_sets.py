@@ -2,7 +2,8 @@
 
 A set is a function of the part that is forecast ("validation", on which settings are chosen and
 which comes before the other, or "test"), the seed, changes of settings, and whether intervals are
-asked for.
+asked for. Two sets have too short a test part to count what intervals cover: for that they have a
+third one, "backtest", which is longer and ends with the test part.
 """
 
 from __future__ import annotations
@@ -159,11 +160,15 @@ def ett(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
 
 
 def air(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
-    """Test: the last months. Validation: six origins whose forecasts end 36 months before."""
+    """Test: the last months. Validation: six origins whose forecasts end 36 months before.
+
+    Backtest: from that of the test back by half years, as long as there are the nine errors
+    before an origin that 90 % need.
+    """
     y = load_air_passengers().data
-    stops = np.array([len(y) - horizon])
-    if part == "validation":
-        stops = np.arange(len(y) - 36 - horizon, 42, -6)[:6]
+    last = len(y) - horizon - (36 if part == "validation" else 0)
+    least = 2 * horizon + 2 + 9 if part == "backtest" else 43
+    stops = np.arange(last, least - 1, -6)[: {"test": 1, "validation": 6, "backtest": None}[part]]
     scores, seconds, inside = [], [], []
     for stop in stops:
         settings = {"season_length": 12, **changes}
@@ -187,14 +192,15 @@ def air(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
 
 
 def mta(part: str, seed: int, changes: dict, with_coverage: bool) -> Result:
-    """Test: the last 28 days. Validation: the six times 28 days before them."""
+    """Test: the last 28 days. Validation: the six times before them. Backtest: the last 13."""
     ridership = fetch_mta_ridership()
     y = pd.DataFrame(
         ridership.data,
         index=pd.DatetimeIndex(ridership.dates, freq="D"),
         columns=ridership.feature_names,
     )
-    stops = len(y) - np.array([28] if part == "test" else [196, 168, 140, 112, 84, 56])
+    first, end = {"test": (1, 0), "validation": (7, 1), "backtest": (13, 0)}[part]
+    stops = len(y) - 28 * np.arange(first, end, -1)
     model = RNNForecaster(28, random_state=seed, **changes)
     seconds = fitted(model, y.iloc[: stops[0]])
     found = forecasts_from(model, y, None, stops, with_coverage)
