@@ -11,6 +11,7 @@ from elman import DivergenceError, NaiveForecaster, RNNForecaster
 from elman._forecast.candidates import candidates, defaults
 from elman._forecast.history import neighbours
 from elman._forecast.network import train_all
+from elman._forecast.origins import origins_within
 from elman.datasets import load_air_passengers
 from sklearn.base import clone
 
@@ -300,6 +301,21 @@ def test_intervals_cover_what_comes():
     interval = model.predict_interval(0.9)
     lower, upper = interval[..., 0], interval[..., 1]
     assert 0.75 < np.mean((lower <= y[-12:]) & (y[-12:] <= upper)) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("horizon", "held_out", "last"), [(12, 0, 48), (5, 0, 48), (13, 0, 36), (5, 10, 36)]
+)
+def test_origins_of_training_are_whole_steps_before_the_end(horizon, held_out, last):
+    origins = origins_within(
+        np.array([0, 60]),
+        horizon=horizon,
+        least_past=12,
+        step=12,
+        is_uniform=True,
+        held_out=np.array([held_out]),
+    )
+    assert origins.all()[1].tolist() == list(range(12, last + 1, 12))
 
 
 @pytest.mark.parametrize("panel_of", ["global", "local"])

@@ -263,7 +263,7 @@ def test_intervals_are_in_units_of_how_a_series_moved_of_late():
     calm = np.concatenate([noise[:250], 0.1 * noise[250:]])
     width, of_calm = (np.ptp(model.predict_interval(y=y), axis=1) for y in (noise, calm))
     np.testing.assert_allclose(of_calm / width, 0.1, rtol=0.2)
-    still = np.concatenate([noise, np.full(150, noise[-1])])  # does not move at all: of all its past
+    still = np.concatenate([noise, np.full(150, noise[-1])])  # told by all of its past
     assert (np.ptp(model.predict_interval(y=still), axis=1) > 0.5 * width).all()
 
 
