@@ -329,4 +329,4 @@ def _held_out(plan: Plan, lengths: Integers, settings: Mapping[str, Any]) -> Int
     if not settings["early_stopping"]:
         return np.zeros_like(lengths)
     share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
-    return np.maximum(share, plan.horizon)
+    return np.asarray(np.maximum(share, plan.horizon))
