@@ -267,6 +267,24 @@ def test_intervals_are_in_units_of_how_a_series_moved_of_late():
     assert (np.ptp(model.predict_interval(y=still), axis=1) > 0.5 * width).all()
 
 
+@pytest.mark.parametrize(
+    ("n_known", "season_length", "units"),
+    [
+        (40, 1, [1, 2, 2, 4, 4, 4, 4, 8]),
+        (40, 3, [3, 3, 3, 6, 6, 6, 6, 6]),
+        (5, 1, [1, 2, 2, 2, 2, 2, 2, 2]),  # too short to tell of four times
+        (2, 3, [1, 1, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_far_steps_are_in_units_of_changes_over_as_many_seasons(n_known, season_length, units):
+    """A steady climb, whose change over some times is their number; errors of one unit."""
+    panel = read_panel(np.arange(float(n_known)), caller="")
+    calibration = Calibration(np.ones((9, 8)), season_length)
+    every = np.array([0]), np.array([n_known]), np.zeros((1, 8))
+    quantiles = calibration.quantiles(panel, *every, np.array([0.95]), "")
+    assert quantiles[0, :, 0].tolist() == units
+
+
 def test_errors_are_those_from_origins_that_a_model_has_learned():
     class OncePerWeek(NaiveForecaster):
         def _origin_step(self):

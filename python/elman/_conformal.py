@@ -97,9 +97,9 @@ class Calibration:
             levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
         coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
         bounds = [_bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
-        units = _units(panel, series, stops, self.season_length)
+        units = _units(panel, series, stops, self.season_length, point.shape[1])
         offsets = sides * np.stack(bounds, axis=1)
-        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+        return np.asarray(point[:, :, None] + units[:, :, None] * offsets)
 
     def _warn_of_rare(self, levels: Floats, caller: str) -> None:
         rarest = 1 - np.abs(2 * levels - 1).max()
@@ -146,17 +146,29 @@ def _bounds(errors: Floats, coverage: Floats) -> Floats:
     return np.asarray(errors[np.clip(ranks, 1, n).astype(np.int64) - 1])
 
 
-def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
-    """Return the unit of errors: how much a series has changed of late from season to season.
+def _units(
+    panel: Panel, series: Integers, stops: Integers, season_length: int, horizon: int
+) -> Floats:
+    """Return the unit of the error at each step, (n_points, horizon).
 
-    Where it has not, the change over all of its past, or that from time to time.
+    It is how much a series has changed of late over as many seasons as lie behind the step, in
+    powers of two; where its past is not twice as long, or has not changed, over fewer of them, and
+    over a season or from time to time in all of its past.
     """
     recent = max(SEASONS_OF_UNIT * season_length, CHANGES_OF_UNIT)
-    units = np.ones(len(series))
-    for m, most in ((1, None), (season_length, None), (season_length, recent)):
-        scale = naive_scale(panel, series, stops, m, most)
-        units = np.where(np.isnan(scale) | (scale == 0), units, scale)
-    return units
+    doublings = np.log2(1 + np.arange(horizon) // season_length).astype(np.int64)
+    units, each = np.ones(len(series)), []
+    for lag, most in ((1, None), (season_length, None), (season_length, recent)):
+        units = _told(naive_scale(panel, series, stops, lag, most), units)
+    for lag in season_length * 2 ** np.arange(doublings[-1] + 1):
+        scale = naive_scale(panel, series, stops, int(lag), recent)
+        units = _told(np.where(stops >= 2 * lag, scale, np.nan), units)
+        each.append(units)
+    return np.stack(each, axis=1)[:, doublings]
+
+
+def _told(scale: Floats, otherwise: Floats) -> Floats:
+    return np.where(np.isnan(scale) | (scale == 0), otherwise, scale)
 
 
 def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str) -> Calibration:
@@ -201,8 +213,8 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     series, stops = origins(last, n_steps // every + 1, every * phase)
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
-    units = _units(panel, series, stops, season_length)
-    paths = (actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    units = _units(panel, series, stops, season_length, horizon)
+    paths = (actual_values(panel, series, stops, horizon) - point) / units
     if np.isnan(paths).all(axis=0).any():
         got = "no known value in the last part of the series"
         raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
