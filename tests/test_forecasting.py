@@ -270,9 +270,9 @@ def test_intervals_are_in_units_of_how_a_series_moved_of_late():
 @pytest.mark.parametrize(
     ("n_known", "season_length", "units"),
     [
-        (40, 1, [1, 2, 2, 4, 4, 4, 4, 8]),
-        (40, 3, [3, 3, 3, 6, 6, 6, 6, 6]),
-        (5, 1, [1, 2, 2, 2, 2, 2, 2, 2]),  # too short to tell of four times
+        (64, 1, [1, 2, 2, 4, 4, 4, 4, 8]),
+        (63, 1, [1, 2, 2, 4, 4, 4, 4, 4]),  # too short to tell of eight times
+        (64, 3, [3, 3, 3, 6, 6, 6, 6, 6]),
         (2, 3, [1, 1, 1, 1, 1, 1, 1, 1]),
     ],
 )

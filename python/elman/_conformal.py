@@ -26,6 +26,7 @@ SHARE = 0.3  # of a series, its last part, on which errors are measured
 FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
 SEASONS_OF_UNIT, CHANGES_OF_UNIT = 14, 100
 """What a unit looks back on, at least: series move more at some times than at others."""
+LAGS_IN_A_PAST = 8
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,9 @@ def _units(
 ) -> Floats:
     """Return the unit of the error at each step, (n_points, horizon).
 
-    It is how much a series has changed of late over as many seasons as lie behind the step, in
-    powers of two; where its past is not twice as long, or has not changed, over fewer of them, and
-    over a season or from time to time in all of its past.
+    It is how much a series has changed of late over as many seasons as lie before the step, in
+    powers of two; where its past is too short to tell, or it has not changed, over fewer of them,
+    and over a season or from time to time in all of its past.
     """
     recent = max(SEASONS_OF_UNIT * season_length, CHANGES_OF_UNIT)
     doublings = np.log2(1 + np.arange(horizon) // season_length).astype(np.int64)
@@ -162,7 +163,7 @@ def _units(
         units = _told(naive_scale(panel, series, stops, lag, most), units)
     for lag in season_length * 2 ** np.arange(doublings[-1] + 1):
         scale = naive_scale(panel, series, stops, int(lag), recent)
-        units = _told(np.where(stops >= 2 * lag, scale, np.nan), units)
+        units = _told(np.where(stops >= LAGS_IN_A_PAST * lag, scale, np.nan), units)
         each.append(units)
     return np.stack(each, axis=1)[:, doublings]
 
