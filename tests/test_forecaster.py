@@ -11,6 +11,7 @@ from elman import DivergenceError, NaiveForecaster, RNNForecaster
 from elman._forecast.candidates import candidates, defaults
 from elman._forecast.history import neighbours
 from elman._forecast.network import train_all
+from elman._forecast.origins import origins_within
 from elman.datasets import load_air_passengers
 from sklearn.base import clone
 
@@ -300,6 +301,33 @@ def test_intervals_cover_what_comes():
     interval = model.predict_interval(0.9)
     lower, upper = interval[..., 0], interval[..., 1]
     assert 0.75 < np.mean((lower <= y[-12:]) & (y[-12:] <= upper)) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("horizon", "held_out", "last"), [(12, 0, 48), (5, 0, 48), (13, 0, 36), (5, 10, 36)]
+)
+def test_origins_of_training_are_whole_steps_before_the_end(horizon, held_out, last):
+    origins = origins_within(
+        np.array([0, 60]),
+        horizon=horizon,
+        least_past=12,
+        step=12,
+        is_uniform=True,
+        held_out=np.array([held_out]),
+    )
+    assert origins.all()[1].tolist() == list(range(12, last + 1, 12))
+
+
+@pytest.mark.parametrize("panel_of", ["global", "local"])
+def test_intervals_are_told_from_origins_like_those_of_training(panel_of):
+    y = [seasonal_series(110), seasonal_series(150)]
+    settings = {"season_length": 12, "window": 24, "strategy_panel": panel_of, **SMALL}
+    model = RNNForecaster(6, **settings, origin_step=12).fit(y)
+    assert model._origin_step() == 12
+    assert len(model._calibration(6, "").paths) == 3 + 4  # years before the last ones
+    assert RNNForecaster(6, **settings).fit(y)._origin_step() == 1  # so few count all
+    many = RNNForecaster(6, **{**settings, "n_updates": 1}).fit([seasonal_series(150)] * 120)
+    assert many._origin_step() == (12 if panel_of == "global" else 1)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 3])

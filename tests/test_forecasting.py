@@ -257,6 +257,45 @@ def test_intervals_cover_what_they_promise(name, coverage):
     assert abs(inside.mean() - coverage) < 0.04
 
 
+def test_intervals_are_in_units_of_how_a_series_moved_of_late():
+    noise = np.random.default_rng(0).normal(size=400)
+    model = forecaster("last").fit(noise)
+    calm = np.concatenate([noise[:250], 0.1 * noise[250:]])
+    width, of_calm = (np.ptp(model.predict_interval(y=y), axis=1) for y in (noise, calm))
+    np.testing.assert_allclose(of_calm / width, 0.1, rtol=0.2)
+    still = np.concatenate([noise, np.full(150, noise[-1])])  # told by all of its past
+    assert (np.ptp(model.predict_interval(y=still), axis=1) > 0.5 * width).all()
+
+
+@pytest.mark.parametrize(
+    ("n_known", "season_length", "units"),
+    [
+        (64, 1, [1, 2, 2, 4, 4, 4, 4, 8]),
+        (63, 1, [1, 2, 2, 4, 4, 4, 4, 4]),  # too short to tell of eight times
+        (64, 3, [3, 3, 3, 6, 6, 6, 6, 6]),
+        (2, 3, [1, 1, 1, 1, 1, 1, 1, 1]),
+    ],
+)
+def test_far_steps_are_in_units_of_changes_over_as_many_seasons(n_known, season_length, units):
+    """A steady climb, whose change over some times is their number; errors of one unit."""
+    panel = read_panel(np.arange(float(n_known)), caller="")
+    calibration = Calibration(np.ones((9, 8)), season_length)
+    every = np.array([0]), np.array([n_known]), np.zeros((1, 8))
+    quantiles = calibration.quantiles(panel, *every, np.array([0.95]), "")
+    assert quantiles[0, :, 0].tolist() == units
+
+
+def test_errors_are_those_from_origins_that_a_model_has_learned():
+    class OncePerWeek(NaiveForecaster):
+        def _origin_step(self):
+            return 7
+
+    saw = np.arange(210.0) % 7  # ends with 6: what comes next is 6 away, elsewhere 1
+    for kind, width in ((NaiveForecaster, 1.0), (OncePerWeek, 6.0)):
+        interval = kind(horizon=1, season_length=7).fit(saw).predict_interval(0.5)
+        np.testing.assert_allclose(interval, [[6 - width, 6 + width]], atol=0.1)
+
+
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_quantiles_ascend_and_hold_the_intervals(name):
     model = forecaster(name).fit(VALUES)

@@ -115,7 +115,13 @@ def naive_forecast(
     return np.where((places < 0) | np.isnan(seasonal), last, seasonal)
 
 
-def naive_scale(panel: Panel, series: Integers, stops: Integers, season_length: int = 1) -> Floats:
+def naive_scale(
+    panel: Panel,
+    series: Integers,
+    stops: Integers,
+    season_length: int = 1,
+    most: int | None = None,
+) -> Floats:
     """Mean absolute difference of values a season apart, before some points of series.
 
     Parameters
@@ -128,6 +134,8 @@ def naive_scale(panel: Panel, series: Integers, stops: Integers, season_length: 
         Values of that series before the point, at least one.
     season_length : int
         Times of a season.
+    most : int, default=None
+        Differences before a point that count; None is all of them.
 
     Returns
     -------
@@ -145,13 +153,17 @@ def naive_scale(panel: Panel, series: Integers, stops: Integers, season_length: 
     difference[within < season_length] = np.nan
     is_known = ~np.isnan(difference)
     # Sums begin anew with each series, so that none depends on those before it, not by a bit.
-    sums = [np.cumsum(part) for part in _parts(np.where(is_known, difference, 0.0), panel)]
-    counts = [np.cumsum(part) for part in _parts(is_known, panel)]
-    last = panel.offsets[series] + stops - 1
-    count = np.concatenate(counts)[last]
-    mean = np.concatenate(sums)[last] / np.maximum(count, 1)
+    sums = _sums(np.where(is_known, difference, 0.0), panel)
+    counts = _sums(is_known, panel)
+    # One more sum than values in each series: that of none.
+    last = panel.offsets[series] + series + stops
+    first = last - stops if most is None else last - np.minimum(stops, most)
+    count = counts[last] - counts[first]
+    mean = (sums[last] - sums[first]) / np.maximum(count, 1)
     return np.where(count > 0, mean, np.nan)
 
 
-def _parts(values: Array, panel: Panel) -> list[Array]:
-    return np.split(values, panel.offsets[1:-1])
+def _sums(values: Array, panel: Panel) -> Array:
+    """Return the sums of the first 0, 1, 2, ... values of each series."""
+    parts = np.split(values, panel.offsets[1:-1])
+    return np.concatenate([np.concatenate([[0], np.cumsum(part)]) for part in parts])

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SHARE = 0.3  # of a series, its last part, on which errors are measured
 FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
+SEASONS_OF_UNIT, CHANGES_OF_UNIT = 14, 100
+"""What a unit looks back on, at least: series move more at some times than at others."""
+LAGS_IN_A_PAST = 8
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,9 @@ class Calibration:
             levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
         coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
         bounds = [_bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
-        units = _units(panel, series, stops, self.season_length)
+        units = _units(panel, series, stops, self.season_length, point.shape[1])
         offsets = sides * np.stack(bounds, axis=1)
-        return np.asarray(point[:, :, None] + units[:, None, None] * offsets)
+        return np.asarray(point[:, :, None] + units[:, :, None] * offsets)
 
     def _warn_of_rare(self, levels: Floats, caller: str) -> None:
         rarest = 1 - np.abs(2 * levels - 1).max()
@@ -144,12 +147,29 @@ def _bounds(errors: Floats, coverage: Floats) -> Floats:
     return np.asarray(errors[np.clip(ranks, 1, n).astype(np.int64) - 1])
 
 
-def _units(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
-    """Return the unit of errors: how much a series has changed from season to season."""
-    units = naive_scale(panel, series, stops, season_length)
-    steps = naive_scale(panel, series, stops)
-    units = np.where(np.isnan(units) | (units == 0), steps, units)
-    return np.where(np.isnan(units) | (units == 0), 1.0, units)
+def _units(
+    panel: Panel, series: Integers, stops: Integers, season_length: int, horizon: int
+) -> Floats:
+    """Return the unit of the error at each step, (n_points, horizon).
+
+    It is how much a series has changed of late over as many seasons as lie before the step, in
+    powers of two; where its past is too short to tell, or it has not changed, over fewer of them,
+    and over a season or from time to time in all of its past.
+    """
+    recent = max(SEASONS_OF_UNIT * season_length, CHANGES_OF_UNIT)
+    doublings = np.log2(1 + np.arange(horizon) // season_length).astype(np.int64)
+    units, each = np.ones(len(series)), []
+    for lag, most in ((1, None), (season_length, None), (season_length, recent)):
+        units = _told(naive_scale(panel, series, stops, lag, most), units)
+    for lag in season_length * 2 ** np.arange(doublings[-1] + 1):
+        scale = naive_scale(panel, series, stops, int(lag), recent)
+        units = _told(np.where(stops >= LAGS_IN_A_PAST * lag, scale, np.nan), units)
+        each.append(units)
+    return np.stack(each, axis=1)[:, doublings]
+
+
+def _told(scale: Floats, otherwise: Floats) -> Floats:
+    return np.where(np.isnan(scale) | (scale == 0), otherwise, scale)
 
 
 def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str) -> Calibration:
@@ -177,7 +197,9 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         If the series are too short to hold anything back.
     """
     season_length = forecaster._season_lengths(panel.form)[0]
-    spare = panel.lengths - horizon - forecaster._least_training(panel)
+    phase = forecaster._origin_step()
+    ahead = -(-horizon // phase) * phase
+    spare = panel.lengths - ahead - forecaster._least_training(panel)
     span = np.minimum(np.maximum((panel.lengths * SHARE).astype(np.int64), FEWEST), spare + 1)
     if span.max() < 1:
         longest = int(panel.lengths.max())
@@ -185,14 +207,15 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         expected = f"at least {longest - spare.max()}, of which intervals can be told"
         raise ValueError(problem(caller, "y", got, expected))
     held = np.flatnonzero(span > 0)
-    last, span = panel.lengths[held] - horizon, span[held]
-    fitted = clone(forecaster)._fit(panel.cut(held, last - span + 1), caller)
-    step = -(-span // min(MOST, max(FEWEST, MOST_OF_ALL // len(held))))
-    series, stops = origins(last, -(-span // step), step)
+    last, n_steps = panel.lengths[held] - ahead, (span[held] - 1) // phase
+    fitted = clone(forecaster)._fit(panel.cut(held, last - n_steps * phase), caller)
+    most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
+    every = -(-(n_steps + 1) // most)
+    series, stops = origins(last, n_steps // every + 1, every * phase)
     series = held[series]
     point = forecasts_of(fitted, panel, series, stops, horizon)
-    units = _units(panel, series, stops, season_length)
-    paths = (actual_values(panel, series, stops, horizon) - point) / units[:, None]
+    units = _units(panel, series, stops, season_length, horizon)
+    paths = (actual_values(panel, series, stops, horizon) - point) / units
     if np.isnan(paths).all(axis=0).any():
         got = "no known value in the last part of the series"
         raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from elman import _core
-from elman._calendar import CALENDAR_FEATURES
+from elman._calendar import CALENDAR_FEATURES, Integers
 from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED, generator
 from elman._forecast.candidates import CANDIDATES
-from elman._forecast.fit import LOSSES, check_values, fit_models
+from elman._forecast.fit import LOSSES, check_values, fit_models, origin_step
 from elman._forecast.model import ForecastModel
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
@@ -475,6 +475,15 @@ or None, default="auto"
 
     def _least_training(self, panel: Panel) -> int:
         return int(self.horizon) + (2 if self.window == "auto" else int(self.window))
+
+    def _origin_step(self) -> int:
+        models: tuple[ForecastModel, ...] = self._models
+        lengths: Integers = self._training_lengths
+        each = [lengths] if len(models) == 1 else lengths[:, None]
+        settings = self.get_params(deep=False)
+        return max(
+            origin_step(model.plan, own, settings) for model, own in zip(models, each, strict=True)
+        )
 
     def _context(self) -> int | None:
         models: tuple[ForecastModel, ...] = self._models

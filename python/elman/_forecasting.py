@@ -117,6 +117,10 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         """Tell how many values a series must have for a fit, before there is one."""
         return 2
 
+    def _origin_step(self) -> int:
+        """Tell how many times lie between the origins from which the fitted model has learned."""
+        return 1
+
     def _context(self) -> int | None:
         """Values before the end of a series that a forecast depends on; None is all of them."""
         return None
@@ -211,8 +215,9 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
 
         A forecaster without quantiles of its own puts as much on either side of its forecasts as
         they were off on the last part of the training data, for each step of the horizon and in
-        units of each series' own changes: split conformal prediction [1]_. For that a clone is
-        fitted to the part before, once.
+        units of how much each series changed of late: split conformal prediction [1]_. For that a
+        clone is fitted to the part before, once. Errors are those of forecasts from origins such
+        as the model learned from: where these are in phase with the end of the series, only those.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from elman._forecast.fleet import train_each
 from elman._forecast.history import Floats, Integers, transformed
 from elman._forecast.model import ForecastModel
 from elman._forecast.network import Course, Report
-from elman._forecast.origins import Origins, held_out_origins, origins_within
+from elman._forecast.origins import Origins, held_out_origins, origins_within, steps_ahead
 from elman._forecast.plan import Plan
 from elman._forecast.series import Series
 from elman._network import build, layer_sizes
@@ -281,14 +281,9 @@ def origins_of(
 
     Beside them the times behind each series, of which nothing is known, that both count in.
     """
-    held_out = np.zeros_like(lengths)
-    if settings["early_stopping"]:
-        share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
-        held_out = np.maximum(share, plan.horizon)
+    held_out = _held_out(plan, lengths, settings)
     left = lengths - held_out
-    step = settings["origin_step"]
-    if step == "auto":
-        step = settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
+    step = origin_step(plan, lengths, settings)
     weights = settings["series_weights"]
     n_beyond, futures = 0, plan.horizon
     least_past = settle.least_past(left, plan.window, plan.horizon)
@@ -305,10 +300,12 @@ def origins_of(
         step=step,
         is_uniform=settle.is_uniform(left) if weights == "auto" else weights == "uniform",
         held_out=held_out,
+        n_beyond=n_beyond,
     )
     if len(origins.series) == 0:
         got = f"{len(lengths)} series of at most {lengths.max()} times"
-        expected = f"at least one of {plan.horizon + 1 + int(held_out.min())} times"
+        ahead = int(steps_ahead(held_out + futures - n_beyond, step).min())
+        expected = f"at least one of {ahead + 1} times"
         raise ValueError(problem(caller, "y", got, expected))
     if not settings["early_stopping"]:
         return origins, None, n_beyond
@@ -316,3 +313,20 @@ def origins_of(
         offsets, horizon=plan.horizon, held_out=held_out, most=MOST_HELD_OUT
     )
     return origins, validation, n_beyond
+
+
+def origin_step(plan: Plan, lengths: Integers, settings: Mapping[str, Any]) -> int:
+    """Return the times between the origins from which networks are trained."""
+    step = settings["origin_step"]
+    if step != "auto":
+        return int(step)
+    left = lengths - _held_out(plan, lengths, settings)
+    return settle.phase_of(left, plan.horizon, plan.window, plan.mixed_seasons)
+
+
+def _held_out(plan: Plan, lengths: Integers, settings: Mapping[str, Any]) -> Integers:
+    """Return how many times of each series tell which updates were the best."""
+    if not settings["early_stopping"]:
+        return np.zeros_like(lengths)
+    share = np.round(settings["validation_fraction"] * lengths).astype(np.int64)
+    return np.asarray(np.maximum(share, plan.horizon))

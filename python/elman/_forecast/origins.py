@@ -63,8 +63,9 @@ def origins_within(
     step: int,
     is_uniform: bool,
     held_out: Integers,
+    n_beyond: int = 0,
 ) -> Origins:
-    """Origins whose future is known and not held out, a whole number of steps before the last one.
+    """Origins whose future is known and not held out, a whole number of steps before the end.
 
     Parameters
     ----------
@@ -80,12 +81,20 @@ def origins_within(
         As of `Origins`.
     held_out : ndarray of int64 of shape (n_series,)
         Times at the end of each series that are not looked at.
+    n_beyond : int
+        How many of these lie behind what is known, of which the forecast is that is wanted.
     """
-    last = offsets[1:] - held_out - horizon
+    ends = offsets[1:] - n_beyond
+    last = ends - steps_ahead(held_out - n_beyond + horizon, step)
     span = last - (offsets[:-1] + least_past)
     series = np.flatnonzero(span >= 0)
     counts = span[series] // step + 1
     return Origins(series, last[series] - step * (counts - 1), counts, step, is_uniform)
+
+
+def steps_ahead(n_times: Integers, step: int) -> Integers:
+    """Return the least whole number of steps that holds some times, in times."""
+    return -(-n_times // step) * step
 
 
 def held_out_origins(offsets: Integers, *, horizon: int, held_out: Integers, most: int) -> Origins:
