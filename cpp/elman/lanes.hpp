@@ -290,7 +290,7 @@ private:
         Lanes<T>& lanes = tape.lanes;
         const Index end = (shard.end + n_lanes - 1) / n_lanes * n_lanes;
         for (Index u = 0; u < n_units(); ++u)
-            for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc})
+            for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
                 std::fill(carried->data() + u * lanes.stride + shard.begin,
                           carried->data() + u * lanes.stride + end, T(0));
         read_rows(shard, tape.dh.rows(), 0, lanes.dh.data(), lanes.stride);
