@@ -48,7 +48,7 @@ public:
     virtual ~Recurrence() = default;
 
     virtual bool has_cell_state() const = 0;
-    virtual Index n_blocks() const = 0;
+    virtual Index n_gradient_blocks() const = 0;
     // Sequences that one thread has to take together.
     virtual Index sequences_side_by_side() const { return 1; }
     virtual Index multiply_adds() const = 0;  // of one row, forwards
@@ -95,7 +95,7 @@ public:
     }
 
     bool has_cell_state() const override { return Cell::has_cell_state; }
-    Index n_blocks() const override { return n_blocks_; }
+    Index n_gradient_blocks() const override { return n_blocks_; }
     Index multiply_adds() const override { return total_depth_ * packed_width_; }
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
@@ -183,7 +183,7 @@ public:
             if (tape.sums_ahead)
                 sum_inputs_ahead(rows.t, batch.n_steps(), inputs,
                                  [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
-                                     multiply_group(group, {0, n_blocks()}, terms, steps.size(), 0,
+                                     multiply_group(group, {0, n_blocks_}, terms, steps.size(), 0,
                                                     weights, tape.training ? steps.begin : 0, tape);
                                  });
             const auto step = [&](const StepRows& some) {

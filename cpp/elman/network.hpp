@@ -443,7 +443,7 @@ public:
         for (Index l = 0; l < n_layers(); ++l) {
             for (Index d = 0; d < n_directions(l); ++d, task -= n_parts) {
                 if (task >= n_parts) continue;
-                const Index n_blocks = direction(l, d).n_blocks();
+                const Index n_blocks = direction(l, d).n_gradient_blocks();
                 direction(l, d).gradient(
                     {n_blocks * task / n_parts, n_blocks * (task + 1) / n_parts}, workspace.batch,
                     workspace.read[std::size_t(l)], workspace.runs.of_direction(d), pass,

@@ -100,7 +100,7 @@ public:
     }
 
     // Of the gradient: panels of the columns that gates have side by side.
-    Index n_blocks() const override {
+    Index n_gradient_blocks() const override {
         Index n = 0;
         this->for_each_group([&](const GateGroup& group) {
             n += (group.n_alike * n_units() + panel_width<T> - 1) / panel_width<T>;
@@ -112,8 +112,8 @@ public:
                   const std::vector<Run>& runs, Pass pass, Tape<T>& tape, T* gradient,
                   Control& control) const override {
         if (!tape.lanes.active) {
-            const Index n = Base::n_blocks();
-            blocks = {n * blocks.begin / n_blocks(), n * blocks.end / n_blocks()};
+            const Index n = Base::n_gradient_blocks();
+            blocks = {n * blocks.begin / n_gradient_blocks(), n * blocks.end / n_gradient_blocks()};
             if (blocks.size() > 0)
                 Base::gradient(blocks, batch, inputs, runs, pass, tape, gradient, control);
             return;
