@@ -1,8 +1,9 @@
 # What .ci/run and .ci/nightly share; sourced in the clone's root.
 
-# Tests that look at the compiled core, and so are worth running on every instruction set.
-CORE_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py tests/test_lanes.py \
-    tests/test_narrow.py tests/test_embedding.py tests/test_seq2seq.py"
+# Tests of the kernels, which are others on each instruction set, and of what else the core has.
+KERNEL_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py tests/test_lanes.py \
+    tests/test_narrow.py tests/test_transposed.py"
+CORE_TESTS="$KERNEL_TESTS tests/test_embedding.py tests/test_seq2seq.py"
 
 step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
 
@@ -146,10 +147,10 @@ finish() {
     return "$failed"
 }
 
-# tests_on_isa VENV ISA: what looks at the core, on one instruction set.
+# tests_on_isa VENV ISA: what looks at the kernels, on one instruction set.
 tests_on_isa() {
     # shellcheck disable=SC2086
-    ELMAN_ISA=$2 "$1/bin/python" -m pytest -q -p no:cacheprovider $CORE_TESTS
+    ELMAN_ISA=$2 "$1/bin/python" -m pytest -q -p no:cacheprovider $KERNEL_TESTS
 }
 
 # sklearn_tests VENV VERSION: the tests of the scikit-learn conventions on another scikit-learn,

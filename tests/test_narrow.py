@@ -7,7 +7,7 @@ from elman import _core
 from problems import CELLS, Problem
 
 # Less than a register of any kind, some of each, and more than a row of gates may have.
-SIZES = [1, 3, 7, 16, 20, 33, 48, 100]
+SIZES = [1, 7, 16, 20, 33, 100]
 LENGTHS = [17, 9, 9, 8, 5, 5, 2, 1]
 
 
@@ -34,23 +34,21 @@ def networks_of(cell, n_units, **options):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bits_of_gates_apart(cell, dtype):
     for n_units in SIZES:
-        for bidirectional in ([False, False], [True, True]):
-            problem, apart = networks_of(cell, n_units, bidirectional=bidirectional)
-            parameters, values, states = (
-                array.astype(dtype)
-                for array in (problem.parameters, problem.values, problem.initial_state)
+        both = [n_units in (7, 33)] * 2
+        problem, apart = networks_of(cell, n_units, bidirectional=both)
+        parameters, values, states = (
+            array.astype(dtype)
+            for array in (problem.parameters, problem.values, problem.initial_state)
+        )
+        for begin, end in ((0, len(LENGTHS)), (0, 1), (3, 6)):
+            offsets = problem.offsets[begin : end + 1]
+            data = values[offsets[0] : offsets[-1]], offsets - offsets[0]
+            got, expected = (
+                network.forward(parameters, *data, per_step=True, initial_state=states[begin:end])
+                for network in (problem.core(dtype), apart(dtype))
             )
-            for begin, end in ((0, len(LENGTHS)), (0, 1), (3, 6)):
-                offsets = problem.offsets[begin : end + 1]
-                data = values[offsets[0] : offsets[-1]], offsets - offsets[0]
-                got, expected = (
-                    network.forward(
-                        parameters, *data, per_step=True, initial_state=states[begin:end]
-                    )
-                    for network in (problem.core(dtype), apart(dtype))
-                )
-                np.testing.assert_array_equal(got[0], expected[0])
-                np.testing.assert_array_equal(got[1], expected[1])
+            np.testing.assert_array_equal(got[0], expected[0])
+            np.testing.assert_array_equal(got[1], expected[1])
 
 
 @pytest.mark.parametrize("cell", CELLS)
