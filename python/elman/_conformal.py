@@ -39,10 +39,13 @@ class Calibration:
         What came less what was forecast; NaN where that is not known, but not for a whole step.
     season_length : int
         Season of the differences that are a series' unit.
+    units_of_late : bool
+        Whether these are differences of late, or all of them, as in files from before.
     """
 
     paths: Floats
     season_length: int
+    units_of_late: bool = True
 
     @cached_property
     def errors(self) -> list[Floats]:
@@ -98,7 +101,10 @@ class Calibration:
             levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
         coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
         bounds = [_bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
-        units = _units(panel, series, stops, self.season_length, point.shape[1])
+        if self.units_of_late:
+            units = _units(panel, series, stops, self.season_length, point.shape[1])
+        else:
+            units = _units_of_all(panel, series, stops, self.season_length)[:, None]
         offsets = sides * np.stack(bounds, axis=1)
         return np.asarray(point[:, :, None] + units[:, :, None] * offsets)
 
@@ -158,14 +164,21 @@ def _units(
     """
     recent = max(SEASONS_OF_UNIT * season_length, CHANGES_OF_UNIT)
     doublings = np.log2(1 + np.arange(horizon) // season_length).astype(np.int64)
-    units, each = np.ones(len(series)), []
-    for lag, most in ((1, None), (season_length, None), (season_length, recent)):
-        units = _told(naive_scale(panel, series, stops, lag, most), units)
+    units, each = _units_of_all(panel, series, stops, season_length), []
+    units = _told(naive_scale(panel, series, stops, season_length, recent), units)
     for lag in season_length * 2 ** np.arange(doublings[-1] + 1):
         scale = naive_scale(panel, series, stops, int(lag), recent)
         units = _told(np.where(stops >= LAGS_IN_A_PAST * lag, scale, np.nan), units)
         each.append(units)
     return np.stack(each, axis=1)[:, doublings]
+
+
+def _units_of_all(panel: Panel, series: Integers, stops: Integers, season_length: int) -> Floats:
+    """Return how much series changed over a season, or from time to time, in all of their past."""
+    units = np.ones(len(series))
+    for lag in (1, season_length):
+        units = _told(naive_scale(panel, series, stops, lag), units)
+    return units
 
 
 def _told(scale: Floats, otherwise: Floats) -> Floats:

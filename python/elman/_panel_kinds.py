@@ -220,14 +220,23 @@ def calibration() -> Kind:
         paths = values["paths"].values
         if not paths.size or np.isnan(paths).all(axis=0).any():
             raise Mismatch("paths", f"shape {paths.shape}", "an error at every step")
-        return Calibration(paths, values["season_length"])
+        return Calibration(paths, values["season_length"], values.get("units_of_late", False))
 
-    rules = {"paths": may_miss("float64", n_axes=2), "season_length": integer(1)}
+    rules = {
+        "paths": may_miss("float64", n_axes=2),
+        "season_length": integer(1),
+        "units_of_late": FLAG,
+    }
     return Kind(
         Calibration,
         rules,
-        lambda value: {"paths": MayMiss(value.paths), "season_length": value.season_length},
+        lambda value: {
+            "paths": MayMiss(value.paths),
+            "season_length": value.season_length,
+            "units_of_late": value.units_of_late,
+        },
         make,
+        optional=frozenset({"units_of_late"}),
     )
 
 
