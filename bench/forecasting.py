@@ -33,18 +33,21 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="the seed of the first start")
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--validation", action="store_true", help="the part before the test")
-    part.add_argument("--backtest", action="store_true", help="more than the test, for intervals")
+    for name, text in (
+        ("validation", "the part before the test"),
+        ("backtest", "more than the test, for intervals"),
+    ):
+        part.add_argument(f"--{name}", dest="part", action="store_const", const=name, help=text)
+    parser.set_defaults(part="test")
     parser.add_argument("--change", type=setting, action="append", default=[], metavar="name=value")
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--out", help="a JSON file")
     arguments = parser.parse_args()
-    chosen = [name for name in ("validation", "backtest") if getattr(arguments, name)]
     changes = dict(arguments.change)
     found = {}
     for name in arguments.sets or SETS:
         results = [
-            SETS[name](*(chosen or ["test"]), arguments.first + start, changes, arguments.coverage)
+            SETS[name](arguments.part, arguments.first + start, changes, arguments.coverage)
             for start in range(arguments.starts)
         ]
         values = np.array([result.value for result in results])

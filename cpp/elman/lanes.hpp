@@ -154,18 +154,10 @@ private:
     static constexpr Index n_lanes = 16;
     static constexpr std::array<T, n_lanes> ones_{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-    Index n_units() const { return this->shape_.n_units; }
-    Index step_at(const Batch& batch, Index i) const {
-        return this->shape_.reverse ? batch.n_steps() - 1 - i : i;
-    }
-    Index steps_to_end(const Batch& batch, Index t) const {
-        return this->shape_.reverse ? t + 1 : batch.length[0] + batch.behind[0] - t;
-    }
-    Index end_of_parameters() const {
-        const ParameterOffsets& at = this->shape_.offsets;
-        const Index end = at.b_h + this->n_columns_ * n_units();
-        return at.b_hn < 0 ? end : std::max(end, at.b_hn + n_units());
-    }
+    using Base::end_of_parameters;
+    using Base::n_units;
+    using Base::step_at;
+    using Base::steps_to_end;
 
     // Where the weights of unit u in a gate stand in the flat parameters.
     Index place_of_input(int g, Index d, Index u) const {
@@ -176,11 +168,7 @@ private:
         return this->shape_.offsets.W_hh + k * this->row_stride() +
                Cell::gates[g].column * n_units() + u;
     }
-    Index place_of_bias(int g, Index u) const {
-        const ParameterOffsets& at = this->shape_.offsets;
-        return Cell::gates[g].recurrent_bias ? at.b_hn + u
-                                             : at.b_h + Cell::gates[g].column * n_units() + u;
-    }
+    Index place_of_bias(int g, Index u) const { return Base::place_of_bias(Cell::gates[g]) + u; }
 
     // Calls function(Vecs, first lane) for the lanes of a shard, which begins at whole ones. A step
     // of a few units is a long chain of operations: several registers go through it side by side.

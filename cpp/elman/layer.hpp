@@ -305,6 +305,20 @@ protected:
         return {terms.data(), Index(terms.size()), first_row};
     }
 
+    Index n_units() const { return shape_.n_units; }
+    // The step that comes i-th, and how many there are from step t to the end of sequences of one
+    // length.
+    Index step_at(const Batch& batch, Index i) const {
+        return shape_.reverse ? batch.n_steps() - 1 - i : i;
+    }
+    Index steps_to_end(const Batch& batch, Index t) const {
+        return shape_.reverse ? t + 1 : batch.length[0] + batch.behind[0] - t;
+    }
+    // Behind the layer's last parameter.
+    Index end_of_parameters() const {
+        const Index end = shape_.offsets.b_h + n_columns_ * n_units();
+        return shape_.offsets.b_hn < 0 ? end : std::max(end, shape_.offsets.b_hn + n_units());
+    }
     Index depth(const Gate& gate) const {
         return (takes_input(gate.operand) ? input_width_ : 0) +
                (takes_any_state(gate.operand) ? shape_.n_units : 0);

@@ -71,7 +71,10 @@ public:
     }
 
 protected:
+    using Base::n_units;
     using typename Base::GateGroup;
+
+    static Index whole_registers(Index n) { return (n + V::width - 1) / V::width * V::width; }
 
 private:
     // The columns of a group of gates, and where in the packed weights theirs begin.
@@ -85,8 +88,6 @@ private:
         Index first, n_columns;
     };
 
-    static Index whole_registers(Index n) { return (n + V::width - 1) / V::width * V::width; }
-    Index n_units() const { return this->shape_.n_units; }
     // Of a row of z and what it is squashed to, which may begin within a register and so end in one
     // more.
     Index row_stride_of_gates() const { return 2 * row_width_ + V::width; }

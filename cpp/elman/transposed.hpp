@@ -149,20 +149,11 @@ protected:
         return {first, size, panel_vectors<T>(0, size) * V::width};
     }
 
-    Index n_units() const { return this->shape_.n_units; }
-    Index end_of_parameters() const {
-        Index end = 0;
-        for (const Gate& gate : Cell::gates)
-            end = std::max(end, this->place_of_bias(gate) + n_units());
-        return end;
-    }
+    using Base::end_of_parameters;
+    using Base::n_units;
+    using Base::step_at;
+    using Base::steps_to_end;
     Index operand_width() const { return 1 + this->input_width_ + n_units(); }
-    Index step_at(const Batch& batch, Index i) const {
-        return this->shape_.reverse ? batch.n_steps() - 1 - i : i;
-    }
-    Index steps_to_end(const Batch& batch, Index t) const {
-        return this->shape_.reverse ? t + 1 : batch.length[0] + batch.behind[0] - t;
-    }
 
     // Column by column what a bundle has in an array of `width` columns a step.
     static T* at(Array<T>& array, const Bundle& bundle, Index width, Index i, Index n_kept) {
@@ -378,7 +369,7 @@ protected:
     T* dz_of(Lanes<T>& lanes, const Bundle& bundle) const {
         return at(lanes.dz, bundle, n_gates * n_units(), 0, 1);
     }
-    Index dz_width() const { return (n_gates * n_units() + V::width - 1) / V::width * V::width; }
+    Index dz_width() const { return Base::whole_registers(n_gates * n_units()); }
     // In the place of z: sequences fill the lanes, so that a step's rows take as much memory.
     Rows<T> dz_rows(Lanes<T>& lanes) const {
         return {lanes.z.data(), dz_width(), n_gates * n_units()};
