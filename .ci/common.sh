@@ -63,13 +63,25 @@ build_core_tests() {
     cmake --build "$1" --target "$2"
 }
 
-# core_tests LEAST FASTEST: the core's own tests on the first of these instruction sets, and
-# digests of many trainings on the other. The objects of the core are those of the installed modules.
+# core_tests ISA...: the core's own tests on the first of these instruction sets, and digests of many
+# trainings on the others, which have the same bits. The core's objects are those of the installed modules.
 core_tests() {
+    local isa build
+    rm -f build/digests.txt
     build_core_tests "build/core-$1" all -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$1"
     ctest --test-dir "build/core-$1" --output-on-failure --no-tests=error
-    build_core_tests "build/core-$2" "digests_$2" -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$2"
-    "build/core-$2/tests/cpp/digests_$2" > build/digests.txt
+    for isa in "${@:2}"; do
+        build=build/core-$isa
+        build_core_tests "$build" "digests_$isa" -DCMAKE_BUILD_TYPE=Release -DELMAN_ISA="$isa"
+        same_digests "$build/tests/cpp/digests_$isa"
+    done
+}
+
+# same_digests COMMAND...: what it prints is what the first one has printed.
+same_digests() {
+    [ -e build/digests.txt ] || "$@" > build/digests.txt
+    "$@" | diff build/digests.txt -
+    echo "${*: -1}: the bits of $(wc -l < build/digests.txt) trainings"
 }
 
 # sanitized_tests SANITIZERS ISA: the core's own tests with them, on an instruction set.
@@ -80,8 +92,7 @@ sanitized_tests() {
     ctest --test-dir "$build" --output-on-failure --no-tests=error -j "$(nproc)"
 }
 
-# tests_on_arm64: the core's own tests there, by emulation, and the bits of many trainings
-# beside those that core_tests has left.
+# tests_on_arm64: the core's own tests there, by emulation, and digests beside those of core_tests.
 tests_on_arm64() {
     local build=build/arm64 emulate=(qemu-aarch64 -L /usr/aarch64-linux-gnu)
     command -v aarch64-linux-gnu-g++ qemu-aarch64 > /dev/null ||
@@ -91,8 +102,7 @@ tests_on_arm64() {
         -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
         -DCMAKE_CROSSCOMPILING_EMULATOR="$(IFS=';' && echo "${emulate[*]}")"
     ctest --test-dir "$build" --output-on-failure --no-tests=error
-    "${emulate[@]}" "$build/tests/cpp/digests_neon" | diff build/digests.txt -
-    echo "the same bits of $(wc -l < build/digests.txt) trainings"
+    same_digests "${emulate[@]}" "$build/tests/cpp/digests_neon"
 }
 
 # find_python VERSION: the path of an interpreter that runs, from PATH or pyenv's; fails if none does.

@@ -184,9 +184,14 @@ private:
                                panel_vectors<T>(row, n_rows), panel);
     }
 
-    static T total(const Vec<T>& sum) {
-        std::array<T, std::size_t(Vec<T>::width)> lanes;
-        sum.store(lanes.data());
+    // As many sums side by side as the widest registers have lanes: all instruction sets add up in
+    // the same order.
+    using Sums = std::array<Vec<T>, 64 / sizeof(T) / Vec<T>::width>;
+
+    static T total(const Sums& sums) {
+        std::array<T, 64 / sizeof(T)> lanes;
+        for (std::size_t i = 0; i < sums.size(); ++i)
+            sums[i].store(lanes.data() + i * std::size_t(Vec<T>::width));
         for (std::size_t half = lanes.size() / 2; half > 0; half /= 2)
             for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
         return lanes[0];
@@ -197,10 +202,13 @@ private:
         for (Index j = 0; j < queries.n; ++j)
             for (Index t = 0; t < memory.n_steps; ++t) {
                 const T *const q = queries.states.row(j), *const key = memory.keys.row(t);
-                V sum = V::zero();
-                for (Index u = 0; u < query_width_; u += V::width)
+                Sums sums;
+                sums.fill(V::zero());
+                for (Index u = 0; u < query_width_; u += V::width) {
+                    V& sum = sums[std::size_t(u / V::width) % sums.size()];
                     sum = fma(V::load(v + u), tanh(V::load(q + u) + V::load(key + u)), sum);
-                queries.shares.row(j)[t] = total(sum);
+                }
+                queries.shares.row(j)[t] = total(sums);
             }
     }
 

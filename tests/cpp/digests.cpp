@@ -1,11 +1,14 @@
 // Prints a digest of the bits of each of many trainings and predictions, one a line: two builds of
-// the core, for other instruction sets, agree where their lines do.
+// the core, for other instruction sets, agree where their lines do. Layers are of sizes that leave
+// lanes, rows of tiles and whole registers over on each of them.
 //
 // Weights and data come from integer arithmetic alone: the orthogonal start goes through Eigen's
 // QR, and normal numbers through the C library, whose last bits may be a machine's own.
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -45,6 +48,8 @@ struct Variant {
     bool layer_norm = false;
     const char* missing = "none";
     const char* solver = "adam";
+    double recurrent_dropout = 0.1;
+    Index dense_layer = 0;  // before the first layer, and in the head
 };
 const std::vector<Variant> variants = {
     {"wide", {33, 20}, false},
@@ -53,11 +58,24 @@ const std::vector<Variant> variants = {
     {"layer norm", {18, 20}, false, true, true},
     {"decay", {18}, false, true, false, "decay"},
     {"sgd", {24}, false, true, false, "none", "sgd"},
+    {"sequences side by side", {20, 9}, true, false, false, "none", "adam", 0.0},
+    {"many units", {70}, false, true, false, "none", "adam", 0.1, 21},
 };
 const std::vector<CellOptions> cells = {{"simple", "tanh", true},  {"simple", "relu", true},
                                         {"gru", "tanh", true},     {"gru", "tanh", false},
                                         {"lstm", "tanh", true},    {"min_gru", "tanh", true},
                                         {"min_lstm", "tanh", true}};
+
+Index steps_of(const std::vector<Index>& offsets, Index i) {
+    return offsets[std::size_t(i) + 1] - offsets[std::size_t(i)];
+}
+
+template <class T>
+void print(const Digest& digest, const CellOptions& cell, const std::string& name) {
+    std::printf("%016llx float%d %s %s%s, %s\n", digest.value(), int(8 * sizeof(T)),
+                cell.cell.c_str(), cell.activation.c_str(), cell.reset_after ? "" : " before",
+                name.c_str());
+}
 
 template <class T>
 void print_digest(const CellOptions& cell, const Variant& variant) {
@@ -70,6 +88,7 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
         true};
     shape.layer_norm = variant.layer_norm;
     shape.missing = variant.missing;
+    shape.input_layer = shape.head_layer = variant.dense_layer;
     const Network<T> network(shape);
     std::vector<Index> offsets{0};
     for (Index i = 0; i < 40; ++i)
@@ -82,7 +101,8 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
     TrainerOptions options;
     options.loss = "squared";
     options.alpha = 0.01;
-    options.dropout = options.recurrent_dropout = 0.1;
+    options.dropout = 0.1;
+    options.recurrent_dropout = variant.recurrent_dropout;
     options.clip_norm = 1.0;
     options.n_threads = 2;
     options.solver.name = variant.solver;
@@ -98,9 +118,55 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
     std::vector<T> outputs(std::size_t(offsets.back() * 2));
     predictor.predict(sequences, true, nullptr, 2, {}, outputs.data(), nullptr);
     digest.add(outputs);
-    std::printf("%016llx float%d %s %s%s, %s\n", digest.value(), int(8 * sizeof(T)),
-                cell.cell.c_str(), cell.activation.c_str(), cell.reset_after ? "" : " before",
-                variant.name);
+    // A sequence that comes alone goes other ways.
+    for (Index i = 0; i < 3; ++i) {
+        predictor.predict({values.data() + 3 * offsets[std::size_t(i)], 3,
+                           std::array<Index, 2>{0, steps_of(offsets, i)}.data(), 1},
+                          true, nullptr, 1, {}, outputs.data(), nullptr);
+        digest.add(outputs);
+    }
+    print<T>(digest, cell, variant.name);
+}
+
+// An encoder-decoder of tokens: two mini-batches, and what it answers.
+template <class T>
+void print_digest(const CellOptions& cell, const std::string& attention) {
+    constexpr Index n_tokens = 11, n_pairs = 20;
+    const NetworkOptions network{cell, {18, 33}, {false, false}, 5, 1, false, n_tokens};
+    Seq2SeqOptions shape{network, 0, network, attention, n_tokens};
+    const Seq2Seq<T> model(shape);
+    Array<T> start(std::size_t(model.n_parameters()));
+    fill(start, 3, 0.8);
+    std::vector<Index> offsets{0}, order(n_pairs);
+    std::iota(order.begin(), order.end(), Index(0));
+    for (Index i = 0; i < n_pairs; ++i) offsets.push_back(offsets.back() + 1 + i * 7 % 12);
+    std::vector<std::int32_t> ids;
+    for (Index i = 0; i < offsets.back(); ++i)
+        ids.push_back(std::int32_t(random_bits(4, std::uint64_t(i)) % n_tokens));
+    const std::vector<T> targets(ids.rbegin(), ids.rend());
+    Sequences<T> sources{nullptr, 0, offsets.data(), n_pairs};
+    sources.tokens.ids = ids.data();
+    Seq2SeqTrainerOptions options;
+    options.loss = "multiclass";
+    options.dropout = options.recurrent_dropout = options.embedding_dropout = 0.1;
+    options.n_threads = 2;
+    Seq2SeqTrainer<T> trainer(model, start.data(), options);
+    trainer.epoch({sources, sources, targets.data(), 1}, order.data(), n_pairs, 10, {});
+    Digest digest;
+    digest.add(trainer.updates().parameters());
+    BeamOptions beams;
+    beams.beam_width = 3;
+    beams.stop = n_tokens - 1;
+    beams.max_length = 15;
+    std::vector<std::vector<std::int32_t>> tokens;
+    std::vector<double> scores(n_pairs);
+    const Decoding<T> decoding(model, trainer.updates().parameters().data());
+    decoding.translate(sources, beams, 2, {}, tokens, scores.data());
+    for (std::vector<std::int32_t>& answer : tokens) {
+        answer.push_back(-1);
+        digest.add(answer);
+    }
+    print<T>(digest, cell, "attention " + attention);
 }
 
 }  // namespace
@@ -110,6 +176,10 @@ int main() {
         for (const Variant& variant : variants) {
             print_digest<float>(cell, variant);
             print_digest<double>(cell, variant);
+        }
+        for (const char* const attention : {"none", "dot", "general", "additive"}) {
+            print_digest<float>(cell, std::string(attention));
+            print_digest<double>(cell, std::string(attention));
         }
     }
 }
