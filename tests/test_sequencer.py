@@ -110,6 +110,14 @@ def test_subwords_in_a_pipeline():
     assert pipeline.predict(["jumping", "jumped"]).tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("parameters", [{}, {"subwords": (3, 5)}])
+def test_tokens_are_not_taken_for_measurements(parameters):
+    pipeline = make_pipeline(TokenSequencer(**parameters), RNNClassifier(max_iter=1))
+    message = "X got tokens of TokenSequencer with input='sequence', expected them with input='tok"
+    with pytest.raises(ValueError, match=message):
+        pipeline.fit(TEXTS, ["a", "b"])
+
+
 def test_fit_transform_pickle_and_clone():
     sequencer = TokenSequencer(min_df=2)
     ids = sequencer.fit_transform(TEXTS)

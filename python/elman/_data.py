@@ -19,7 +19,7 @@ from elman._sequences import InputForm, Sequences, list_items, read_sequences
 from elman._source import Source
 from elman._split import Samples, validation_split
 from elman._targets import TargetForm, read_targets
-from elman._tokens import TokenReader
+from elman._tokens import TokenList, TokenReader
 from elman._training import Examples, Training
 from elman._weights import only_last_steps, read_weights, representable
 
@@ -277,6 +277,9 @@ class Reader:
         """Read X alone."""
         if self.input == "tokens":
             return TokenReader(self.caller, f"X{suffix}", self.n_tokens, self.form).read(X)
+        if isinstance(X, TokenList):
+            got = f"tokens of TokenSequencer with input={self.input!r}"
+            raise ValueError(problem(self.caller, f"X{suffix}", got, "them with input='tokens'"))
         return read_sequences(
             X,
             self.caller,

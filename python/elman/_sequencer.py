@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from elman._exceptions import abbreviated, not_fitted, problem
 from elman._parameters import BOOLEAN, COUNT, Rule, check_parameters, number, one_of, or_none
 from elman._pickles import CheckedPickleMixin
+from elman._tokens import TokenList
 
 LONGEST_PREFIX = 3
 LONGEST_SUFFIX = 4
@@ -405,7 +406,7 @@ class TokenSequencer(
     def _sequences(self, documents: list[Tokens]) -> list[Any]:
         cache: dict[str, NDArray[np.int32]] = {}
         end = [] if self.end_token is None else [np.array([self.vocabulary_[self.end_token]], "i4")]
-        sequences: list[Any] = []
+        sequences = TokenList()
         for tokens in documents:
             steps = [self._ids_of(token, cache) for token in tokens] + end
             if not steps:

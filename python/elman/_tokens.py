@@ -47,6 +47,10 @@ UNUSED = {
 FeatureSteps = tuple[NDArray[np.int64], NDArray[np.int32], Array]
 
 
+class TokenList(list[Any]):
+    """What `TokenSequencer` makes: numbers of tokens, not to be taken for measurements."""
+
+
 class TokenSequences(Sequences):
     """Sequences of one token a step: `array` has shape (n_total_steps, 1), of int32."""
 
