@@ -66,12 +66,7 @@ public:
         return sum;
     }
 
-    void initialize(std::uint64_t seed, T* weights, Control& control) const {
-        std::fill_n(weights, n_parameters(), T(0));
-        for (std::size_t p = 0; p < parameters().size(); ++p)
-            initialize_parameter(parameters()[p], layout_, random_bits(seed, std::uint64_t(p)),
-                                 weights + parameters()[p].offset, control);
-    }
+    void initialize(std::uint64_t seed, T* weights, Control& control) const;
 
     // Rounds the matrices of its layers to what they can be stored as.
     void round(Storage storage, T* parameters) const {
@@ -99,44 +94,18 @@ public:
     }
     // Parts of it, for passes over batches of one shape that go on from the states that are there:
     // the room, and what goes in.
-    void resize(Workspace<T>& workspace) const {
-        workspace.batch.branch_step = options_.branch_step;
-        workspace.layers.resize(layers_.size());
-        inputs_.resize(workspace);
-        for (const NetworkLayer<T>& layer : layers_) layer.resize(workspace);
-        outputs_.resize(workspace);
-        connect(workspace);
-    }
+    void resize(Workspace<T>& workspace) const;
     void begin_steps(const Sequences<T>& sequences, Workspace<T>& workspace) const {
         inputs_.begin(sequences, workspace);
     }
 
     // The outputs of the sequences of a shard.
     void forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights, Range shard,
-                 Workspace<T>& workspace, Control& control) const {
-        inputs_.forward(sequences, weights, shard, workspace);
-        for (std::size_t l = 0; l < layers_.size(); ++l)
-            layers_[l].forward(workspace.read[l], weights.layers[l], shard, workspace, control);
-        outputs_.forward(weights.head, shard, workspace.read.back(), workspace);
-    }
+                 Workspace<T>& workspace, Control& control) const;
 
     // From workspace.doutputs to every dz on the tapes.
     void backward(const NetworkWeights<T>& weights, Range shard, Index bptt_steps,
-                  Workspace<T>& workspace, Control& control) const {
-        outputs_.backward(weights.head, shard, feature_gradients(workspace), workspace);
-        for (Index l = n_layers() - 1; l >= 0; --l) {
-            const NetworkLayer<T>& layer = layers_[std::size_t(l)];
-            layer.begin_backward(shard, workspace);
-            if (workspace.dfinal_states != nullptr)
-                states_.add_final_gradients(workspace, l, shard);
-            const Features<T> dinputs =
-                l > 0 ? layers_[std::size_t(l - 1)].output_gradients(workspace)
-                      : inputs_.layer_gradients(workspace);
-            layer.backward(weights.layers[std::size_t(l)], shard, bptt_steps, dinputs, workspace,
-                           control);
-        }
-        inputs_.backward(weights, shard, workspace);
-    }
+                  Workspace<T>& workspace, Control& control) const;
 
     // dL/d(inputs) at each step of sequence s, once backward has been there and if they are wanted.
     // Of a decay, of the values that are there; what is missing has none.
@@ -155,20 +124,7 @@ public:
         return n;
     }
     void gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
-                  Workspace<T>& workspace, T* gradient, Control& control) const {
-        const auto is_among = [&](Index n_tasks) {
-            if (task < n_tasks) return true;
-            task -= n_tasks;
-            return false;
-        };
-        for (std::size_t l = 0; l < layers_.size(); ++l)
-            if (is_among(layers_[l].n_gradient_tasks(n_parts)))
-                return layers_[l].gradient(task, n_parts, pass, workspace.read[l], workspace,
-                                           gradient, control);
-        if (is_among(inputs_.n_gradient_tasks(n_parts)))
-            return inputs_.gradient(task, n_parts, pass, weights, workspace, gradient, control);
-        outputs_.gradient(task, n_parts, pass, workspace.read.back(), workspace, gradient, control);
-    }
+                  Workspace<T>& workspace, T* gradient, Control& control) const;
 
     // The row of states from which a sequence starts where no others are given.
     void start(const T* parameters, T* states) const {
@@ -193,7 +149,8 @@ public:
     // The states after one step of each sequence are the initial ones of the next; no training.
     void carry_states(Workspace<T>& workspace) const {
         states_.carry(workspace);
-        connect(workspace);
+        for (std::size_t l = 0; l < layers_.size(); ++l)
+            layers_[l].reconnect(workspace, workspace.read[l + 1]);
     }
 
 private:
@@ -233,5 +190,66 @@ private:
     std::vector<NetworkLayer<T>> layers_;
     NetworkOutputs<T> outputs_;
 };
+
+// Initial weights and passes are not inline, so that they are compiled with the core, once.
+template <class T>
+void Network<T>::initialize(std::uint64_t seed, T* weights, Control& control) const {
+    std::fill_n(weights, n_parameters(), T(0));
+    for (std::size_t p = 0; p < parameters().size(); ++p)
+        initialize_parameter(parameters()[p], layout_, random_bits(seed, std::uint64_t(p)),
+                             weights + parameters()[p].offset, control);
+}
+
+template <class T>
+void Network<T>::resize(Workspace<T>& workspace) const {
+    workspace.batch.branch_step = options_.branch_step;
+    workspace.layers.resize(layers_.size());
+    inputs_.resize(workspace);
+    for (const NetworkLayer<T>& layer : layers_) layer.resize(workspace);
+    outputs_.resize(workspace);
+    connect(workspace);
+}
+
+template <class T>
+void Network<T>::forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights,
+                         Range shard, Workspace<T>& workspace, Control& control) const {
+    inputs_.forward(sequences, weights, shard, workspace);
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+        layers_[l].forward(workspace.read[l], weights.layers[l], shard, workspace, control);
+    outputs_.forward(weights.head, shard, workspace.read.back(), workspace);
+}
+
+template <class T>
+void Network<T>::backward(const NetworkWeights<T>& weights, Range shard, Index bptt_steps,
+                          Workspace<T>& workspace, Control& control) const {
+    outputs_.backward(weights.head, shard, feature_gradients(workspace), workspace);
+    for (Index l = n_layers() - 1; l >= 0; --l) {
+        const NetworkLayer<T>& layer = layers_[std::size_t(l)];
+        layer.begin_backward(shard, workspace);
+        if (workspace.dfinal_states != nullptr) states_.add_final_gradients(workspace, l, shard);
+        const Features<T> dinputs = l > 0 ? layers_[std::size_t(l - 1)].output_gradients(workspace)
+                                          : inputs_.layer_gradients(workspace);
+        layer.backward(weights.layers[std::size_t(l)], shard, bptt_steps, dinputs, workspace,
+                       control);
+    }
+    inputs_.backward(weights, shard, workspace);
+}
+
+template <class T>
+void Network<T>::gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
+                          Workspace<T>& workspace, T* gradient, Control& control) const {
+    const auto is_among = [&](Index n_tasks) {
+        if (task < n_tasks) return true;
+        task -= n_tasks;
+        return false;
+    };
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+        if (is_among(layers_[l].n_gradient_tasks(n_parts)))
+            return layers_[l].gradient(task, n_parts, pass, workspace.read[l], workspace, gradient,
+                                       control);
+    if (is_among(inputs_.n_gradient_tasks(n_parts)))
+        return inputs_.gradient(task, n_parts, pass, weights, workspace, gradient, control);
+    outputs_.gradient(task, n_parts, pass, workspace.read.back(), workspace, gradient, control);
+}
 
 }  // namespace elman

@@ -100,6 +100,12 @@ public:
                                                    : at(rows.joined, p).rows());
         return outputs;
     }
+    // The states have moved, and what was made of outputs() has to follow; other parts stay.
+    void reconnect(const Workspace<T>& workspace, Features<const T>& read) const {
+        if (!hands_on_states(workspace)) return;
+        for (Index d = 0; d < n_directions(); ++d)
+            at(read.parts, d) = at(rows_of(workspace).tapes, d).h.rows();
+    }
     Features<T> output_gradients(const Workspace<T>& workspace) const {
         const LayerRows<T>& rows = rows_of(workspace);
         return parts_of(hands_on_states(workspace) ? rows.dh : rows.djoined, junction_.n_parts());
