@@ -108,7 +108,6 @@ public:
                   Workspace<T>& workspace, Control& control) const;
 
     // dL/d(inputs) at each step of sequence s, once backward has been there and if they are wanted.
-    // Of a decay, of the values that are there; what is missing has none.
     void input_gradients(const Workspace<T>& workspace, Index s, T* dinputs) const {
         inputs_.input_gradients(workspace, s, dinputs);
     }

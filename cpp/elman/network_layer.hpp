@@ -1,7 +1,6 @@
 // One layer of a stack: a recurrence in one direction or two, and the junction behind it.
 //
-//     inputs -> directions -> states -> junction (directions merged, a residual, dropout) ->
-//     outputs
+//     inputs -> directions -> states -> junction -> outputs
 //
 // Outputs are of each step; of a network that is asked for one output a sequence the last layer
 // hands on the forward state after the last step beside the reverse state after the first.
