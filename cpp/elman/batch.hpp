@@ -49,6 +49,8 @@ struct Batch {
     Index active(Index t) const { return first[std::size_t(t) + 1] - first[std::size_t(t)]; }
     Index row(Index t, Index s) const { return first[std::size_t(t)] + s; }
     Index last_row(Index s) const { return row(length[std::size_t(s)] - 1, s); }
+    // In the order of processing.
+    Index last_row(Index s, bool reverse) const { return reverse ? row(0, s) : last_row(s); }
     bool is_branch(Index t) const { return branch_step > 0 && t >= branch_step; }
     bool begins_branch(Index t) const { return branch_step > 0 && t == branch_step; }
 

@@ -9,6 +9,14 @@
 
 namespace elman {
 
+extern template class NetworkInputs<float>;
+extern template class NetworkInputs<double>;
+extern template class NetworkLayer<float>;
+extern template class NetworkLayer<double>;
+extern template class NetworkOutputs<float>;
+extern template class NetworkOutputs<double>;
+extern template class NetworkStates<float>;
+extern template class NetworkStates<double>;
 extern template class Network<float>;
 extern template class Network<double>;
 extern template class Trainer<float>;

@@ -8,6 +8,10 @@ template struct detail::Tiles<double, double, Layout::transposed>;
 template struct detail::TilesOfOneRow<double>;
 template std::unique_ptr<Recurrence<double>> make_recurrence(const CellOptions&, RecurrenceShape);
 
+template class NetworkInputs<double>;
+template class NetworkLayer<double>;
+template class NetworkOutputs<double>;
+template class NetworkStates<double>;
 template class Network<double>;
 template class Trainer<double>;
 template class Predictor<double>;

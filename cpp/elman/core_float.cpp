@@ -10,6 +10,10 @@ template struct detail::Tiles<float, float, Layout::transposed>;
 template struct detail::TilesOfOneRow<float>;
 template std::unique_ptr<Recurrence<float>> make_recurrence(const CellOptions&, RecurrenceShape);
 
+template class NetworkInputs<float>;
+template class NetworkLayer<float>;
+template class NetworkOutputs<float>;
+template class NetworkStates<float>;
 template class Network<float>;
 template class Trainer<float>;
 template class Predictor<float>;

@@ -40,9 +40,16 @@ struct DecayRows {
 template <class T>
 class Decay {
 public:
-    Decay(Index n_channels, Index n_units, DecayOffsets offsets)
-        : n_channels_(n_channels), n_units_(n_units), offsets_(offsets) {}
+    // add(name, shape) adds a parameter and returns where it begins in the flat vector.
+    template <class Add>
+    Decay(Index n_channels, Index n_units, const Add& add)
+        : n_channels_(n_channels),
+          n_units_(n_units),
+          offsets_{add("decay.mean", {n_channels}), add("decay.w_x", {n_channels}),
+                   add("decay.b_x", {n_channels}), add("decay.W_h", {n_channels, n_units}),
+                   add("decay.b_h", {n_units})} {}
 
+    Index n_units() const { return n_units_; }
     // Of what is known of a sequence's channels: their last values, and the steps since.
     Index state_size() const { return 2 * n_channels_; }
     void start(const T* parameters, T* observed) const {

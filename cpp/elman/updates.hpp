@@ -19,7 +19,8 @@
 #include <limits>
 
 #include "elman/deferred.hpp"
-#include "elman/network.hpp"
+#include "elman/embedding.hpp"
+#include "elman/parameters.hpp"
 #include "elman/schedule.hpp"
 #include "elman/solver.hpp"
 
