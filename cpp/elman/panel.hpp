@@ -93,6 +93,8 @@ struct Block {
     T* data;
     Index row_stride;
     Index panel_stride;
+
+    operator Block<const T>() const { return {data, row_stride, panel_stride}; }
 };
 
 template <class T, class W>
@@ -262,6 +264,13 @@ inline Index panels_side_by_side(Index n_rows, Index n_panels, int n_vectors) {
 }  // namespace detail
 
 using detail::Block;
+
+// What sums that begin with nothing start from.
+template <class T>
+inline Block<const T> zeros() {
+    static constexpr std::array<T, panel_width<T>> row{};
+    return {row.data(), 0, 0};
+}
 
 // The left operand of a product: rows first_row, first_row + 1, ... of terms side by side.
 template <class T>
