@@ -166,9 +166,9 @@ private:
         const Index stride = row_stride_of_gates();
         for (int i = 0; i < n_spans_; ++i) {
             const Span& span = spans_[std::size_t(i)];
-            for (Index r = 0; span.phase == phase && r < rows.size; ++r)
-                squash(span.squashing, z + r * stride + span.first, span.n_columns,
-                       squashed + r * stride + span.first);
+            if (span.phase == phase)
+                squash(span.squashing, rows.size, span.n_columns, stride, z + span.first,
+                       squashed + span.first);
         }
         std::array<T*, n_gates> gates;
         for (std::size_t g = 0; g < n_gates; ++g)

@@ -34,18 +34,32 @@ inline constexpr bool takes_any_state(Operand operand) { return operand != Opera
 // which each operation waits for the last, they are independent and fill the FMA ports.
 enum class Squashing { none, sigmoid, tanh };
 
-template <class T>
-void squash(Squashing squashing, const T* z, Index n, T* to) {
+namespace detail {
+
+template <class T, class Function>
+inline void squash_rows(const Function& function, Index n_rows, Index n, Index stride, const T* z,
+                        T* to) {
     using V = Vec<T>;
     using Several = Vecs<T, 4>;
-    const auto apply = [&](const auto& function) {
+    for (Index r = 0; r < n_rows; ++r, z += stride, to += stride) {
         Index i = 0;
         for (; i + Several::width <= n; i += Several::width)
             function(Several::load(z + i)).store(to + i);
         for (; i < n; i += V::width) function(V::load(z + i)).store(to + i);
-    };
-    if (squashing == Squashing::sigmoid) apply([](const auto& x) { return sigmoid(x); });
-    if (squashing == Squashing::tanh) apply([](const auto& x) { return tanh(x); });
+    }
+}
+
+}  // namespace detail
+
+// n numbers in each of some rows. Compiled once for all cells: a call for all rows is no cost, one
+// for each would take as long as the squashing of a few units.
+template <class T>
+[[gnu::noinline]] void squash(Squashing squashing, Index n_rows, Index n, Index stride, const T* z,
+                              T* to) {
+    if (squashing == Squashing::sigmoid)
+        detail::squash_rows([](const auto& x) { return sigmoid(x); }, n_rows, n, stride, z, to);
+    if (squashing == Squashing::tanh)
+        detail::squash_rows([](const auto& x) { return tanh(x); }, n_rows, n, stride, z, to);
 }
 
 struct Gate {
