@@ -218,14 +218,14 @@ protected:
             next = g + 1;
             if (Cell::gates[g].phase != phase) continue;
             if (!tape.has_few_rows) {
-                squash(Cell::gates[g].squashing, 1, n_rows * width, 0, gates[g], gates[g]);
+                squash_many(Cell::gates[g].squashing, 1, n_rows * width, 0, gates[g], gates[g]);
                 continue;
             }
             while (next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing &&
                    Cell::gates[next].phase == phase)
                 ++next;
-            squash(Cell::gates[g].squashing, n_rows, (next - g) * width, stride, gates[g],
-                   gates[g]);
+            squash_many(Cell::gates[g].squashing, n_rows, (next - g) * width, stride, gates[g],
+                        gates[g]);
         }
     }
 

@@ -264,7 +264,7 @@ protected:
             for (next = g + 1;
                  next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing;)
                 ++next;
-            squash(Cell::gates[g].squashing, 1, (next - g) * n, 0, z + g * n, z + g * n);
+            squash_many(Cell::gates[g].squashing, 1, (next - g) * n, 0, z + g * n, z + g * n);
         }
         const T* const h_previous = h_before(lanes, bundle, i);
         T* const h = h_before(lanes, bundle, i + 1);
