@@ -117,10 +117,10 @@ public:
             additive_scores(weights.v.data(), memory, queries);
         else
             multiply_all<T>(all_of(queries.states), queries.n, memory.n_steps,
-                            memory.keys_transposed.data(), zeros(), block_of(queries.shares));
+                            memory.keys_transposed.data(), zeros<T>(), block_of(queries.shares));
         for (Index j = 0; j < queries.n; ++j) softmax(queries.shares.row(j), memory.n_steps);
         const Term<T> shares{queries.shares.data, queries.shares.stride, 1, memory.n_steps};
-        multiply_rows_of<T>({&shares, 1}, queries.n, memory.values.rows(), zeros(),
+        multiply_rows_of<T>({&shares, 1}, queries.n, memory.values.rows(), zeros<T>(),
                             queries.contexts);
     }
 
@@ -132,7 +132,7 @@ public:
                   const Rows<T>& dvalues, T* dv) const {
         const Index n_steps = memory.n_steps;
         multiply_all<T>(all_of(gradients.contexts), queries.n, n_steps,
-                        memory.values_transposed.data(), zeros(), block_of(gradients.shares));
+                        memory.values_transposed.data(), zeros<T>(), block_of(gradients.shares));
         for (Index j = 0; j < queries.n; ++j) {
             const T* const a = queries.shares.row(j);
             T* const ds = gradients.shares.row(j);
@@ -141,25 +141,20 @@ public:
             for (Index t = 0; t < n_steps; ++t) ds[t] = a[t] * (ds[t] - mean);
         }
         const Term<T> shares{queries.shares.data, 1, queries.shares.stride, queries.n};
-        multiply_rows_of<T>({&shares, 1}, n_steps, gradients.contexts, zeros(), dvalues);
+        multiply_rows_of<T>({&shares, 1}, n_steps, gradients.contexts, zeros<T>(), dvalues);
         if (is_additive())
             return additive_gradients(weights.v.data(), memory, queries, gradients, dkeys, dv);
         const Term<T> ds{gradients.shares.data, gradients.shares.stride, 1, n_steps};
-        multiply_rows_of<T>({&ds, 1}, queries.n, keys_of(memory), zeros(), gradients.states);
+        multiply_rows_of<T>({&ds, 1}, queries.n, keys_of(memory), zeros<T>(), gradients.states);
         const Term<T> ds_transposed{gradients.shares.data, 1, gradients.shares.stride, queries.n};
         const Rows<T>& to = has_keys() ? dkeys : dvalues;
         multiply_rows_of<T>({&ds_transposed, 1}, n_steps, queries.states,
-                            has_keys() ? zeros() : as_const(block_of(to)), to);
+                            has_keys() ? zeros<T>() : block_of(to), to);
     }
 
 private:
-    static constexpr std::array<T, panel_width<T>> zero_row_{};
-    static Block<const T> zeros() { return {zero_row_.data(), 0, 0}; }
     static Block<T> block_of(const Rows<T>& rows) {
         return {rows.data, rows.stride, panel_width<T>};
-    }
-    static Block<const T> as_const(const Block<T>& b) {
-        return {b.data, b.row_stride, b.panel_stride};
     }
 
     // A view of rows as the left operand of a product.

@@ -6,7 +6,9 @@
 // it is not above zero.
 #pragma once
 
-#include "elman/layer.hpp"
+#include "elman/panel.hpp"
+#include "elman/tape.hpp"
+#include "elman/threads.hpp"
 
 namespace elman {
 
@@ -78,11 +80,10 @@ public:
 
     void backward(Index first_row, Index n_rows, const Rows<const T>& dy,
                   const PackedDense<T>& weights, const Features<T>& dh) const {
-        static constexpr std::array<T, panel_width<T>> zeros{};
         const Term<T> term{dy.data, dy.stride, 1, n_outputs_};
         for (Index part = 0; part < dh.n_parts; ++part)
             multiply_all<T>({&term, 1, first_row}, n_rows, dh[part].width,
-                            weights.transposed[std::size_t(part)].data(), {zeros.data(), 0, 0},
+                            weights.transposed[std::size_t(part)].data(), zeros<T>(),
                             {dh[part].row(first_row), dh[part].stride, panel_width<T>});
     }
 

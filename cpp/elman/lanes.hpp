@@ -41,7 +41,7 @@ public:
 
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
         Base::pack(parameters, training, weights);
-        weights.flat.assign(parameters, parameters + end_of_parameters());
+        weights.flat.assign(parameters, parameters + shape_.end_of_parameters());
     }
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
@@ -53,7 +53,7 @@ public:
         const Index n_steps = batch.n_steps();
         lanes.stride = (batch.n_sequences() + n_lanes - 1) / n_lanes * n_lanes;
         const Index units = lanes.stride * n_units();
-        make_room(lanes.x, n_steps * lanes.stride * this->input_width_);
+        make_room(lanes.x, n_steps * lanes.stride * shape_.input_width());
         make_room(lanes.h, (n_steps + 1) * units);
         make_room(lanes.z, n_steps * n_gates * units);
         if constexpr (Cell::has_cell_state) {
@@ -63,8 +63,9 @@ public:
         if (!tape.training) return;
         for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
             make_room(*carried, units);
-        make_room(lanes.outgoing, lanes.stride * this->input_width_);
-        make_room(lanes.sums, n_gates * n_units() * (this->input_width_ + n_units() + 1) * n_lanes);
+        make_room(lanes.outgoing, lanes.stride * shape_.input_width());
+        make_room(lanes.sums,
+                  n_gates * n_units() * (shape_.input_width() + n_units() + 1) * n_lanes);
     }
 
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
@@ -86,10 +87,10 @@ public:
         });
         for (Index i = tape.every_step ? 0 : batch.n_steps() - 1; i < batch.n_steps(); ++i)
             write_rows(shard, lanes.h.data() + (i + 1) * n_units() * lanes.stride, lanes.stride,
-                       tape.h.rows(), batch.row(step_at(batch, i), 0));
+                       tape.h.rows(), batch.row(shape_.step_at(batch, i), 0));
         if constexpr (Cell::has_cell_state)
             write_rows(shard, lanes.c.data() + batch.n_steps() * n_units() * lanes.stride,
-                       lanes.stride, tape.cells.last(batch, 0, this->shape_.reverse), 0);
+                       lanes.stride, tape.cells.last(batch, 0, shape_.reverse), 0);
     }
 
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
@@ -105,11 +106,11 @@ public:
             const Range here{lane, std::min(lane + Several::width, shard.end)};
             const Index work = 2 * Several::width * this->multiply_adds();
             for (Index i = batch.n_steps() - 1; i >= 0; --i) {
-                const Index t = step_at(batch, i), row = batch.row(t, 0);
+                const Index t = shape_.step_at(batch, i), row = batch.row(t, 0);
                 if (dy.data != nullptr)
                     read_rows(here, dy, row, lanes.incoming.data(), lanes.stride);
                 backward_step<Several>(i, lane, weights.flat.data(), dy.data != nullptr, lanes);
-                if (bptt_steps > 0 && steps_to_end(batch, t) % bptt_steps == 0)
+                if (bptt_steps > 0 && shape_.steps_to_end(batch, t, 0) % bptt_steps == 0)
                     truncate<Several>(lane, lanes);
                 if (dx.n_parts > 0)
                     send_to_inputs<Several>(i, lane, weights.flat.data(), dx.width(), lanes);
@@ -154,21 +155,19 @@ private:
     static constexpr Index n_lanes = 16;
     static constexpr std::array<T, n_lanes> ones_{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-    using Base::end_of_parameters;
     using Base::n_units;
-    using Base::step_at;
-    using Base::steps_to_end;
+    using Base::shape_;
 
     // Where the weights of unit u in a gate stand in the flat parameters.
     Index place_of_input(int g, Index d, Index u) const {
-        return this->shape_.offsets.W_xh + d * this->row_stride() +
-               Cell::gates[g].column * n_units() + u;
+        return shape_.offsets.W_xh + d * shape_.row_stride() + Cell::gates[g].column * n_units() +
+               u;
     }
     Index place_of_state(int g, Index k, Index u) const {
-        return this->shape_.offsets.W_hh + k * this->row_stride() +
-               Cell::gates[g].column * n_units() + u;
+        return shape_.offsets.W_hh + k * shape_.row_stride() + Cell::gates[g].column * n_units() +
+               u;
     }
-    Index place_of_bias(int g, Index u) const { return Base::place_of_bias(Cell::gates[g]) + u; }
+    Index place_of_bias(int g, Index u) const { return shape_.place_of_bias(Cell::gates[g]) + u; }
 
     // Calls function(Vecs, first lane) for the lanes of a shard, which begins at whole ones. A step
     // of a few units is a long chain of operations: several registers go through it side by side.
@@ -184,7 +183,7 @@ private:
 
     // Of one channel, rows of a step are lanes already where they fill them.
     bool are_in_lanes(const Batch& batch, const Features<const T>& inputs) const {
-        return inputs.n_parts == 1 && inputs[0].stride == 1 && !this->shape_.reverse &&
+        return inputs.n_parts == 1 && inputs[0].stride == 1 && !shape_.reverse &&
                batch.n_sequences() % n_lanes == 0;
     }
     const T* inputs_of(const Batch& batch, const Features<const T>& inputs,
@@ -221,9 +220,10 @@ private:
     void gather_inputs(const Batch& batch, Range shard, const Features<const T>& inputs,
                        Lanes<T>& lanes) const {
         for (Index i = 0; i < batch.n_steps(); ++i) {
-            T* to = lanes.x.data() + i * this->input_width_ * lanes.stride;
+            T* to = lanes.x.data() + i * shape_.input_width() * lanes.stride;
             for (Index part = 0; part < inputs.n_parts; ++part) {
-                read_rows(shard, inputs[part], batch.row(step_at(batch, i), 0), to, lanes.stride);
+                read_rows(shard, inputs[part], batch.row(shape_.step_at(batch, i), 0), to,
+                          lanes.stride);
                 to += inputs[part].width * lanes.stride;
             }
         }
@@ -238,7 +238,7 @@ private:
 
     template <class V>
     void forward_step(Index i, Index lane, const T* inputs, const T* w, Lanes<T>& lanes) const {
-        const Index H = n_units(), D = this->input_width_, S = lanes.stride;
+        const Index H = n_units(), D = shape_.input_width(), S = lanes.stride;
         const T* const x = inputs + i * D * S + lane;
         const T* const h_previous = lanes.h.data() + i * H * S + lane;
         for (Index u = 0; u < H; ++u) {
@@ -357,7 +357,7 @@ private:
     template <class Function>
     void for_each_weight(int g, Index u, const T* inputs, const Lanes<T>& lanes,
                          const Function& function) const {
-        const Index S = lanes.stride, D = this->input_width_, H = n_units();
+        const Index S = lanes.stride, D = shape_.input_width(), H = n_units();
         function(Weight{ones_.data(), 0, 0, place_of_bias(g, u)});
         if (takes_input(Cell::gates[g].operand))
             for (Index d = 0; d < D; ++d)

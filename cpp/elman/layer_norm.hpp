@@ -13,7 +13,7 @@
 #include <cmath>
 #include <vector>
 
-#include "elman/memory.hpp"
+#include "elman/layer_gates.hpp"
 
 namespace elman {
 
@@ -86,6 +86,104 @@ void normalize_backward(const std::vector<UnitsOfRow<T>>& dz,
     for (std::size_t b = 0; b < dz.size(); ++b)
         for (Index i = 0; i < dz[b].n; ++i)
             dz[b].data[i] = (dz[b].data[i] - mean - normalized[b].data[i] * along) * scale;
+}
+
+// A row of one gate in what is laid out as the gates.
+template <class T>
+inline void units_of_row(const LayerShape<T>& shape, T* like_gates, int gate, Index row,
+                         const Tape<T>& tape, std::vector<UnitsOfRow<T>>& units) {
+    units.clear();
+    shape.for_each_block([&](Index block) {
+        units.push_back({like_gates + gate * tape.gate_stride + block * tape.block_stride +
+                             row * gate_row_stride(shape, tape, block),
+                         block * panel_width<T>, shape.units_in(block)});
+    });
+}
+
+template <class T>
+inline void resize_normalized(const LayerShape<T>& shape, Index rows, Tape<T>& tape) {
+    for (Array<T>* like_gates : {&tape.normalized, &tape.dz})
+        make_room(*like_gates, checked_multiply(shape.n_gates(), tape.gate_stride));
+    make_room(tape.scales, rows * shape.n_gates());
+    tape.gain_sums.resize(std::size_t(2 * shape.n_gates() * shape.packed_width()));
+}
+
+template <class T>
+inline void normalize_gates(const LayerShape<T>& shape, const StepRows& rows, int phase,
+                            const PackedWeights<T>& weights, Tape<T>& tape) {
+    // Kept from one step to the next, which would else begin with allocating them.
+    static thread_local std::vector<UnitsOfRow<T>> sums, normalized;
+    normalized.clear();
+    for (int g = 0; g < shape.n_gates(); ++g) {
+        if (shape.gate(g).phase != phase) continue;
+        const Index place = g * shape.packed_width();
+        for (Index r = 0; r < rows.size; ++r) {
+            const Index row = gate_row(rows, tape) + r;
+            units_of_row(shape, tape.gates.data(), g, row, tape, sums);
+            if (tape.training)
+                units_of_row(shape, tape.normalized.data(), g, row, tape, normalized);
+            const T scale = normalize(sums, normalized, shape.n_units, weights.gain.data() + place,
+                                      weights.shift.data() + place);
+            if (tape.training) tape.scales[std::size_t(row * shape.n_gates() + g)] = scale;
+        }
+    }
+}
+
+// From dL/dz, which is kept for the gradient of gains, to dL/ds.
+template <class T>
+inline void normalize_gates_backward(const LayerShape<T>& shape, const StepRows& rows, int phase,
+                                     const PackedWeights<T>& weights, Tape<T>& tape) {
+    std::vector<UnitsOfRow<T>> ds, dz, normalized;
+    for (int g = 0; g < shape.n_gates(); ++g) {
+        if (shape.gate(g).phase != phase) continue;
+        for (Index row = rows.row; row < rows.row + rows.size; ++row) {
+            units_of_row(shape, tape.gates.data(), g, row, tape, ds);
+            units_of_row(shape, tape.dz.data(), g, row, tape, dz);
+            units_of_row(shape, tape.normalized.data(), g, row, tape, normalized);
+            for (std::size_t b = 0; b < ds.size(); ++b)
+                std::copy_n(ds[b].data, ds[b].n, dz[b].data);
+            normalize_backward(ds, normalized, shape.n_units,
+                               weights.gain.data() + g * shape.packed_width(),
+                               tape.scales[std::size_t(row * shape.n_gates() + g)]);
+        }
+    }
+}
+
+// Sums over the rows, from the last to the first: dg, and behind all of them db.
+template <class T>
+inline void add_gain_gradients(const LayerShape<T>& shape, Range blocks, Index n_rows, Pass pass,
+                               Tape<T>& tape) {
+    for (int g = 0; g < shape.n_gates(); ++g) {
+        for (Index block = blocks.begin; block < blocks.end; ++block) {
+            const Index width = shape.block_width(block), n = shape.units_in(block);
+            const Index place = g * tape.gate_stride + block * tape.block_stride;
+            T* const dg = tape.gain_sums.data() + g * shape.packed_width() + block * panel_width<T>;
+            T* const db = dg + shape.n_gates() * shape.packed_width();
+            if (pass.begins) std::fill_n(dg, n, T(0));
+            if (pass.begins) std::fill_n(db, n, T(0));
+            for (Index row = n_rows - 1; row >= 0; --row) {
+                const T* const dz = tape.dz.data() + place + row * width;
+                const T* const normalized = tape.normalized.data() + place + row * width;
+                for (Index u = 0; u < n; ++u) {
+                    dg[u] += normalized[u] * dz[u];
+                    db[u] += dz[u];
+                }
+            }
+        }
+    }
+}
+template <class T>
+inline void write_gain_gradients(const LayerShape<T>& shape, Range blocks, const Tape<T>& tape,
+                                 T* gradient) {
+    for (int g = 0; g < shape.n_gates(); ++g)
+        for (Index block = blocks.begin; block < blocks.end; ++block) {
+            const Gate& gate = shape.gate(g);
+            const Index column = block * panel_width<T>, n = shape.units_in(block);
+            const T* const dg = tape.gain_sums.data() + g * shape.packed_width() + column;
+            std::copy_n(dg, n, gradient + shape.place_of_gain(gate) + column);
+            std::copy_n(dg + shape.n_gates() * shape.packed_width(), n,
+                        gradient + shape.place_of_bias(gate) + column);
+        }
 }
 
 }  // namespace elman

@@ -30,8 +30,8 @@ public:
     static constexpr int n_gates = Cell::n_gates;
 
     explicit NarrowRecurrenceOf(RecurrenceShape shape) : Base(std::move(shape)) {
-        is_narrow_ = !this->shape_.may_miss && !this->shape_.layer_norm;
-        this->for_each_group([this](const GateGroup& group) { place(group); });
+        is_narrow_ = !shape_.may_miss && !shape_.layer_norm;
+        shape_.for_each_group([this](const GateGroup& group) { place(group); });
     }
 
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
@@ -39,7 +39,7 @@ public:
         if (!weights.side_by_side) return Base::pack(parameters, training, weights);
         weights.panels.resize(std::size_t(n_weights_));
         weights.bias.resize(std::size_t(row_width_));
-        this->for_each_group([&](const GateGroup& group) {
+        shape_.for_each_group([&](const GateGroup& group) {
             for (int g = group.first; g < group.first + group.n_alike; ++g)
                 pack_gate(g, strips_[std::size_t(group.first)], parameters, weights);
         });
@@ -47,7 +47,7 @@ public:
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
         Base::resize(tape, batch);
-        const Index n_rows = tape.sums_ahead ? Base::steps_ahead : batch.n_sequences();
+        const Index n_rows = tape.sums_ahead ? steps_ahead : batch.n_sequences();
         if (is_narrow_ && !tape.training)
             make_room(tape.gates, checked_multiply(n_rows, row_stride_of_gates()));
     }
@@ -56,14 +56,15 @@ public:
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!weights.side_by_side)
             return Base::forward(batch, shard, inputs, weights, tape, control);
-        for_each_step(batch, shard, this->shape_.reverse, false, [&](const StepRows& rows) {
-            if (Cell::has_cell_state && batch.begins_branch(rows.t)) this->keep_branch(rows, tape);
+        for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
+            if (Cell::has_cell_state && batch.begins_branch(rows.t))
+                keep_branch(shape_, rows, tape);
             if (tape.sums_ahead)
-                this->sum_inputs_ahead(
-                    rows.t, batch.n_steps(), inputs,
-                    [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
-                        add_products(group, terms, steps.size(), 0, weights, z_of(tape, 0));
-                    });
+                sum_inputs_ahead(shape_, rows.t, batch.n_steps(), inputs,
+                                 [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
+                                     add_products(group, terms, steps.size(), 0, weights,
+                                                  z_of(tape, 0));
+                                 });
             forward_step<0>(rows, inputs, weights, tape);
             if constexpr (Base::has_gated_state) forward_step<1>(rows, inputs, weights, tape);
             control.poll(rows.size * this->multiply_adds());
@@ -71,8 +72,8 @@ public:
     }
 
 protected:
-    using Base::n_units;
-    using typename Base::GateGroup;
+    using Base::shape_;
+    Index n_units() const { return shape_.n_units; }
 
     static Index whole_registers(Index n) { return (n + V::width - 1) / V::width * V::width; }
 
@@ -122,12 +123,13 @@ private:
         T* to = weights.panels.data() + strip.first_weight + place - strip.first;
         const auto pack_rows = [&](Index W, Index n_rows) {
             const T* from = parameters + W + gate.column * n_units();
-            for (Index k = 0; k < n_rows; ++k, from += this->row_stride(), to += strip.n_columns)
+            for (Index k = 0; k < n_rows; ++k, from += shape_.row_stride(), to += strip.n_columns)
                 std::copy_n(from, n_units(), to);
         };
-        if (takes_input(gate.operand)) pack_rows(this->shape_.offsets.W_xh, this->input_width_);
-        if (takes_any_state(gate.operand)) pack_rows(this->shape_.offsets.W_hh, n_units());
-        std::copy_n(parameters + this->place_of_bias(gate), n_units(), weights.bias.data() + place);
+        if (takes_input(gate.operand)) pack_rows(shape_.offsets.W_xh, shape_.input_width());
+        if (takes_any_state(gate.operand)) pack_rows(shape_.offsets.W_hh, n_units());
+        std::copy_n(parameters + shape_.place_of_bias(gate), n_units(),
+                    weights.bias.data() + place);
     }
 
     // Adds the terms to z, from row first_k of the weights on; without rows before, to the bias.
@@ -151,28 +153,28 @@ private:
     void forward_step(const StepRows& rows, const Features<const T>& inputs,
                       const PackedWeights<T>& weights, Tape<T>& tape) const {
         std::array<Term<T>, 3> operands;
-        const auto terms = this->template terms_of<phase>(rows, inputs, tape, operands);
-        T* const z = z_of(tape, this->gate_row(rows, tape));
-        this->for_each_group([&](const GateGroup& group) {
+        const auto terms = terms_of(shape_, phase, rows, inputs, tape, operands);
+        T* const z = z_of(tape, gate_row(rows, tape));
+        shape_.for_each_group([&](const GateGroup& group) {
             if (Cell::gates[group.first].phase == phase)
-                this->sum_gates(group, terms, tape.sums_ahead,
-                                [&](const Terms<T>& some, Index first_k) {
-                                    add_products(group, some, rows.size, first_k, weights, z);
-                                });
+                sum_gates(shape_, group, terms, tape.sums_ahead,
+                          [&](const Terms<T>& some, Index first_k) {
+                              add_products(group, some, rows.size, first_k, weights, z);
+                          });
         });
         T* const squashed = z + row_width_;
         const Index stride = row_stride_of_gates();
         for (int i = 0; i < n_spans_; ++i) {
             const Span& span = spans_[std::size_t(i)];
-            for (Index r = 0; span.phase == phase && r < rows.size; ++r)
-                squash(span.squashing, z + r * stride + span.first, span.n_columns,
-                       squashed + r * stride + span.first);
+            if (span.phase == phase)
+                squash(span.squashing, rows.size, span.n_columns, stride, z + span.first,
+                       squashed + span.first);
         }
         std::array<T*, n_gates> gates;
         for (std::size_t g = 0; g < n_gates; ++g)
             gates[g] = (Cell::gates[g].squashing == Squashing::none ? z : squashed) + places_[g];
-        this->template forward_cells<phase, false>(rows, this->previous(rows, tape), 0,
-                                                   this->packed_width(), gates, stride, tape);
+        this->template forward_cells<phase, false>(rows, previous_states(shape_, rows, tape), 0,
+                                                   shape_.packed_width(), gates, stride, tape);
     }
 
     bool is_narrow_;

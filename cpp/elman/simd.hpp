@@ -228,9 +228,10 @@ inline Vecs<T, n> low_bits_as_exponent(const Vecs<T, n>& x) {
     return Vecs<T, n>::each([&](int i) { return low_bits_as_exponent(x.parts[i]); });
 }
 
-// x = n log 2 + r: scale = 2^n, p = exp(r) - 1. Here and below V is a register or several.
+// x = n log 2 + r: scale = 2^n, p = exp(r) - 1. Here and below V is a register or several. Always
+// inlined, for a call would hand registers over in memory, which took up to a tenth of a step.
 template <class T, class V>
-inline void split_exp(const V& x, V& scale, V& p) {
+[[gnu::always_inline]] inline void split_exp(const V& x, V& scale, V& p) {
     using Constants = ExpConstants<T>;
     // Adding 1.5 * 2^mantissa_bits rounds to an integer that stands in the low bits; the bias
     // rides along, so that those bits are the exponent of 2^n.
@@ -248,19 +249,19 @@ inline void split_exp(const V& x, V& scale, V& p) {
 }
 
 template <class T, class V>
-inline V exp_of(const V& x) {
+[[gnu::always_inline]] inline V exp_of(const V& x) {
     using Constants = ExpConstants<T>;
     V scale, p;
     split_exp<T>(clamp(x, Constants::low, Constants::high), scale, p);
     return fma(scale, p, scale);
 }
 template <class T, class V>
-inline V sigmoid_of(const V& x) {
+[[gnu::always_inline]] inline V sigmoid_of(const V& x) {
     const V one(T(1));
     return one / (one + exp_of<T>(V(T(0)) - x));
 }
 template <class T, class V>
-inline V tanh_of(const V& x) {
+[[gnu::always_inline]] inline V tanh_of(const V& x) {
     using Constants = ExpConstants<T>;
     const V bounded = clamp(x, -Constants::saturation, Constants::saturation);
     V scale, p;
@@ -282,20 +283,20 @@ inline Vecs<T, n> exp(const Vecs<T, n>& x) {
 }
 
 template <class T>
-inline Vec<T> sigmoid(const Vec<T>& x) {
+[[gnu::always_inline]] inline Vec<T> sigmoid(const Vec<T>& x) {
     return detail::sigmoid_of<T>(x);
 }
 template <class T, int n>
-inline Vecs<T, n> sigmoid(const Vecs<T, n>& x) {
+[[gnu::always_inline]] inline Vecs<T, n> sigmoid(const Vecs<T, n>& x) {
     return detail::sigmoid_of<T>(x);
 }
 
 template <class T>
-inline Vec<T> tanh(const Vec<T>& x) {
+[[gnu::always_inline]] inline Vec<T> tanh(const Vec<T>& x) {
     return detail::tanh_of<T>(x);
 }
 template <class T, int n>
-inline Vecs<T, n> tanh(const Vecs<T, n>& x) {
+[[gnu::always_inline]] inline Vecs<T, n> tanh(const Vecs<T, n>& x) {
     return detail::tanh_of<T>(x);
 }
 

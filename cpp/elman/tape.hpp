@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 #include <vector>
 
 #include "elman/cell_states.hpp"
-#include "elman/storage.hpp"
 
 namespace elman {
 
@@ -26,45 +24,6 @@ struct Features {
         for (Index p = 0; p < n_parts; ++p) width += (*this)[p].width;
         return width;
     }
-};
-
-// Where the arrays of one direction begin in the flat parameter vector; -1 for one that its cell
-// does not have.
-struct ParameterOffsets {
-    Index W_xh, W_hh, b_h, b_hn, g_h, g_hn;
-};
-
-struct RecurrenceShape {
-    std::vector<Index> input_widths;
-    Index n_units;
-    bool reverse;
-    ParameterOffsets offsets;
-    bool may_miss = false;    // steps may be skipped, or the state fade between them
-    bool layer_norm = false;  // of each gate's sums (layer_norm.hpp)
-
-    Index input_width() const {
-        return std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
-    }
-};
-
-// Weights as the tiles read them; packed once for each update.
-template <class T>
-struct PackedWeights {
-    Storage storage = Storage::full;
-    bool side_by_side = false;  // the gates of a narrow layer: panels and bias as in narrow.hpp
-    // By gate, then block of units: [W_xh; W_hh], as far as the gate takes them; in fewer bits one
-    // of the next two instead, of which the second has a scale for each column, as biases lie.
-    Array<T> panels;
-    Array<Half> half_panels;
-    Array<Int8> int8_panels;
-    Array<T> scales;
-    Array<T> bias;
-    Array<T> gain, shift;       // of layer normalisation, instead of a bias
-    Array<T> state_transposed;  // W_hh^T of the gates that take the state, of the gated ones
-    Array<T> gated_transposed;
-    std::array<Array<T>, 2> input_transposed;
-    Array<T> flat;         // as they came, for layers of few units
-    Array<T> spread_bias;  // by gate and unit a bias in each lane (transposed.hpp)
 };
 
 // The tape of a layer that has a sequence in each lane: by step in the order of processing, then

@@ -28,7 +28,6 @@ class TransposedRecurrenceOf : public NarrowRecurrenceOf<Cell, T> {
 
 public:
     using Base = NarrowRecurrenceOf<Cell, T>;
-    using typename Base::GateGroup;
     using V = Vec<T>;
     static constexpr int n_gates = Cell::n_gates;
 
@@ -44,13 +43,13 @@ public:
 
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
         Base::pack(parameters, training, weights);
-        const Index first = this->shape_.offsets.W_xh;
-        weights.flat.assign(parameters + first, parameters + end_of_parameters());
+        const Index first = shape_.offsets.W_xh;
+        weights.flat.assign(parameters + first, parameters + shape_.end_of_parameters());
         weights.spread_bias.resize(std::size_t(n_gates * n_units() * panel_width<T>));
         T* to = weights.spread_bias.data();
         for (const Gate& gate : Cell::gates)
             for (Index u = 0; u < n_units(); ++u, to += panel_width<T>)
-                std::fill_n(to, panel_width<T>, parameters[this->place_of_bias(gate) + u]);
+                std::fill_n(to, panel_width<T>, parameters[shape_.place_of_bias(gate) + u]);
     }
 
     void resize(Tape<T>& tape, const Batch& batch) const override {
@@ -76,7 +75,7 @@ public:
         for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
             make_room(*carried, units);
         make_room(lanes.dz, n_gates * units);
-        make_room(lanes.outgoing, n * this->input_width_);
+        make_room(lanes.outgoing, n * shape_.input_width());
     }
 
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
@@ -102,7 +101,7 @@ public:
     // Of the gradient: panels of the columns that gates have side by side.
     Index n_gradient_blocks() const override {
         Index n = 0;
-        this->for_each_group([&](const GateGroup& group) {
+        shape_.for_each_group([&](const GateGroup& group) {
             n += (group.n_alike * n_units() + panel_width<T> - 1) / panel_width<T>;
         });
         return n;
@@ -149,11 +148,9 @@ protected:
         return {first, size, panel_vectors<T>(0, size) * V::width};
     }
 
-    using Base::end_of_parameters;
     using Base::n_units;
-    using Base::step_at;
-    using Base::steps_to_end;
-    Index operand_width() const { return 1 + this->input_width_ + n_units(); }
+    using Base::shape_;
+    Index operand_width() const { return 1 + shape_.input_width() + n_units(); }
 
     // Column by column what a bundle has in an array of `width` columns a step.
     static T* at(Array<T>& array, const Bundle& bundle, Index width, Index i, Index n_kept) {
@@ -165,7 +162,7 @@ protected:
         return at(lanes.operands, bundle, operand_width(), i & lanes.kept, lanes.n_kept);
     }
     T* h_before(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
-        return operand_at(lanes, bundle, i) + (1 + this->input_width_) * bundle.lanes;
+        return operand_at(lanes, bundle, i) + (1 + shape_.input_width()) * bundle.lanes;
     }
     // Unlike the others by step, since dz takes its place.
     T* z_at(Lanes<T>& lanes, const Bundle& bundle, Index t) const {
@@ -199,16 +196,16 @@ protected:
         if constexpr (Cell::has_cell_state)
             read(tape.initial_c.rows(), 0, bundle, c_before(lanes, bundle, 0));
         for (Index i = 0; i < n_steps; ++i) {
-            const Index row = batch.row(step_at(batch, i), 0);
+            const Index row = batch.row(shape_.step_at(batch, i), 0);
             T* x = operand_at(lanes, bundle, i);
             x = std::fill_n(x, bundle.lanes, T(1));
             for (Index part = 0; part < inputs.n_parts; ++part) {
                 read(inputs[part], row, bundle, x);
                 x += inputs[part].width * bundle.lanes;
             }
-            T* const z = z_at(lanes, bundle, step_at(batch, i));
+            T* const z = z_at(lanes, bundle, shape_.step_at(batch, i));
             sum_gates(operand_at(lanes, bundle, i), bundle, weights, z);
-            const Index next = step_at(batch, std::min(i + 1, n_steps - 1));
+            const Index next = shape_.step_at(batch, std::min(i + 1, n_steps - 1));
             forward_units(i, bundle, z, z_at(lanes, bundle, next), lanes);
             if (tape.every_step || i + 1 == n_steps)
                 write(h_before(lanes, bundle, i + 1), bundle, tape.h.rows(), row);
@@ -216,24 +213,24 @@ protected:
         }
         if constexpr (Cell::has_cell_state)
             write(c_before(lanes, bundle, n_steps), bundle,
-                  tape.cells.last(batch, 0, this->shape_.reverse), 0);
+                  tape.cells.last(batch, 0, shape_.reverse), 0);
     }
 
     // z of all gates.
     void sum_gates(const T* operand, const Bundle& bundle, const PackedWeights<T>& weights,
                    T* z) const {
-        const ParameterOffsets& at = this->shape_.offsets;
-        const Index stride = this->row_stride();
-        this->for_each_group([&](const GateGroup& group) {
+        const ParameterOffsets& at = shape_.offsets;
+        const Index stride = shape_.row_stride();
+        shape_.for_each_group([&](const GateGroup& group) {
             const Gate& gate = Cell::gates[group.first];
             const T* const W_xh = weights.flat.data() + gate.column * n_units();
             std::array<Term<T>, 2> terms;
             Index n_terms = 0;
             if (takes_input(gate.operand))
-                terms[std::size_t(n_terms++)] = {W_xh, 1, stride, this->input_width_};
+                terms[std::size_t(n_terms++)] = {W_xh, 1, stride, shape_.input_width()};
             if (takes_state(gate.operand))
                 terms[std::size_t(n_terms++)] = {W_xh + at.W_hh - at.W_xh, 1, stride, n_units()};
-            const Index begin = takes_input(gate.operand) ? 1 : 1 + this->input_width_;
+            const Index begin = takes_input(gate.operand) ? 1 : 1 + shape_.input_width();
             const T* const from = operand + begin * bundle.lanes;
             const Index first = group.first * n_units();
             multiply_rows_of<T>(
@@ -267,7 +264,7 @@ protected:
             for (next = g + 1;
                  next < n_gates && Cell::gates[next].squashing == Cell::gates[g].squashing;)
                 ++next;
-            squash(Cell::gates[g].squashing, z + g * n, (next - g) * n, z + g * n);
+            squash_many(Cell::gates[g].squashing, 1, (next - g) * n, 0, z + g * n, z + g * n);
         }
         const T* const h_previous = h_before(lanes, bundle, i);
         T* const h = h_before(lanes, bundle, i + 1);
@@ -305,15 +302,15 @@ protected:
         if constexpr (Cell::has_cell_state)
             read(tape.dc.rows(), 0, bundle, carried(lanes.dc, bundle));
         for (Index i = batch.n_steps() - 1; i >= 0; --i) {
-            const Index t = step_at(batch, i), row = batch.row(t, 0);
+            const Index t = shape_.step_at(batch, i), row = batch.row(t, 0);
             if (dy.data != nullptr) read(dy, row, bundle, carried(lanes.incoming, bundle));
             backward_units(i, bundle, z_at(lanes, bundle, t),
-                           z_at(lanes, bundle, step_at(batch, std::max<Index>(i - 1, 0))),
+                           z_at(lanes, bundle, shape_.step_at(batch, std::max<Index>(i - 1, 0))),
                            dy.data != nullptr, lanes);
             write(dz_of(lanes, bundle), bundle, dz_rows(lanes), row);
             sum_gradients(bundle, takes_state, n_units(), weights.state_transposed, false,
                           carried(lanes.recurrent, bundle), lanes);
-            if (bptt_steps > 0 && steps_to_end(batch, t) % bptt_steps == 0)
+            if (bptt_steps > 0 && shape_.steps_to_end(batch, t, 0) % bptt_steps == 0)
                 for (Array<T>* array : {&lanes.dh, &lanes.recurrent, &lanes.dc})
                     std::fill_n(carried(*array, bundle), n_units() * bundle.lanes, T(0));
             for (Index part = 0; part < dx.n_parts; ++part)
@@ -390,7 +387,7 @@ protected:
     void for_each_panel(Range panels, Tape<T>& tape, const Function& function) const {
         Index place = 0;
         T* sums = tape.gradient.data();
-        this->for_each_group([&](const GateGroup& group) {
+        shape_.for_each_group([&](const GateGroup& group) {
             const Index n = group.n_alike * n_units();
             for (Index column = 0; column < n; column += panel_width<T>, ++place) {
                 const Panel panel{Cell::gates[group.first],
@@ -410,10 +407,10 @@ protected:
     // reverse layer go from the first step to the last.
     void add_products(const Panel& panel, const Batch& batch, Tape<T>& tape,
                       Control& control) const {
-        const Index n_inputs = takes_input(panel.gate.operand) ? this->input_width_ : 0;
+        const Index n_inputs = takes_input(panel.gate.operand) ? shape_.input_width() : 0;
         const Index n_states = takes_state(panel.gate.operand) ? n_units() : 0;
-        const bool reverse = this->shape_.reverse;
-        const bool together = n_inputs == this->input_width_ && !reverse;
+        const bool reverse = shape_.reverse;
+        const bool together = n_inputs == shape_.input_width() && !reverse;
         add_products(panel, {0, 1 + n_inputs + (together ? n_states : 0)}, false, panel.sums, batch,
                      tape, control);
         if (!together && n_states > 0)
@@ -434,8 +431,9 @@ protected:
             terms.clear();
             for (Index t = last; t >= 0 && t > last - at_once; --t)
                 for_each_bundle_backwards(tape.lanes, [&](const Bundle& bundle) {
-                    const T* const first = operand_at(tape.lanes, bundle, step_at(batch, t)) +
-                                           columns.begin * bundle.lanes;
+                    const T* const first =
+                        operand_at(tape.lanes, bundle, shape_.step_at(batch, t)) +
+                        columns.begin * bundle.lanes;
                     terms.push_back({first + bundle.size - 1, bundle.lanes, -1, bundle.size});
                 });
             const T* const from = dz.row((last + 1) * n - 1) + panel.first_column + panel.column;
@@ -450,14 +448,13 @@ protected:
         const auto copy_rows = [&](Index n_rows, Index offset) {
             for (Index k = 0; k < n_rows; ++k, sums += panel.width())
                 std::copy_n(sums, panel.n_columns,
-                            gradient + offset + k * this->row_stride() + panel.column);
+                            gradient + offset + k * shape_.row_stride() + panel.column);
         };
         const Gate& gate = panel.gate;
         const Index first = gate.column * n_units();
-        copy_rows(1, this->place_of_bias(gate));
-        if (takes_input(gate.operand))
-            copy_rows(this->input_width_, this->shape_.offsets.W_xh + first);
-        if (takes_state(gate.operand)) copy_rows(n_units(), this->shape_.offsets.W_hh + first);
+        copy_rows(1, shape_.place_of_bias(gate));
+        if (takes_input(gate.operand)) copy_rows(shape_.input_width(), shape_.offsets.W_xh + first);
+        if (takes_state(gate.operand)) copy_rows(n_units(), shape_.offsets.W_hh + first);
     }
 
     // out = W dz over the gates that take an operand, of which W has n_rows rows; or added to it.
@@ -474,7 +471,7 @@ protected:
             const Index k = (next - g) * n_units();
             multiply_columns(transposed.data(), n_rows, depth, {done, done + k},
                              dz_of(lanes, bundle) + g * n_units() * bundle.lanes, bundle,
-                             adds ? Block<const T>{out, bundle.lanes, 0} : this->zeros(), out);
+                             adds ? Block<const T>{out, bundle.lanes, 0} : zeros<T>(), out);
             adds = true;
             done += k;
         }
@@ -482,7 +479,7 @@ protected:
 
     void send_to_inputs(const Bundle& bundle, Index first_row, const Rows<T>& dx,
                         const Array<T>& transposed, bool accumulate, Lanes<T>& lanes) const {
-        T* const out = at(lanes.outgoing, bundle, this->input_width_, 0, 1);
+        T* const out = at(lanes.outgoing, bundle, shape_.input_width(), 0, 1);
         if (accumulate) read(dx, first_row, bundle, out);
         sum_gradients(bundle, takes_input, dx.width, transposed, accumulate, out, lanes);
         write(out, bundle, dx, first_row);

@@ -34,18 +34,39 @@ inline constexpr bool takes_any_state(Operand operand) { return operand != Opera
 // which each operation waits for the last, they are independent and fill the FMA ports.
 enum class Squashing { none, sigmoid, tanh };
 
-template <class T>
-void squash(Squashing squashing, const T* z, Index n, T* to) {
+template <Squashing squashing, class V>
+[[gnu::always_inline]] inline V squashed(const V& z) {
+    if constexpr (squashing == Squashing::sigmoid)
+        return sigmoid(z);
+    else
+        return tanh(z);
+}
+
+template <Squashing squashing, class T>
+[[gnu::always_inline]] inline void squash(Index n_rows, Index n, Index stride, const T* z, T* to) {
     using V = Vec<T>;
     using Several = Vecs<T, 4>;
-    const auto apply = [&](const auto& function) {
+    for (Index r = 0; r < n_rows; ++r, z += stride, to += stride) {
         Index i = 0;
         for (; i + Several::width <= n; i += Several::width)
-            function(Several::load(z + i)).store(to + i);
-        for (; i < n; i += V::width) function(V::load(z + i)).store(to + i);
-    };
-    if (squashing == Squashing::sigmoid) apply([](const auto& x) { return sigmoid(x); });
-    if (squashing == Squashing::tanh) apply([](const auto& x) { return tanh(x); });
+            squashed<squashing>(Several::load(z + i)).store(to + i);
+        for (; i < n; i += V::width) squashed<squashing>(V::load(z + i)).store(to + i);
+    }
+}
+
+// n numbers in each of some rows. Always inlined: of few units it takes no longer than a call.
+template <class T>
+[[gnu::always_inline]] inline void squash(Squashing squashing, Index n_rows, Index n, Index stride,
+                                          const T* z, T* to) {
+    if (squashing == Squashing::sigmoid) squash<Squashing::sigmoid>(n_rows, n, stride, z, to);
+    if (squashing == Squashing::tanh) squash<Squashing::tanh>(n_rows, n, stride, z, to);
+}
+
+// The same of many numbers, compiled once for all cells.
+template <class T>
+[[gnu::noinline]] void squash_many(Squashing squashing, Index n_rows, Index n, Index stride,
+                                   const T* z, T* to) {
+    squash(squashing, n_rows, n, stride, z, to);
 }
 
 struct Gate {

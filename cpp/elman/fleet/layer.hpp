@@ -211,7 +211,7 @@ private:
             for (int g = 0; g < n_gates; ++g) {
                 T* const z = z_of(tape, row + r, g);
                 if (Cell::gates[g].phase == phase)
-                    squash(Cell::gates[g].squashing, z, H_ * V::width, z);
+                    squash_many(Cell::gates[g].squashing, 1, H_ * V::width, 0, z, z);
             }
             forward_units<phase>(rows, row, r, training, tape);
         }
