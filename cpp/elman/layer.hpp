@@ -32,7 +32,6 @@ class Recurrence {
 public:
     virtual ~Recurrence() = default;
 
-    virtual bool has_cell_state() const = 0;
     virtual Index n_gradient_blocks() const = 0;
     // Sequences that one thread has to take together.
     virtual Index sequences_side_by_side() const { return 1; }
@@ -66,7 +65,6 @@ public:
         : shape_(std::move(shape), {std::begin(Cell::gates), std::end(Cell::gates)},
                  Cell::has_cell_state) {}
 
-    bool has_cell_state() const override { return Cell::has_cell_state; }
     Index n_gradient_blocks() const override { return shape_.n_blocks(); }
     Index multiply_adds() const override { return shape_.total_depth() * shape_.packed_width(); }
 

@@ -76,7 +76,7 @@ public:
             throw std::invalid_argument("elman: encoders and decoders have no branches");
         if (decoder_->has_reverse())
             throw std::invalid_argument("elman: a decoder cannot read its outputs from their end");
-        decoder_offset_ = n_parameters_;
+        decoder_offset_ = parameters_.size();
         add_network("decoder.", *decoder_);
         bridge_.emplace(encoder_ ? &*encoder_ : nullptr, options_.n_channels, *decoder_,
                         adder("bridge."));
@@ -97,8 +97,8 @@ public:
     const std::optional<Network<T>>& encoder() const { return encoder_; }
     const Network<T>& decoder() const { return *decoder_; }
     const std::optional<Attention<T>>& attention() const { return attention_; }
-    const std::vector<Parameter>& parameters() const { return parameters_; }
-    Index n_parameters() const { return n_parameters_; }
+    const std::vector<Parameter>& parameters() const { return parameters_.parameters(); }
+    Index n_parameters() const { return parameters_.size(); }
     Index n_outputs() const { return options_.n_outputs; }
 
     // Where the embeddings are in the parameters of the whole, the encoder's first.
@@ -125,12 +125,12 @@ public:
     }
 
     void initialize(std::uint64_t seed, T* weights, Control& control) const {
-        std::fill_n(weights, n_parameters_, T(0));
+        std::fill_n(weights, n_parameters(), T(0));
         if (encoder_) encoder_->initialize(random_bits(seed, 0), weights, control);
         decoder_->initialize(random_bits(seed, 1), weights + decoder_offset_, control);
         const Index first = decoder_offset_ + decoder_->n_parameters();
-        for (std::size_t p = 0; p < parameters_.size(); ++p) {
-            const Parameter& parameter = parameters_[p];
+        for (std::size_t p = 0; p < parameters().size(); ++p) {
+            const Parameter& parameter = parameters()[p];
             const bool is_v = parameter.name == "attention.v";
             if (parameter.offset < first || !(parameter.is_matrix() || is_v)) continue;
             initialize_glorot(random_bits(seed, std::uint64_t(p) + 2), parameter.shape.front(),
@@ -378,17 +378,12 @@ private:
     };
 
     void add_network(const std::string& prefix, const Network<T>& network) {
-        const Index first = n_parameters_;
         for (const Parameter& parameter : network.parameters())
-            parameters_.push_back(
-                {prefix + parameter.name, parameter.shape, first + parameter.offset});
-        n_parameters_ += network.n_parameters();
+            parameters_.add(prefix + parameter.name, parameter.shape);
     }
     auto adder(const std::string& prefix) {
         return [this, prefix](const std::string& name, std::vector<Index> shape) {
-            parameters_.push_back({prefix + name, std::move(shape), n_parameters_});
-            n_parameters_ += parameters_.back().size();
-            return parameters_.back().offset;
+            return parameters_.add(prefix + name, std::move(shape));
         };
     }
 
@@ -572,8 +567,7 @@ private:
     }
 
     Seq2SeqOptions options_;
-    std::vector<Parameter> parameters_;
-    Index n_parameters_ = 0;
+    ParameterList parameters_;
     Index decoder_offset_ = 0;
     std::optional<Network<T>> encoder_, decoder_;
     std::optional<Bridge<T>> bridge_;
