@@ -1,9 +1,9 @@
 // The states of a layer between two of its steps, and their gradient on the way back: what happens
 // to them beside the cell's equations.
 //
-//     h_{t-1}, c_{t-1}      of the step before; of the initial state where a sequence starts, of
-//     the
-//                           state before the branch where steps branch (batch.hpp)
+//     h_{t-1}, c_{t-1}      of the step before,
+//                           of the initial state where a sequence starts,
+//                           of the state before the branch where steps branch (batch.hpp)
 //     h_{t-1} * mask        what products take, with recurrent dropout
 //
 // A step that is missing hands on the states as they are, and their gradient:
