@@ -58,7 +58,8 @@ def long_frame(series=SERIES):
 
 def by_series(frame, n_parts=3):
     """A dask data frame whose partitions are told by the names of series alone."""
-    whole = dd.from_pandas(frame.set_index("unique_id"), npartitions=1)
+    in_order = frame.set_index("unique_id").sort_index(kind="stable")
+    whole = dd.from_pandas(in_order, npartitions=1)
     names = frame["unique_id"].unique()
     divisions = [*names[:: -(-len(names) // n_parts)], names[-1]]
     return whole.repartition(divisions=divisions).reset_index()

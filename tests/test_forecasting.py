@@ -32,7 +32,7 @@ FORECASTERS = {
 
 
 def wide():
-    return pd.DataFrame(VALUES, DAYS, ["a", "b"])
+    return pd.DataFrame(VALUES.copy(), DAYS, ["a", "b"])
 
 
 def long():

@@ -181,8 +181,10 @@ def test_a_loaded_imputer_fills_the_same(method, tmp_path):
 @functools.cache
 def days():
     starts = {"a": "2020-01-01", "b": "2021-01-01"}
-    parts = [pd.DataFrame({"unique_id": k, "ds": pd.date_range(v, periods=9)}) for k, v in
-             starts.items()]  # fmt: skip
+    parts = [
+        pd.DataFrame({"unique_id": name, "ds": pd.date_range(start, periods=9).as_unit("us")})
+        for name, start in starts.items()
+    ]
     return NaiveForecaster(2).fit(pd.concat(parts, ignore_index=True).assign(y=1.0))
 
 

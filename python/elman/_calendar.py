@@ -82,7 +82,7 @@ class Frequency:
         low, high = times.min(), times.max()
         n_times = len(pd.date_range(low, high, freq=offset)) + int(steps.max(initial=0))
         grid = pd.date_range(low, periods=n_times, freq=offset)
-        return grid[grid.get_indexer(times) + steps]
+        return grid[grid.get_indexer(times) + steps].as_unit(times.unit)
 
     def with_step(self, times: Any) -> Any:
         """Dates in a row, as an index that knows their step."""
@@ -179,7 +179,10 @@ def _offset(code: str) -> Any:
 
     if code.startswith("months="):
         return pd.DateOffset(months=int(code.removeprefix("months=")))
-    return pd.tseries.frequencies.to_offset(code)
+    with warnings.catch_warnings():
+        # Names that pandas has given others since a file was written.
+        warnings.simplefilter("ignore", FutureWarning)
+        return pd.tseries.frequencies.to_offset(code)
 
 
 def _is_fixed(offset: Any) -> bool:
@@ -229,8 +232,11 @@ def _parsed(index: Any, caller: str, argument: str) -> Any:
     import pandas as pd
 
     try:
-        return pd.DatetimeIndex(pd.to_datetime(index))
-    except (ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            # Of mixed time zones pandas 2 warns, which pandas 3 refuses.
+            warnings.simplefilter("error", FutureWarning)
+            return pd.DatetimeIndex(pd.to_datetime(index))
+    except (ValueError, TypeError, FutureWarning) as error:
         _check_time_zones(index, caller, argument)
         rows = np.flatnonzero(pd.to_datetime(index, errors="coerce", utc=True).isna())
         got = f"{abbreviated(index[rows[0]])} in row {rows[0]}" if len(rows) else str(error)

@@ -67,7 +67,7 @@ def has_decimal_commas(cells: Any) -> bool:
 
 def plain_numbers(cells: Any, decimal: str) -> Any:
     """Return cells with the marks of thousands left out, and with decimal points."""
-    is_grouped = cells.str.fullmatch(COMMA if decimal == "," else POINT).fillna(False).astype(bool)
+    is_grouped = cells.str.fullmatch(COMMA if decimal == "," else POINT, na=False).astype(bool)
     marks = f"[.{SPACES}]" if decimal == "," else f"[,{SPACES}]"
     plain = cells.str.replace(marks, "", regex=True).str.replace(",", ".")
     return cells.where(~is_grouped, plain)

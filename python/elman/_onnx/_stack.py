@@ -260,8 +260,12 @@ class Stack:
         sums = graph.node("MatMul", x, graph.constant(prefix + "W_xh", weights["W_xh"]))
         sums = graph.node("Reshape", sums, graph.integers(0, 0, n_gates, n_units))
         if "g_h" in weights:
-            ones = graph.constant(prefix + "ones", np.ones(n_units))
-            sums = graph.node("LayerNormalization", sums, ones, axis=-1, epsilon=EPSILON)
+            if n_units == 1:
+                # Normalised it is 0, but ONNX Runtime before 1.24 refuses to say so.
+                sums = graph.node("Sub", sums, sums)
+            else:
+                ones = graph.constant(prefix + "ones", np.ones(n_units))
+                sums = graph.node("LayerNormalization", sums, ones, axis=-1, epsilon=EPSILON)
             gain = graph.constant(prefix + "g_h", weights["g_h"].reshape(n_gates, n_units))
             sums = graph.node("Mul", sums, gain)
         bias = graph.constant(prefix + "b_h", weights["b_h"].reshape(n_gates, n_units))
