@@ -166,4 +166,11 @@ void for_each_step(const Batch& batch, Range shard, bool reverse, bool against,
     for_each_step(batch, shard, {0, batch.n_steps()}, reverse, against, function);
 }
 
+// Calls function(first row, rows) for the rows of all steps, where their order in time is nothing.
+template <class Function>
+void for_each_rows(const Batch& batch, Range shard, const Function& function) {
+    for_each_step(batch, shard, false, false,
+                  [&](const StepRows& rows) { function(rows.row, rows.size); });
+}
+
 }  // namespace elman

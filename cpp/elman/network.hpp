@@ -237,16 +237,11 @@ void Network<T>::backward(const NetworkWeights<T>& weights, Range shard, Index b
 template <class T>
 void Network<T>::gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
                           Workspace<T>& workspace, T* gradient, Control& control) const {
-    const auto is_among = [&](Index n_tasks) {
-        if (task < n_tasks) return true;
-        task -= n_tasks;
-        return false;
-    };
     for (std::size_t l = 0; l < layers_.size(); ++l)
-        if (is_among(layers_[l].n_gradient_tasks(n_parts)))
+        if (is_among(layers_[l].n_gradient_tasks(n_parts), task))
             return layers_[l].gradient(task, n_parts, pass, workspace.read[l], workspace, gradient,
                                        control);
-    if (is_among(inputs_.n_gradient_tasks(n_parts)))
+    if (is_among(inputs_.n_gradient_tasks(n_parts), task))
         return inputs_.gradient(task, n_parts, pass, weights, workspace, gradient, control);
     outputs_.gradient(task, n_parts, pass, workspace.read.back(), workspace, gradient, control);
 }

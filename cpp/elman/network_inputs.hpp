@@ -86,10 +86,10 @@ public:
     // What the first layer reads, and where it puts the gradient of that: nowhere if nobody wants
     // it. Then the same of the head.
     Features<const T> layer_inputs(const Workspace<T>& workspace) const {
-        return one_part<const T>(input_ ? workspace.inputs : workspace.x);
+        return Features<const T>((input_ ? workspace.inputs : workspace.x).rows());
     }
     Features<T> layer_gradients(const Workspace<T>& workspace) const {
-        return input_ ? one_part<T>(workspace.dinputs) : x_gradients(workspace);
+        return input_ ? Features<T>(workspace.dinputs.rows()) : x_gradients(workspace);
     }
     void add_head_inputs(const Workspace<T>& workspace, Features<const T>& features) const {
         if (head_reads_) features.add((workspace.per_step ? workspace.x : workspace.last_x).rows());
@@ -134,7 +134,7 @@ public:
             return Range{n * part / n_parts, n * (part + 1) / n_parts};
         };
         if (!learns_x() || task >= n_parts)
-            input_->gradient(0, n_rows, true, pass, one_part<const T>(workspace.x),
+            input_->gradient(0, n_rows, true, pass, Features<const T>(workspace.x.rows()),
                              workspace.dinputs.rows(), gradient, control, part, n_parts);
         else if (embedding_)
             embedding_->gradient(range_of(workspace.tokens.n_tokens()), workspace.tokens,
@@ -151,14 +151,8 @@ private:
         return workspace.wants_inputs || learns_x();
     }
 
-    template <class U>
-    static Features<U> one_part(const Matrix<T>& matrix) {
-        Features<U> features;
-        features.add(matrix.rows());
-        return features;
-    }
     Features<T> x_gradients(const Workspace<T>& workspace) const {
-        return has_gradients(workspace) ? one_part<T>(workspace.dx) : Features<T>{};
+        return has_gradients(workspace) ? Features<T>(workspace.dx.rows()) : Features<T>{};
     }
 
     void collect_tokens(const Sequences<T>& sequences, Workspace<T>& workspace) const {
@@ -187,8 +181,8 @@ private:
 
     // What an embedding makes of the steps, or its gradient.
     void mask(const Workspace<T>& workspace, Range shard, const Rows<T>& x) const {
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            for (Index row = rows.row; row < rows.row + rows.size; ++row)
+        for_each_rows(workspace.batch, shard, [&](Index first, Index n_rows) {
+            for (Index row = first; row < first + n_rows; ++row)
                 multiply_rows(x.row(row), workspace.x_mask.row(row), embedding_->width(),
                               x.row(row));
         });
@@ -234,8 +228,8 @@ private:
 
     // Rows with NaN are missing; zeros take its place.
     void skip_missing(Range shard, Workspace<T>& workspace) const {
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            for (Index row = rows.row; row < rows.row + rows.size; ++row) {
+        for_each_rows(workspace.batch, shard, [&](Index first, Index n_rows) {
+            for (Index row = first; row < first + n_rows; ++row) {
                 T* const x = workspace.x.row(row);
                 if (!std::any_of(x, x + n_channels_, [](T v) { return v != v; })) continue;
                 workspace.is_missing[std::size_t(row)] = 1;
@@ -246,20 +240,19 @@ private:
 
     // Through the input layer.
     void enter(const PackedDense<T>& weights, Range shard, Workspace<T>& workspace) const {
-        const Features<const T> x = one_part<const T>(workspace.x);
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            input_->forward(rows.row, rows.size, x, weights, workspace.inputs.rows());
-            rectify(rows.row, rows.size, workspace.inputs.rows());
+        const Features<const T> x(workspace.x.rows());
+        for_each_rows(workspace.batch, shard, [&](Index row, Index n_rows) {
+            input_->forward(row, n_rows, x, weights, workspace.inputs.rows());
+            rectify(row, n_rows, workspace.inputs.rows());
         });
     }
 
     // And back.
     void leave(const PackedDense<T>& weights, Range shard, Workspace<T>& workspace) const {
         const Features<T> dx = x_gradients(workspace);
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            rectify_gradient(rows.row, rows.size, workspace.inputs.rows(),
-                             workspace.dinputs.rows());
-            input_->backward(rows.row, rows.size, workspace.dinputs.rows(), weights, dx);
+        for_each_rows(workspace.batch, shard, [&](Index row, Index n_rows) {
+            rectify_gradient(row, n_rows, workspace.inputs.rows(), workspace.dinputs.rows());
+            input_->backward(row, n_rows, workspace.dinputs.rows(), weights, dx);
         });
     }
 

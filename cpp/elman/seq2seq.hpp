@@ -178,8 +178,8 @@ public:
         encoder_->forward(sources, weights.encoder, shard, workspace, control);
         encoder_->final_states(workspace, shard, encoded.states.data());
         if (!attention_ || !attention_->has_keys()) return;
-        for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-            attention_->keys().forward(rows.row, rows.size, one_part<const T>(workspace.outputs),
+        for_each_rows(workspace.batch, shard, [&](Index row, Index n) {
+            attention_->keys().forward(row, n, Features<const T>(workspace.outputs.rows()),
                                        weights.attention.keys, encoded.keys.rows());
         });
     }
@@ -247,8 +247,9 @@ public:
                      Decoded<T>& decoded, Control& control) const {
         decoder_->forward(inputs, weights.decoder, shard, decoded.workspace, control);
         if (!attention_ || !attention_->is_additive()) return;
-        for_each_rows(decoded, shard, [&](Index row, Index n) {
-            attention_->queries().forward(row, n, one_part<const T>(decoded.workspace.outputs),
+        for_each_rows(decoded.workspace.batch, shard, [&](Index row, Index n) {
+            attention_->queries().forward(row, n,
+                                          Features<const T>(decoded.workspace.outputs.rows()),
                                           weights.attention.queries, decoded.queries.rows());
         });
     }
@@ -287,9 +288,10 @@ public:
                          Decoded<T>& decoded, Control& control) const {
         const Index width = decoder_->options().n_outputs;
         Workspace<T>& workspace = decoded.workspace;
-        for_each_rows(decoded, shard, [&](Index row, Index n) {
-            head_->backward(row, n, decoded.doutputs.rows(), weights.head,
-                            one_part<T>(attention_ ? decoded.dcombined : workspace.doutputs));
+        for_each_rows(decoded.workspace.batch, shard, [&](Index row, Index n) {
+            head_->backward(
+                row, n, decoded.doutputs.rows(), weights.head,
+                Features<T>((attention_ ? decoded.dcombined : workspace.doutputs).rows()));
             for (Index r = row; has_dropout(decoded) && r < row + n; ++r) {
                 T* const gradient =
                     attention_ ? decoded.dcombined.row(r) : workspace.doutputs.row(r);
@@ -317,9 +319,8 @@ public:
             for (Index s = shard.begin; s < shard.end; ++s)
                 std::fill_n(workspace.doutputs.row(s), encoder_->options().n_outputs, T(0));
         else
-            for_each_step(workspace.batch, shard, false, false, [&](const StepRows& rows) {
-                values_backward(weights, rows.row, rows.size, encoded);
-            });
+            for_each_rows(workspace.batch, shard,
+                          [&](Index row, Index n) { values_backward(weights, row, n, encoded); });
         encoder_->backward(weights.encoder, shard, 0, workspace, control);
     }
 
@@ -331,20 +332,15 @@ public:
     }
     void gradient(Index task, Index n_parts, const Seq2SeqWeights<T>& weights, Encoded<T>& encoded,
                   Decoded<T>& decoded, T* gradient, Control& control) const {
-        const auto is_among = [&](Index n_tasks) {
-            if (task < n_tasks) return true;
-            task -= n_tasks;
-            return false;
-        };
-        if (is_among(1)) {
+        if (is_among(1, task)) {
             head_->gradient(0, decoded.workspace.batch.n_rows(), true, {}, head_inputs(decoded),
                             decoded.doutputs.rows(), gradient, control);
-        } else if (attention_ && is_among(n_attention_gradients * n_parts)) {
+        } else if (attention_ && is_among(n_attention_gradients * n_parts, task)) {
             attention_gradient(task, n_parts, encoded, decoded, gradient, control);
-        } else if (is_among(bridge_->n_gradient_tasks())) {
+        } else if (is_among(bridge_->n_gradient_tasks(), task)) {
             bridge_->gradient(task, decoded.workspace.batch.n_sequences(), decoded.bridge, gradient,
                               control);
-        } else if (is_among(decoder_->n_gradient_tasks(n_parts))) {
+        } else if (is_among(decoder_->n_gradient_tasks(n_parts), task)) {
             decoder_->gradient(task, n_parts, {}, weights.decoder, decoded.workspace,
                                gradient + decoder_offset_, control);
         } else {
@@ -387,18 +383,6 @@ private:
         };
     }
 
-    template <class U>
-    static Features<U> one_part(const Matrix<T>& matrix) {
-        Features<U> features;
-        features.add(matrix.rows());
-        return features;
-    }
-    template <class Function>
-    static void for_each_rows(const Decoded<T>& decoded, Range shard, const Function& function) {
-        for_each_step(decoded.workspace.batch, shard, false, false,
-                      [&](const StepRows& rows) { function(rows.row, rows.size); });
-    }
-
     static bool has_dropout(const Decoded<T>& decoded) {
         return decoded.workspace.dropout.output > 0.0;
     }
@@ -408,13 +392,12 @@ private:
         return attention_ ? decoded.combined.rows() : decoded.workspace.outputs.rows();
     }
     Features<const T> head_inputs(const Decoded<T>& decoded) const {
-        Features<const T> inputs;
-        inputs.add(has_dropout(decoded) ? decoded.dropped.rows() : last_features(decoded));
-        return inputs;
+        return Features<const T>(has_dropout(decoded) ? decoded.dropped.rows()
+                                                      : last_features(decoded));
     }
 
     Features<const T> combine_inputs(const Decoded<T>& decoded) const {
-        Features<const T> inputs = one_part<const T>(decoded.contexts);
+        Features<const T> inputs(decoded.contexts.rows());
         inputs.add(decoded.workspace.outputs.rows());
         return inputs;
     }
@@ -434,7 +417,7 @@ private:
             T* const gradient = decoded.dcombined.row(r);
             for (Index u = 0; u < attention_->query_width(); ++u) gradient[u] *= T(1) - o[u] * o[u];
         }
-        Features<T> gradients = one_part<T>(decoded.dcontexts);
+        Features<T> gradients(decoded.dcontexts.rows());
         gradients.add(decoded.workspace.doutputs.rows());
         attention_->combine().backward(row, n, decoded.dcombined.rows(), weights.attention.combine,
                                        gradients);
@@ -516,10 +499,10 @@ private:
 
     void queries_backward(const Seq2SeqWeights<T>& weights, Range shard,
                           Decoded<T>& decoded) const {
-        for_each_rows(decoded, shard, [&](Index row, Index n) {
+        for_each_rows(decoded.workspace.batch, shard, [&](Index row, Index n) {
             attention_->queries().backward(row, n, decoded.dqueries.rows(),
                                            weights.attention.queries,
-                                           one_part<T>(decoded.dqueried));
+                                           Features<T>(decoded.dqueried.rows()));
             for (Index r = row; r < row + n; ++r)
                 add_rows(decoded.dqueried.row(r), attention_->query_width(),
                          decoded.workspace.doutputs.row(r));
@@ -532,7 +515,7 @@ private:
         const Index width = attention_->memory_width();
         if (attention_->has_keys())
             attention_->keys().backward(row, n, encoded.dkeys.rows(), weights.attention.keys,
-                                        one_part<T>(encoded.workspace.doutputs));
+                                        Features<T>(encoded.workspace.doutputs.rows()));
         for (Index r = row; r < row + n; ++r) {
             T* const to = encoded.workspace.doutputs.row(r);
             if (attention_->has_keys())
@@ -555,9 +538,9 @@ private:
             add(attention_->combine(), n_rows, combine_inputs(decoded), decoded.dcombined);
         if (which == 1 && attention_->has_keys())
             add(attention_->keys(), encoded.workspace.batch.n_rows(),
-                one_part<const T>(encoded.workspace.outputs), encoded.dkeys);
+                Features<const T>(encoded.workspace.outputs.rows()), encoded.dkeys);
         if (which == 2 && attention_->is_additive())
-            add(attention_->queries(), n_rows, one_part<const T>(decoded.workspace.outputs),
+            add(attention_->queries(), n_rows, Features<const T>(decoded.workspace.outputs.rows()),
                 decoded.dqueries);
         if (which != 3 || part > 0 || !attention_->is_additive()) return;
         T* const dv = gradient + attention_->v_offset();

@@ -17,6 +17,8 @@ struct Features {
     std::array<Rows<T>, 3> parts;
     Index n_parts = 0;
 
+    Features() = default;
+    explicit Features(const Rows<T>& part) { add(part); }
     void add(const Rows<T>& part) { parts[std::size_t(n_parts++)] = part; }
     const Rows<T>& operator[](Index part) const { return parts[std::size_t(part)]; }
     Index width() const {
@@ -96,6 +98,14 @@ struct Tape {
 struct Pass {
     bool begins = true, ends = true;
 };
+
+// Whether a task of the gradient is one of the next n_tasks; if not, task becomes its number among
+// those behind them.
+inline bool is_among(Index n_tasks, Index& task) {
+    if (task < n_tasks) return true;
+    task -= n_tasks;
+    return false;
+}
 
 // Consecutive rows whose recurrent operand and dz both lie one after the other.
 struct Run {

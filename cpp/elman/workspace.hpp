@@ -64,8 +64,7 @@ void for_each_output(const Workspace<T>& workspace, Range shard, const Function&
     if (!workspace.per_step)
         function(ended.begin, ended.size());
     else
-        for_each_step(workspace.batch, shard, false, false,
-                      [&](const StepRows& rows) { function(rows.row, rows.size); });
+        for_each_rows(workspace.batch, shard, function);
 }
 
 }  // namespace elman
