@@ -5,6 +5,7 @@
 // Weights and data come from integer arithmetic alone: the orthogonal start goes through Eigen's
 // QR, and normal numbers through the C library, whose last bits may be a machine's own.
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -50,6 +51,7 @@ struct Variant {
     const char* solver = "adam";
     double recurrent_dropout = 0.1;
     Index dense_layer = 0;  // before the first layer, and in the head
+    bool residual = false;
 };
 const std::vector<Variant> variants = {
     {"wide", {33, 20}, false},
@@ -60,6 +62,7 @@ const std::vector<Variant> variants = {
     {"sgd", {24}, false, true, false, "none", "sgd"},
     {"sequences side by side", {20, 9}, true, false, false, "none", "adam", 0.0},
     {"many units", {70}, false, true, false, "none", "adam", 0.1, 21},
+    {"mask, residual", {18, 18}, true, true, false, "mask", "adam", 0.1, 0, true},
 };
 const std::vector<CellOptions> cells = {{"simple", "tanh", true},  {"simple", "relu", true},
                                         {"gru", "tanh", true},     {"gru", "tanh", false},
@@ -88,6 +91,7 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
         true};
     shape.layer_norm = variant.layer_norm;
     shape.missing = variant.missing;
+    shape.residual = variant.residual;
     shape.input_layer = shape.head_layer = variant.dense_layer;
     const Network<T> network(shape);
     std::vector<Index> offsets{0};
@@ -95,6 +99,8 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
         offsets.push_back(offsets.back() + (variant.is_ragged ? 1 + i * 7 % 30 : 12));
     std::vector<T> values(std::size_t(offsets.back() * 3)), targets(40 * 2);
     fill(values, 1, 4.0);
+    if (std::strcmp(variant.missing, "none") != 0)
+        for (std::size_t i = 0; i < values.size(); i += 7) values[i] = T(NAN);
     fill(targets, 2, 2.0);
     Array<T> start(std::size_t(network.n_parameters()));
     fill(start, 3, 0.8);
