@@ -33,9 +33,10 @@ def test_gradient_with(options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("sizes", [[20, 9], [28, 28]])
 @pytest.mark.parametrize("n_sequences", [12, 32, 45])
-def test_bits_of_a_sequence_alone(cell, dtype, n_sequences):
-    problem = problem_of(cell, [20, 9], n_sequences, 5, per_step=True, bidirectional=[True, False])
+def test_bits_of_a_sequence_alone(cell, dtype, sizes, n_sequences):
+    problem = problem_of(cell, sizes, n_sequences, 5, per_step=True, bidirectional=[True, False])
     network, parameters = problem.core(dtype), problem.parameters.astype(dtype)
     values, states = problem.values.astype(dtype), problem.initial_state.astype(dtype)
     together, final = network.forward(

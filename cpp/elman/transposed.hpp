@@ -33,13 +33,12 @@ public:
 
     using Base::Base;
 
-    // A quarter of the lanes idle: what goes from rows to lanes and back costs less than those.
+    // From an eighth of the lanes idle on it may pay, see below.
     static bool suits(const RecurrenceShape& shape) {
-        return 4 * shape.n_units <= 3 * packed_columns<T>(shape.n_units) && !shape.may_miss &&
-               !shape.layer_norm;
+        return leaves_idle(8, shape.n_units) && !shape.may_miss && !shape.layer_norm;
     }
 
-    Index sequences_side_by_side() const override { return least_lanes; }
+    Index sequences_side_by_side() const override { return pays(true) ? least_lanes : 1; }
 
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
         Base::pack(parameters, training, weights);
@@ -58,7 +57,8 @@ public:
         const Index n = (batch.n_sequences() + least_lanes - 1) / least_lanes * least_lanes;
         const bool fills =
             tape.training ? batch.n_sequences() == n : 3 * batch.n_sequences() > 2 * n;
-        lanes.active = batch.is_regular && fills && !tape.has_mask && batch.branch_step == 0;
+        lanes.active = pays(tape.training) && batch.is_regular && fills && !tape.has_mask &&
+                       batch.branch_step == 0;
         if (!lanes.active) return;
         lanes.stride = n;
         lanes.bundles.assign(std::size_t(n / V::width), 0);
@@ -125,6 +125,18 @@ public:
     }
 
 protected:
+    // Whether one of so many parts of the lanes of a row, or more, is idle.
+    static bool leaves_idle(Index n_parts, Index n_units) {
+        return n_parts * n_units <= (n_parts - 1) * packed_columns<T>(n_units);
+    }
+    // To go from rows to lanes costs less than a quarter of them idle. Where nothing is trained it
+    // is done half as often, but what came in rows is most of the work of few units with many
+    // inputs.
+    bool pays(bool training) const {
+        if (training) return leaves_idle(4, n_units());
+        return shape_.input_width() <= 4 * n_units() && (n_gates > 1 || leaves_idle(4, n_units()));
+    }
+
     // Threads take sequences by as many, whatever the instruction set.
     static constexpr Index least_lanes = 16;
 
