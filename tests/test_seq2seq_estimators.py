@@ -289,6 +289,14 @@ def test_diverging_leaves_the_estimator_as_it_was():
         ({"teacher_forcing": (1, 0.5, 0)}, "teacher_forcing got"),
         ({"decoder_layer_sizes": (0,)}, "decoder_layer_sizes got"),
         ({"attention": "dot", "decoder_layer_sizes": 5}, "attention got 'dot' for 24 encoder"),
+        (
+            {"attention": "dot", "hidden_layer_sizes": (9, 2), "residual": True},
+            r"hidden_layer_sizes got layers with outputs of \[9, 2\]",
+        ),
+        (
+            {"decoder_layer_sizes": (9, 2), "residual": True},
+            r"decoder_layer_sizes got layers with outputs of \[9, 2\]",
+        ),
         ({"input": "vector"}, "attention got 'general', expected None with input='vector'"),
         ({"solver": "lbfgs"}, "solver got 'lbfgs'"),
         ({"length_penalty": -1}, "length_penalty got -1"),

@@ -70,25 +70,34 @@ def build_seq2seq(
     arguments: Mapping[str, Any], make: Callable[[Mapping[str, Any]], _core.Seq2Seq], caller: str
 ) -> _core.Seq2Seq:
     """Make an encoder-decoder, or raise MemoryError as `build` does."""
-    for side in ("encoder", "decoder"):
-        if arguments[side] is not None:
-            _check_layers(arguments[side], caller)
+    encoder, decoder = arguments["encoder"], arguments["decoder"]
+    if encoder is not None:
+        _check_layers(encoder, caller)
+    is_as_encoder = (
+        encoder is None or encoder["hidden_layer_sizes"] == decoder["hidden_layer_sizes"]
+    )
+    name = "hidden_layer_sizes" if is_as_encoder else "decoder_layer_sizes"
+    _check_layers(decoder, caller, name)
+    if arguments["attention"] == "dot":
+        _check_widths(arguments, caller)
     network = make(arguments)
     itemsize = np.dtype(network.dtype).itemsize
-    sizes = tuple(arguments["decoder"]["hidden_layer_sizes"])
-    _check_memory(ARRAYS_OF_A_FIT * itemsize * network.n_parameters, sizes, caller)
+    sizes = tuple(decoder["hidden_layer_sizes"])
+    _check_memory(ARRAYS_OF_A_FIT * itemsize * network.n_parameters, sizes, caller, name)
     return network
 
 
-def _check_layers(arguments: Mapping[str, Any], caller: str) -> None:
+def _check_layers(
+    arguments: Mapping[str, Any], caller: str, name: str = "hidden_layer_sizes"
+) -> None:
     sizes = tuple(arguments["hidden_layer_sizes"])
     itemsize = np.dtype(arguments["dtype"]).itemsize
     least = ARRAYS_OF_A_FIT * itemsize * max(size * size for size in sizes)
-    _check_memory(least, sizes, caller)
-    _check_residual(arguments, caller)
+    _check_memory(least, sizes, caller, name)
+    _check_residual(arguments, caller, name)
 
 
-def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:
+def _check_residual(arguments: Mapping[str, Any], caller: str, name: str) -> None:
     """Raise ValueError unless every layer hands on a vector of one width."""
     if not arguments["residual"]:
         return
@@ -101,17 +110,26 @@ def _check_residual(arguments: Mapping[str, Any], caller: str) -> None:
     ]
     if len(set(widths)) > 1:
         expected = "layers of one width with residual=True"
-        raise ValueError(
-            problem(caller, "hidden_layer_sizes", f"layers with outputs of {widths}", expected)
-        )
+        raise ValueError(problem(caller, name, f"layers with outputs of {widths}", expected))
 
 
-def _check_memory(n_bytes: int, sizes: tuple[int, ...], caller: str) -> None:
+def _check_widths(arguments: Mapping[str, Any], caller: str) -> None:
+    """Raise ValueError unless states of both sides can be multiplied with each other."""
+    encoder, decoder = (_core.Network(**arguments[side]) for side in ("encoder", "decoder"))
+    if encoder.n_outputs != decoder.n_outputs:
+        got = f"'dot' for {encoder.n_outputs} encoder outputs and {decoder.n_outputs} decoder units"
+        expected = "as many of both (merge_mode='sum' adds directions up), or 'general'"
+        raise ValueError(problem(caller, "attention", got, expected))
+
+
+def _check_memory(
+    n_bytes: int, sizes: tuple[int, ...], caller: str, name: str = "hidden_layer_sizes"
+) -> None:
     available = physical_memory()
     if n_bytes > available:
         got = f"{abbreviated(sizes)}, which takes {n_bytes} bytes to train"
         expected = f"at most the {available} bytes of this machine"
-        raise MemoryError(problem(caller, "hidden_layer_sizes", got, expected))
+        raise MemoryError(problem(caller, name, got, expected))
 
 
 def physical_memory() -> int:

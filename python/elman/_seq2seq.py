@@ -456,7 +456,7 @@ def _start(
 ) -> Model:
     """Make the model with which training begins."""
     inputs = before.inputs if before else pairs.inputs
-    arguments = _architecture(settings, inputs, task, caller)
+    arguments = _architecture(settings, inputs, task)
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
         training = replace(
@@ -484,9 +484,7 @@ def _with_means(network: Any, parameters: Array, pairs: Pairs, caller: str) -> A
     return parameters
 
 
-def _architecture(
-    settings: Mapping[str, Any], inputs: Any, task: Any, caller: str
-) -> dict[str, Any]:
+def _architecture(settings: Mapping[str, Any], inputs: Any, task: Any) -> dict[str, Any]:
     """Arguments of `network_of`, from an estimator's parameters and its data."""
     parts = {**settings, "head": None}
     encoder = None
@@ -503,22 +501,10 @@ def _architecture(
     }
     n_channels = width if task.n_tokens else task.n_values
     decoder = architecture(parts, inputs.dtype, n_channels, 1, task.n_tokens)
-    arguments = {
+    return {
         "encoder": encoder,
         "n_channels": inputs.n_channels,
         "decoder": decoder,
         "attention": settings["attention"] or "none",
         "n_outputs": task.n_outputs,
     }
-    if settings["attention"] == "dot":
-        _check_widths(arguments, caller)
-    return arguments
-
-
-def _check_widths(arguments: Mapping[str, Any], caller: str) -> None:
-    """Raise ValueError unless states of both sides can be multiplied with each other."""
-    encoder, decoder = (_core.Network(**arguments[side]) for side in ("encoder", "decoder"))
-    if encoder.n_outputs != decoder.n_outputs:
-        got = f"'dot' for {encoder.n_outputs} encoder outputs and {decoder.n_outputs} decoder units"
-        expected = "as many of both (merge_mode='sum' adds directions up), or 'general'"
-        raise ValueError(problem(caller, "attention", got, expected))
