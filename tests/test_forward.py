@@ -49,7 +49,8 @@ def test_float32(problem):
         per_step=problem.per_step,
     )
     assert got.dtype == final.dtype == np.float32
-    assert relative_error(got, expected) < 1e-5
+    # Layer normalisation divides by a standard deviation, and rounding with it, which may be small.
+    assert relative_error(got, expected) < (1e-4 if problem.options["layer_norm"] else 1e-5)
 
 
 @given(problem=problems())
