@@ -60,6 +60,19 @@ def test_every_strategy_forecasts_any_horizon_of_each_kind_of_y(strategy, horizo
     assert np.isfinite(forecasts).all()
 
 
+@pytest.mark.parametrize("strategy", ["recursive", "seq2seq", "parallel"])
+@pytest.mark.parametrize("candidates", [None, ["last"], ["last", "mean"]])
+def test_segments_of_one_step(strategy, candidates):
+    """Of one series, where a forecast has as many rows as steps."""
+    y = np.tile([1.0, 3.0, 2.0, 7.0], 10) + np.random.default_rng(0).normal(size=40)
+    settings = {"segment_length": 1, "candidates": candidates, "centre": "last", **SMALL}
+    model = RNNForecaster(3, strategy=strategy, **settings).fit(y)
+    assert np.isfinite(model.predict()).all()
+    if candidates == ["last"]:
+        shifted = model.predict(y=y + 100.0)
+        np.testing.assert_allclose(shifted, model.predict() + 100.0, rtol=1e-4)
+
+
 @pytest.mark.parametrize("strategy", ["direct", "recursive", "seq2seq", "parallel"])
 def test_the_same_bits_for_any_n_jobs_and_in_a_pickle(strategy, panel):
     make = RNNForecaster(6, strategy=strategy, season_length=12, **{**SMALL, "n_estimators": 3})
@@ -235,6 +248,15 @@ def test_neighbours_of_holes():
     before, after = neighbours(np.array([np.nan, 1.0, np.nan, 2.0]))
     assert before.tolist() == [-1, 1, 1, 3]
     assert after.tolist() == [1, 1, 3, 3]
+
+
+def test_a_covariate_that_changes_after_the_fit_alone():
+    """The sine of a weekday, the same in all of a day, has a deviation of mere rounding."""
+    hours = pd.date_range("2024-01-02", periods=24, freq="h")  # a Tuesday
+    y = pd.Series(np.random.default_rng(0).normal(10.0, 1.0, 24), hours)
+    settings = {"strategy": "seq2seq", "cell": "min_gru", "calendar": ["dayofweek"], **SMALL}
+    model = RNNForecaster(6, **settings).fit(y)
+    assert model.predict().between(0.0, 20.0).all()
 
 
 @pytest.mark.parametrize("strategy", ["direct", "seq2seq", "parallel"])

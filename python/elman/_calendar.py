@@ -401,10 +401,10 @@ def calendar_features(
     for name in names:
         if name not in CALENDAR_FEATURES:
             expected = f"names among {', '.join(CALENDAR_FEATURES)}"
-            raise ValueError(problem(caller, "calendar_features", abbreviated(name), expected))
+            raise ValueError(problem(caller, "calendar", abbreviated(name), expected))
     if names and kind_of(times) == "integer":
         got = f"{list(names)}, and a y without dates"
-        raise ValueError(problem(caller, "calendar_features", got, "none for such a y"))
+        raise ValueError(problem(caller, "calendar", got, "none for such a y"))
     columns, feature_names = [], []
     for name in names:
         if name == "is_weekend":

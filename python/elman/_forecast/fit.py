@@ -165,9 +165,10 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         chosen = chosen or (("mean", 1),)
     strategy = settings["strategy"]
     is_decoding = strategy in ("seq2seq", "parallel")
+    ahead = min(segment, horizon) if strategy == "recursive" else horizon
     covariates, past, static = map(_units, (series.covariates, series.past, series.static))
     return Plan(
-        horizon=min(segment, horizon) if strategy == "recursive" else horizon,
+        horizon=ahead,
         window=window,
         segment_length=segment,
         season_lengths=strong or seasons,
@@ -176,7 +177,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         scale=scale,
         candidates=tuple(chosen),
         prior=prior,
-        n_groups=1 if is_decoding or horizon == 1 else 2,
+        n_groups=1 if is_decoding or ahead == 1 else 2,
         sharpness=SHARPNESS,
         is_decoding=is_decoding,
         reads_holes=bool(np.isnan(series.values).any() or (lengths < window + horizon).any()),
@@ -234,8 +235,9 @@ def _units(columns: Floats) -> tuple[Floats, Floats]:
     if columns.shape[1] == 0:
         return np.zeros(0), np.ones(0)
     columns = np.where(np.isnan(columns).all(axis=0), 0.0, columns)
-    scale = np.nanstd(columns, axis=0)
-    return np.nanmean(columns, axis=0), np.where(scale > 0.0, scale, 1.0)
+    scale, largest = np.nanstd(columns, axis=0), np.nanmax(np.abs(columns), axis=0)
+    is_constant = scale <= 10 * np.finfo(np.float64).eps * largest  # but for rounding
+    return np.nanmean(columns, axis=0), np.where(is_constant, 1.0, scale)
 
 
 def check_values(values: Floats, transform: str | None, loss: str, caller: str) -> None:

@@ -219,7 +219,7 @@ class Plan:
             base = base.transpose(0, 2, 1)
         n, k = base.shape[:2]
         base = base.reshape(n, k, -1, self.n_values).transpose(0, 2, 1, 3)
-        return base.reshape(-1, k * self.n_values).astype(np.float32)
+        return base.reshape(-1, k * self.n_values).astype(np.float32, order="C")
 
     def targets(
         self, history: History, window: Window
