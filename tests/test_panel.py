@@ -584,7 +584,7 @@ def test_each_feature_of_the_calendar_goes_once_around():
 
 
 def test_a_calendar_needs_dates_and_known_names():
-    with pytest.raises(ValueError, match="calendar_features got 'minute'"):
+    with pytest.raises(ValueError, match="calendar got 'minute'"):
         calendar_features(DAYS, ["minute"], "Forecaster.fit")
     with pytest.raises(ValueError, match="a y without dates"):
         calendar_features(np.arange(3), ["hour"], "Forecaster.fit")
