@@ -136,7 +136,7 @@ def measured(row: str, part: str, seed: int, changes: dict[str, Any]) -> Result:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("rows", nargs="*", metavar="row", help=", ".join(ROWS))
-    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--validation", action="store_true", help="the part before the test")
     parser.add_argument("--method", default="mixture", help="mixture or brits")
     parser.add_argument("--change", type=setting, action="append", default=[], metavar="name=value")
