@@ -57,7 +57,8 @@ public:
             hidden_->forward(first_row, n_rows, v, weights.hidden, rows.hidden.rows());
             rectify(first_row, n_rows, rows.hidden.rows());
         }
-        output_.forward(first_row, n_rows, hidden_ ? read(rows.hidden) : v, weights.output, y);
+        output_.forward(first_row, n_rows, hidden_ ? Features<const T>(rows.hidden.rows()) : v,
+                        weights.output, y);
     }
 
     void backward(Index first_row, Index n_rows, const Rows<const T>& dy,
@@ -67,9 +68,7 @@ public:
             output_.backward(first_row, n_rows, dy, weights.output, dv);
             return;
         }
-        Features<T> dhidden;
-        dhidden.add(rows.dhidden.rows());
-        output_.backward(first_row, n_rows, dy, weights.output, dhidden);
+        output_.backward(first_row, n_rows, dy, weights.output, Features<T>(rows.dhidden.rows()));
         rectify_gradient(first_row, n_rows, rows.hidden.rows(), rows.dhidden.rows());
         hidden_->backward(first_row, n_rows, rows.dhidden.rows(), weights.hidden, dv);
     }
@@ -81,7 +80,8 @@ public:
                   T* gradient, Control& control) const {
         if (task == 0)
             output_.gradient(range.begin, range.size(), backwards, pass,
-                             hidden_ ? read(rows.hidden) : v, dy, gradient, control);
+                             hidden_ ? Features<const T>(rows.hidden.rows()) : v, dy, gradient,
+                             control);
         else
             hidden_->gradient(range.begin, range.size(), backwards, pass, v, rows.dhidden.rows(),
                               gradient, control, task - 1, n_parts);
@@ -94,12 +94,6 @@ private:
         const Index n_inputs = std::accumulate(input_widths.begin(), input_widths.end(), Index(0));
         const Index W = add(prefix + "W", {n_inputs, n_outputs});
         return Dense<T>(input_widths, n_outputs, W, add(prefix + "b", {n_outputs}));
-    }
-
-    static Features<const T> read(const Matrix<T>& rows) {
-        Features<const T> features;
-        features.add(rows.rows());
-        return features;
     }
 
     std::optional<Dense<T>> hidden_;

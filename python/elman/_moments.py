@@ -16,6 +16,8 @@ from elman._arrays import Array
 from elman._exceptions import abbreviated, problem
 
 N_ROWS = 2**16
+ROUNDING = 10 * np.finfo(np.float64).eps
+"""A deviation of so many largest values or less is that of a constant."""
 
 Floats = NDArray[np.float64]
 Part = tuple[Array, Any]
@@ -89,7 +91,7 @@ def mean_and_deviation(parts: Iterable[Part]) -> tuple[Floats, Floats, Floats]:
 
 def unit_of(deviation: Floats, largest: Floats) -> Floats:
     """Return the unit of a column with such a deviation in units of its largest value."""
-    is_constant = deviation <= 10 * np.finfo(np.float64).eps
+    is_constant = deviation <= ROUNDING
     return np.where(is_constant, 1.0, deviation * largest)
 
 

@@ -69,7 +69,7 @@ def build(arguments: Mapping[str, Any], caller: str) -> _core.Network:
 def build_seq2seq(
     arguments: Mapping[str, Any], make: Callable[[Mapping[str, Any]], _core.Seq2Seq], caller: str
 ) -> _core.Seq2Seq:
-    """Make an encoder-decoder, or raise MemoryError as `build` does."""
+    """Make an encoder-decoder, or raise ValueError or MemoryError as `build` does."""
     encoder, decoder = arguments["encoder"], arguments["decoder"]
     if encoder is not None:
         _check_layers(encoder, caller)

@@ -18,6 +18,7 @@ from elman._forecast.network import Course, Report
 from elman._forecast.origins import Origins, held_out_origins, origins_within, steps_ahead
 from elman._forecast.plan import Plan
 from elman._forecast.series import Series
+from elman._moments import ROUNDING
 from elman._network import build, layer_sizes
 from elman._regression import LOSSES as REGRESSION_LOSSES
 from elman._sequences import offsets_of
@@ -236,7 +237,7 @@ def _units(columns: Floats) -> tuple[Floats, Floats]:
         return np.zeros(0), np.ones(0)
     columns = np.where(np.isnan(columns).all(axis=0), 0.0, columns)
     scale, largest = np.nanstd(columns, axis=0), np.nanmax(np.abs(columns), axis=0)
-    is_constant = scale <= 10 * np.finfo(np.float64).eps * largest  # but for rounding
+    is_constant = scale <= ROUNDING * largest
     return np.nanmean(columns, axis=0), np.where(is_constant, 1.0, scale)
 
 
