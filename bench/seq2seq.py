@@ -1,7 +1,8 @@
 """Encoder-decoders: training beside as many steps of one network, answers beside PyTorch's loop.
 
-Training takes a mini-batch of 64 pairs, answers are given to 64 sources at once and to one. Both
-start from the same weights (GRU or LSTM of one direction, "general" attention or none), read
+Training takes a mini-batch of 64 pairs, answers are given to 64 sources at once and to one. The
+one network reads rows of as many numbers as a token's embedding has, or the tokens. elman and
+PyTorch start from the same weights (GRU or LSTM of one direction, "general" attention or none), read
 the same tokens, and have to give the same answers.
 """
 
@@ -29,7 +30,10 @@ def measure(n_rounds):
         times = in_turn(
             {
                 "training": setting.train,
-                "as one network": setting.train_one_network,
+                "one network": partial(setting.train_one_network, setting.network_of_values),
+                "one network of tokens": partial(
+                    setting.train_one_network, setting.network_of_tokens
+                ),
                 "torch training": peer.train,
                 "answers": setting.translate,
                 "torch answers": peer.translate,
@@ -39,7 +43,8 @@ def measure(n_rounds):
             n_rounds,
         )
         pairs = {
-            "one_network": ("training", "as one network"),
+            "one_network": ("training", "one network"),
+            "one_network_of_tokens": ("training", "one network of tokens"),
             "torch_training": ("torch training", "training"),
             "torch_answers": ("torch answers", "answers"),
             "torch_one_answer": ("torch one answer", "one answer"),
@@ -62,7 +67,8 @@ def text(row):
     }
     return (
         f"{row['cell']:<5}{row['n_units']:4} {row['attention']:<8} training "
-        f"{row['ms']['training']:7.1f} ms, {ratio['one_network']} one network, torch "
+        f"{row['ms']['training']:7.1f} ms, {ratio['one_network']} one network, "
+        f"{ratio['one_network_of_tokens']} one of tokens, torch "
         f"{ratio['torch_training']}; answers {row['ms']['answers']:7.1f} ms, torch "
         f"{ratio['torch_answers']}; one answer {row['ms']['one answer']:7.2f} ms, torch "
         f"{ratio['torch_one_answer']}"
@@ -90,8 +96,6 @@ class Setting:
         self.weights["head.b"][-1] = -30  # nobody stops early
         self.decoding = _core.Decoding(self.model, self.parameters)
         self.trainer = _core.Seq2SeqTrainer(self.model, self.parameters, loss="multiclass")
-        whole = self._network(N_TOKENS, head=True)
-        self.one_network = _core.Trainer(whole, whole.initialize(0), loss="multiclass")
         n = BATCH_SIZE * N_STEPS
         self.sources = rng.integers(0, N_TOKENS, n).astype(np.int32)
         self.targets = rng.integers(0, N_TOKENS - 1, (n, 1)).astype(np.float32)
@@ -99,8 +103,18 @@ class Setting:
         self.inputs[::N_STEPS] = 0
         self.offsets = np.arange(0, n + 1, N_STEPS)
         self.order = np.arange(BATCH_SIZE)
+        rows = rng.normal(size=(2 * n, EMBEDDING_DIM)).astype(np.float32)
+        self.network_of_values = self._one_network(0), rows
+        self.network_of_tokens = (
+            self._one_network(N_TOKENS),
+            np.concatenate([self.sources, self.inputs]),
+        )
 
-    def _network(self, n_outputs, head=False):
+    def _one_network(self, n_tokens):
+        network = self._network(N_TOKENS, head=True, n_tokens=n_tokens)
+        return _core.Trainer(network, network.initialize(0), loss="multiclass")
+
+    def _network(self, n_outputs, head=False, n_tokens=N_TOKENS):
         return _core.Network(
             dtype="float32",
             cell=self.cell,
@@ -111,7 +125,7 @@ class Setting:
             n_channels=EMBEDDING_DIM,
             n_outputs=n_outputs,
             head=head,
-            n_tokens=N_TOKENS,
+            n_tokens=n_tokens,
         )
 
     def train(self, n_calls):
@@ -127,11 +141,11 @@ class Setting:
                 batch_size=BATCH_SIZE,
             )
 
-    def train_one_network(self, n_calls):
-        values = np.concatenate([self.sources, self.inputs])
+    def train_one_network(self, trainer_and_values, n_calls):
+        trainer, values = trainer_and_values
         targets = np.concatenate([self.targets, self.targets])
         for _ in range(n_calls):
-            self.one_network.epoch(
+            trainer.epoch(
                 values,
                 2 * self.offsets,
                 targets,

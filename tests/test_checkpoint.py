@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from elman import RNNClassifier, RNNRegressor
 from elman._parameters import InvalidParameterError
-from problems import CELLS, Problem
+from problems import CELLS, Problem, cast_values
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -19,7 +19,7 @@ LENGTHS = {
 }
 
 
-def problem_of(cell, lengths, per_step, head=True):
+def problem_of(cell, lengths, per_step, head=True, n_tokens=0):
     name, activation, reset_after = cell
     options = {
         "cell": name,
@@ -30,6 +30,7 @@ def problem_of(cell, lengths, per_step, head=True):
         "n_channels": 2,
         "n_outputs": 3,
         "head": head,
+        "n_tokens": n_tokens,
     }
     problem = Problem(options, 11, lengths, per_step)
     problem.parameters *= 0.3  # what grows from step to step would overflow
@@ -41,7 +42,7 @@ def train(problem, checkpoint, n_threads=1, batch_size=5, **options):
     values, offsets, targets, weights = problem.examples
     order = np.arange(len(problem.lengths))
     examples = (
-        values.astype(np.float32),
+        cast_values(values, np.float32),
         offsets,
         targets.astype(np.float32),
         weights.astype(np.float32),
@@ -82,6 +83,18 @@ def test_same_bits_with(options, per_step):
     again, same = train(problem, checkpoint=True, **options)
     assert again == losses
     np.testing.assert_array_equal(same, parameters)
+
+
+@pytest.mark.parametrize("n_tokens", [5, 60, 4000])
+@pytest.mark.parametrize("cell", CELLS)
+def test_same_bits_of_tokens(cell, n_tokens):
+    """Which are read once in a mini-batch, whatever the segment, where they recur in it."""
+    problem = problem_of(cell, LENGTHS["ragged"], True, n_tokens=n_tokens)
+    losses, parameters = train(problem, checkpoint=False, token_dropout=0.1)
+    for n_threads in (1, 3):
+        again, same = train(problem, checkpoint=True, n_threads=n_threads, token_dropout=0.1)
+        assert again == losses
+        np.testing.assert_array_equal(same, parameters)
 
 
 def test_same_bits_without_a_head():

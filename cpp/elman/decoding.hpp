@@ -14,7 +14,9 @@
 // it.
 #pragma once
 
+#include <array>
 #include <cmath>
+#include <functional>
 
 #include "elman/predict.hpp"
 #include "elman/stepper.hpp"
@@ -39,19 +41,41 @@ struct Pairs {
     T weight(Index sequence) const { return weights == nullptr ? T(1) : weights[sequence]; }
 };
 
-// log sum_j exp(a_j).
+// Logits that are looked at side by side, however wide a register is.
+inline constexpr Index logits_at_once = 16;
+
+// The largest of each of so many columns, in which logits stand row by row.
 template <class T>
-double log_sum_exp(const T* a, Index n) {
-    T largest = a[0];
-    for (Index j = 1; j < n; ++j) largest = std::max(largest, a[j]);
-    T lanes[Vec<T>::width];
-    double sum = 0.0;
-    for (Index j = 0; j < n; j += Vec<T>::width) {
-        exp(Vec<T>::load(a + j) - Vec<T>(largest)).store(lanes);
-        for (Index lane = 0; lane < std::min<Index>(Vec<T>::width, n - j); ++lane)
-            sum += double(lanes[lane]);
+std::array<T, logits_at_once> largest_by_column(const T* a, Index n) {
+    std::array<T, logits_at_once> largest;
+    largest.fill(-std::numeric_limits<T>::infinity());
+    for (Index j = 0; j < n; j += logits_at_once)
+        if (j + logits_at_once <= n)
+            for (std::size_t i = 0; i < logits_at_once; ++i)
+                largest[i] = a[j + Index(i)] > largest[i] ? a[j + Index(i)] : largest[i];
+        else
+            for (Index i = 0; j + i < n; ++i)
+                largest[std::size_t(i)] = std::max(largest[std::size_t(i)], a[j + i]);
+    return largest;
+}
+
+// log sum_j exp(a_j), given the largest of them.
+template <class T>
+double log_sum_exp(const T* a, Index n, T largest) {
+    T terms[logits_at_once];
+    double sums[logits_at_once] = {};
+    for (Index j = 0; j < n; j += logits_at_once) {
+        const Index n_terms = std::min(logits_at_once, n - j);
+        for (Index i = 0; i < n_terms; i += Vec<T>::width)
+            exp(Vec<T>::load(a + j + i) - Vec<T>(largest)).store(terms + i);
+        if (n_terms == logits_at_once)
+            for (Index i = 0; i < logits_at_once; ++i) sums[i] += double(terms[i]);
+        else
+            for (Index i = 0; i < n_terms; ++i) sums[i] += double(terms[i]);
     }
-    return double(largest) + std::log(sum);
+    for (Index half = logits_at_once / 2; half > 0; half /= 2)
+        for (Index i = 0; i < half; ++i) sums[i] += sums[i + half];
+    return double(largest) + std::log(sums[0]);
 }
 
 // The beams of one sequence. Tokens are nodes of a tree, each with the one before it.
@@ -77,13 +101,13 @@ public:
     void advance(const Rows<T>& outputs, Index first_row, Index n_outputs,
                  std::vector<Index>& from) {
         rank(outputs, first_row, n_outputs);
-        const std::vector<Beam> before = std::move(live_);
+        before_.swap(live_);
         live_.clear();
         ++length_;
         for (std::size_t i = 0; i < best_.size(); ++i) {
             const Candidate& candidate = best_[i];
             if (Index(live_.size()) == options_->beam_width) break;
-            const Index previous = before[std::size_t(candidate.beam)].node;
+            const Index previous = before_[std::size_t(candidate.beam)].node;
             if (candidate.token == options_->stop) {
                 if (Index(i) < options_->beam_width) end({previous, candidate.log_p}, length_);
                 continue;
@@ -122,21 +146,52 @@ private:
     // The most likely ways to go on, the best first; of equal ones that of the earlier beam, then
     // of the smaller token. Twice the width: as many may end, and still the beam stays full.
     void rank(const Rows<T>& outputs, Index first_row, Index n_outputs) {
-        const std::size_t n_best = 2 * std::size_t(options_->beam_width);
         best_.clear();
         for (std::size_t b = 0; b < live_.size(); ++b) {
             const T* const a = outputs.row(first_row + Index(b));
-            const double before = live_[b].log_p - log_sum_exp(a, n_outputs);
-            for (Index token = 0; token < n_outputs; ++token) {
-                const double log_p = before + double(a[token]);
-                if (best_.size() == n_best && !(log_p > best_.back().log_p)) continue;
-                if (best_.size() == n_best) best_.pop_back();
-                const auto place = std::upper_bound(
-                    best_.begin(), best_.end(), log_p,
-                    [](double value, const Candidate& other) { return value > other.log_p; });
-                best_.insert(place, {log_p, Index(b), std::int32_t(token)});
+            auto largest = largest_by_column(a, n_outputs);
+            std::partial_sort(largest.begin(), largest.begin() + n_tried(), largest.end(),
+                              std::greater<T>());
+            const double before = live_[b].log_p - log_sum_exp(a, n_outputs, largest[0]);
+            const T least = std::max(least_wanted(before), least_of(largest));
+            for (Index first = 0; first < n_outputs; first += logits_at_once) {
+                const Index end = std::min(first + logits_at_once, n_outputs);
+                if (!has_one_from(least, a + first, end - first)) continue;
+                for (Index token = first; token < end; ++token)
+                    if (a[token] >= least)
+                        consider({before + double(a[token]), Index(b), std::int32_t(token)});
             }
         }
+    }
+    Index n_best() const { return 2 * options_->beam_width; }
+    Index n_tried() const { return std::min(n_best(), logits_at_once); }
+    // Logits below are not among the best: those of a beam that has as many others, the largest
+    // ones of columns, or those that do not come up to what there is, give or take some rounding.
+    T least_of(const std::array<T, logits_at_once>& largest) const {
+        return n_best() > logits_at_once ? -std::numeric_limits<T>::infinity()
+                                         : largest[std::size_t(n_best()) - 1];
+    }
+    T least_wanted(double before) const {
+        if (Index(best_.size()) < n_best()) return -std::numeric_limits<T>::infinity();
+        const double wanted = best_.back().log_p - before;
+        return T(wanted - 1e-6 * (1.0 + std::abs(wanted) + std::abs(before)));
+    }
+    static bool has_one_from(T least, const T* a, Index n) {
+        bool has_one = false;
+        if (n == logits_at_once)
+            for (Index i = 0; i < logits_at_once; ++i) has_one |= a[i] >= least;
+        else
+            for (Index i = 0; i < n; ++i) has_one |= a[i] >= least;
+        return has_one;
+    }
+    void consider(const Candidate& candidate) {
+        const bool is_full = Index(best_.size()) == n_best();
+        if (is_full && !(candidate.log_p > best_.back().log_p)) return;
+        if (is_full) best_.pop_back();
+        const auto place = std::upper_bound(
+            best_.begin(), best_.end(), candidate,
+            [](const Candidate& a, const Candidate& b) { return a.log_p > b.log_p; });
+        best_.insert(place, candidate);
     }
 
     void end(const Beam& beam, Index length) {
@@ -149,7 +204,7 @@ private:
 
     const BeamOptions* options_;
     std::vector<Node> nodes_;
-    std::vector<Beam> live_;
+    std::vector<Beam> live_, before_;
     std::vector<Candidate> best_;
     Index length_ = 0, n_ended_ = 0;
     Index best_node_ = -1;
@@ -268,11 +323,15 @@ private:
         const Range all{0, Index(members.size())};
         encoded.workspace.batch.assign(members.data(), all.end, pairs.sources.offsets);
         decoded.workspace.batch.assign(members.data(), all.end, pairs.inputs.offsets);
+        for (Workspace<T>* workspace : {&encoded.workspace, &decoded.workspace})
+            workspace->distinct.when = TokensOnce::where_they_recur;
         model_.prepare_sources(pairs.sources, encoded);
+        model_.sum_source_tokens(0, 1, weights_, encoded);
         model_.encode(pairs.sources, weights_, all, encoded, control);
         model_.prepare_bridge(pairs.sources, encoded, decoded);
         model_.cross_bridge(weights_, all, decoded);
         model_.prepare_outputs(pairs.inputs, encoded.workspace.batch.n_steps(), decoded);
+        model_.sum_input_tokens(0, 1, weights_, decoded);
         model_.decode(pairs.inputs, weights_, all, encoded, decoded, control);
     }
 
@@ -282,7 +341,10 @@ private:
         double sum = 0.0;
         for (Index t = 0; t < batch.length[std::size_t(s)]; ++t) {
             const T* const a = decoded.outputs.row(batch.row(t, s));
-            sum += double(a[Index(target[t])]) - log_sum_exp(a, model_.n_outputs());
+            const auto largest = largest_by_column(a, model_.n_outputs());
+            sum += double(a[Index(target[t])]) -
+                   log_sum_exp(a, model_.n_outputs(),
+                               *std::max_element(largest.begin(), largest.end()));
         }
         return sum;
     }
@@ -294,6 +356,7 @@ private:
 
     const Seq2Seq<T>& model_;
     Seq2SeqWeights<T> weights_;
+    mutable WorkspacePool<Stepper<T>> pool_;
 };
 
 // What the binding calls is not inline, so that it is compiled with the core, once.
@@ -311,12 +374,13 @@ bool Decoding<T>::translate(const Sequences<T>& sources, const BeamOptions& opti
     const Index n_steps = std::min(options.max_length, Index(1) << 20);
     return for_each_chunk(sources, chunk, n_steps * options.beam_width, n_threads, check,
                           [&](const std::vector<Index>& members, Control& control) {
-                              Stepper<T> stepper(model_, weights_);
-                              stepper.begin(sources, members.data(), Index(members.size()),
-                                            control);
+                              auto stepper = pool_.take(model_, weights_);
+                              stepper->begin(sources, members.data(), Index(members.size()),
+                                             control);
                               std::vector<Beams<T>> beams(members.size(), Beams<T>(options));
-                              while (advance(stepper, beams, control)) {
+                              while (advance(*stepper, beams, control)) {
                               }
+                              pool_.give_back(std::move(stepper));
                               for (std::size_t i = 0; i < members.size(); ++i) {
                                   tokens[std::size_t(members[i])] = beams[i].tokens();
                                   scores[members[i]] = beams[i].score();
@@ -331,9 +395,10 @@ bool Decoding<T>::generate(const Sequences<T>& sources, Index n_steps, Index n_v
     return for_each_chunk(
         sources, chunk_rows, n_steps, n_threads, check,
         [&](const std::vector<Index>& members, Control& control) {
-            Stepper<T> stepper(model_, weights_);
-            stepper.begin(sources, members.data(), Index(members.size()), control);
-            generate(stepper, members, n_steps, n_values, control, values, lengths);
+            auto stepper = pool_.take(model_, weights_);
+            stepper->begin(sources, members.data(), Index(members.size()), control);
+            generate(*stepper, members, n_steps, n_values, control, values, lengths);
+            pool_.give_back(std::move(stepper));
         });
 }
 

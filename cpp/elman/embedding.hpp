@@ -36,6 +36,9 @@ struct TokenRows {
     Index token(Index i) const { return by_token[std::size_t(first_of_token[std::size_t(i)])].id; }
 };
 
+// Whether reading each token once, instead of at each step, spares more than it costs.
+inline bool tokens_recur(Index n_tokens, Index n_steps) { return 4 * n_tokens <= 3 * n_steps; }
+
 template <class T>
 class Embedding {
 public:
@@ -113,6 +116,13 @@ public:
                 add(token.value, dx.row(token.row), to);
             }
         }
+    }
+
+    // Of tokens that are read once each, with dx by place.
+    template <class Tokens>
+    void gradient(Range places, const Tokens& tokens, T* gradient) const {
+        for (Index place = places.begin; place < places.end; ++place)
+            add(T(1), tokens.dx.row(place), gradient + offset_ + tokens.id(place) * width_);
     }
 
 private:

@@ -68,6 +68,8 @@ public:
                   n_gates * n_units() * (shape_.input_width() + n_units() + 1) * n_lanes);
     }
 
+    bool takes_token_sums(const Tape<T>& tape) const override { return !tape.lanes.active; }
+
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!tape.lanes.active) return Base::forward(batch, shard, inputs, weights, tape, control);

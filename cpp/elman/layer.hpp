@@ -40,6 +40,12 @@ public:
     // Rounds its matrices to what they can be stored as.
     virtual void round(Storage storage, T* parameters) const = 0;
     virtual void pack(const T* parameters, bool training, PackedWeights<T>& weights) const = 0;
+    // Whether it can read sums of tokens in the place of inputs, on the tape as it has been resized
+    // (token_sums.hpp); then room for them, and the sums of some.
+    virtual bool takes_token_sums(const Tape<T>& tape) const = 0;
+    virtual void resize_tokens(const DistinctTokens<T>& tokens, Tape<T>& tape) const = 0;
+    virtual void sum_tokens(const Rows<const T>& x, Range places, const PackedWeights<T>& weights,
+                            Tape<T>& tape) const = 0;
     virtual void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                          const PackedWeights<T>& weights, Tape<T>& tape,
                          Control& control) const = 0;
@@ -48,6 +54,11 @@ public:
     virtual void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
                           Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
                           bool accumulate, Tape<T>& tape, Control& control) const = 0;
+    // Backwards, once all rows have been there: what they send to some tokens, and these to dx.
+    virtual void add_token_gradients(const DistinctTokens<T>& tokens, Range places,
+                                     Tape<T>& tape) const = 0;
+    virtual void send_to_tokens(Range places, const PackedWeights<T>& weights, const Rows<T>& dx,
+                                bool accumulate, Tape<T>& tape) const = 0;
     // Adds up, from zero on if it begins, and writes the gradient once it ends.
     virtual void gradient(Range blocks, const Batch& batch, const Features<const T>& inputs,
                           const std::vector<Run>& runs, Pass pass, Tape<T>& tape, T* gradient,
@@ -104,6 +115,26 @@ public:
         pack_weights(shape_, parameters, training, weights);
     }
 
+    bool takes_token_sums(const Tape<T>&) const override { return true; }
+    void resize_tokens(const DistinctTokens<T>& tokens, Tape<T>& tape) const override {
+        resize_token_sums(tokens, token_stride(shape_), tape);
+    }
+    void sum_tokens(const Rows<const T>& x, Range places, const PackedWeights<T>& weights,
+                    Tape<T>& tape) const override {
+        elman::sum_tokens(shape_, x, places, weights, tape);
+    }
+    void add_token_gradients(const DistinctTokens<T>& tokens, Range places,
+                             Tape<T>& tape) const override {
+        elman::add_token_gradients(shape_, tokens, places, tape);
+    }
+    void send_to_tokens(Range places, const PackedWeights<T>& weights, const Rows<T>& dx,
+                        bool accumulate, Tape<T>& tape) const override {
+        const auto ds = gate_terms(shape_, token_rows(shape_, tape.dtoken_sums), takes_input);
+        const Block<T> out = block_of(dx, places.begin);
+        multiply_all<T>(rows_of(ds, places.begin), places.size(), dx.width,
+                        weights.input_transposed[0].data(), accumulate ? out : zeros<T>(), out);
+    }
+
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!tape.training && Cell::has_cell_state && tape.skipped != nullptr)
@@ -113,12 +144,13 @@ public:
             if (Cell::has_cell_state && batch.begins_branch(rows.t))
                 keep_branch(shape_, rows, tape);
             if (tape.fades()) fade_states(shape_, rows, tape);
-            if (tape.sums_ahead)
+            if (tape.sums_ahead && !tape.has_token_sums())
                 sum_inputs_ahead(shape_, rows.t, batch.n_steps(), inputs,
                                  [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
                                      multiply_group(shape_, group, {0, shape_.n_blocks()}, terms,
                                                     steps.size(), 0, weights,
-                                                    tape.training ? steps.begin : 0, tape);
+                                                    tape.training ? steps.begin : 0,
+                                                    gate_rows(shape_, tape));
                                  });
             const auto step = [&](const StepRows& some) {
                 forward_phase<0>(some, inputs, weights, tape, control);
@@ -137,9 +169,10 @@ public:
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
                   Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx, bool accumulate,
                   Tape<T>& tape, Control& control) const override {
-        const GateTerms terms{gate_terms(shape_, tape, takes_state),
-                              gate_terms(shape_, tape, takes_gated_state),
-                              gate_terms(shape_, tape, takes_input)};
+        const GateRows<T> dz = gate_rows(shape_, tape);
+        const GateTerms terms{gate_terms(shape_, dz, takes_state),
+                              gate_terms(shape_, dz, takes_gated_state),
+                              gate_terms(shape_, dz, takes_input)};
         for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
             std::fill_n(tape.recurrent.row(s), shape_.packed_width(), T(0));
         if (batch.branch_step > 0) start_branch(shape_, shard, tape);
@@ -181,14 +214,16 @@ protected:
                        const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const {
         std::array<Term<T>, 3> operands;
         const StepTerms<T> terms = terms_of(shape_, phase, rows, inputs, tape, operands);
+        const GateRows<T> z = gate_rows(shape_, tape);
         const auto sum_phase = [&](Range blocks) {
             shape_.for_each_group([&](const GateGroup& group) {
-                if (Cell::gates[group.first].phase == phase)
-                    sum_gates(shape_, group, terms, tape.sums_ahead,
-                              [&](const Terms<T>& some, Index first_k) {
-                                  multiply_group(shape_, group, blocks, some, rows.size, first_k,
-                                                 weights, gate_row(rows, tape), tape);
-                              });
+                if (Cell::gates[group.first].phase != phase) return;
+                if (tape.has_token_sums()) copy_token_sums(shape_, group, blocks, rows, z, tape);
+                sum_gates(shape_, group, terms, tape.has_input_sums(),
+                          [&](const Terms<T>& some, Index first_k) {
+                              multiply_group(shape_, group, blocks, some, rows.size, first_k,
+                                             weights, gate_row(rows, tape), z);
+                          });
             });
         };
         if (tape.has_few_rows) {
@@ -230,10 +265,11 @@ protected:
     template <int phase, bool repeats = false>
     [[gnu::always_inline]] void forward_units(const StepRows& rows, Index block, Index width,
                                               Tape<T>& tape) const {
-        const Index stride = gate_row_stride(shape_, tape, block);
+        const GateRows<T> of_gates = gate_rows(shape_, tape);
+        const Index stride = of_gates.stride(shape_, block);
         std::array<T*, n_gates> gates;
         for (int g = 0; g < n_gates; ++g)
-            gates[g] = gate_rows(tape, block, g) + gate_row(rows, tape) * stride;
+            gates[g] = of_gates.of(block, g) + gate_row(rows, tape) * stride;
         if constexpr (!repeats) squash_gates<phase>(gates, rows.size, width, stride, tape);
         forward_cells<phase, repeats>(rows, previous_states(shape_, rows, tape),
                                       block * panel_width<T>, width, gates, stride, tape);
@@ -353,8 +389,9 @@ protected:
                       recurrent = tape.recurrent.from_row(rows.begin),
                       mask = tape.mask.from_row(rows.begin);
         const Rows<const T> dy_rows{has_dy ? dy.row(rows.row) : nullptr, dy.stride, dy.width};
+        const GateRows<T> of_gates = gate_rows(shape_, tape);
         std::array<T*, n_gates> gates;
-        for (int g = 0; g < n_gates; ++g) gates[g] = gate_rows(tape, block, g) + first_row * width;
+        for (int g = 0; g < n_gates; ++g) gates[g] = of_gates.of(block, g) + first_row * width;
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
                 const Index unit = block * panel_width<T> + lane, at = r * width + lane;

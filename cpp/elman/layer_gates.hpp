@@ -34,13 +34,23 @@ inline Index gate_row(const StepRows& rows, const Tape<T>& tape) {
     return tape.sums_ahead && !tape.training ? rows.t % steps_ahead : tape_row(rows, tape);
 }
 
+// Where the rows of each gate and block stand, and how far apart they are.
 template <class T>
-inline Index gate_row_stride(const LayerShape<T>& shape, const Tape<T>& tape, Index block) {
-    return tape.has_few_rows ? shape.n_gates() * shape.packed_width() : shape.block_width(block);
-}
+struct GateRows {
+    T* data;
+    Index gate_stride, block_stride;
+    Index row_stride;  // 0: those of a block one below the other
+
+    T* of(Index block, int gate) const { return data + gate * gate_stride + block * block_stride; }
+    Index stride(const LayerShape<T>& shape, Index block) const {
+        return row_stride > 0 ? row_stride : shape.block_width(block);
+    }
+};
+
 template <class T>
-inline T* gate_rows(Tape<T>& tape, Index block, int gate) {
-    return tape.gates.data() + gate * tape.gate_stride + block * tape.block_stride;
+inline GateRows<T> gate_rows(const LayerShape<T>& shape, Tape<T>& tape) {
+    return {tape.gates.data(), tape.gate_stride, tape.block_stride,
+            tape.has_few_rows ? shape.n_gates() * shape.packed_width() : 0};
 }
 
 // Many rows are read again for every panel of weights, which is worth laying them out for.
@@ -111,7 +121,7 @@ template <class T>
 inline StepTerms<T> terms_of(const LayerShape<T>& shape, int phase, const StepRows& rows,
                              const Features<const T>& inputs, Tape<T>& tape,
                              std::array<Term<T>, 3>& operands) {
-    const Index n_inputs = inputs.n_parts;
+    const Index n_inputs = tape.has_token_sums() ? 0 : inputs.n_parts;
     const auto term = [](const Rows<const T>& of) {
         return Term<T>{of.data, of.stride, 1, of.width};
     };
@@ -162,15 +172,15 @@ inline void sum_inputs_ahead(const LayerShape<T>& shape, Index t, Index n_steps,
 template <class T>
 inline void multiply_group(const LayerShape<T>& shape, const GateGroup& group, Range blocks,
                            const Terms<T>& terms, Index n_rows, Index first_k,
-                           const PackedWeights<T>& weights, Index row, Tape<T>& tape) {
+                           const PackedWeights<T>& weights, Index row, const GateRows<T>& rows) {
     const Index columns = shape.packed_width();
     const auto multiply_panels = [&](int g, Index block, Index n_panels, Index columns_apart,
                                      Index z_apart) {
-        const Index width = shape.block_width(block), stride = gate_row_stride(shape, tape, block);
+        const Index width = shape.block_width(block), stride = rows.stride(shape, block);
         const Index column = (g - group.first) * columns + block * panel_width<T>;
         const Index first = columns * group.depth_before + column * group.depth + first_k * width;
         const T* bias = weights.bias.data() + group.first * columns + column;
-        const Block<T> z{gate_rows(tape, block, g) + row * stride, stride, z_apart};
+        const Block<T> z{rows.of(block, g) + row * stride, stride, z_apart};
         const auto multiply_stored = [&](const auto& panels, const T* scales) {
             using W = std::decay_t<decltype(panels[0])>;
             multiply<T, W>(terms, n_rows, shape.vectors(block), n_panels,
@@ -199,25 +209,25 @@ inline void multiply_group(const LayerShape<T>& shape, const GateGroup& group, R
             const Index place = turn(i, group.n_alike * n_bunches);
             const Index first = place % n_bunches * at_once;
             multiply_panels(group.first + int(place / n_bunches), blocks.begin + first,
-                            std::min(at_once, n_wide - first), panel_width<T>, tape.block_stride);
+                            std::min(at_once, n_wide - first), panel_width<T>, rows.block_stride);
         }
         blocks.begin += n_wide;
     }
     for (Index i = 0; i < blocks.size(); ++i)
         multiply_panels(group.first, blocks.begin + turn(i, blocks.size()), group.n_alike, columns,
-                        tape.gate_stride);
+                        rows.gate_stride);
 }
 
 // dz of the gates that take an operand, as the left side of a product with W^T.
 template <class T>
-inline std::vector<Term<T>> gate_terms(const LayerShape<T>& shape, Tape<T>& tape,
+inline std::vector<Term<T>> gate_terms(const LayerShape<T>& shape, const GateRows<T>& rows,
                                        bool (*takes)(Operand)) {
     std::vector<Term<T>> terms;
     for (int g = 0; g < shape.n_gates(); ++g)
         if (takes(shape.gate(g).operand))
             shape.for_each_block([&](Index block) {
-                terms.push_back({gate_rows(tape, block, g), shape.block_width(block), 1,
-                                 shape.units_in(block)});
+                terms.push_back(
+                    {rows.of(block, g), rows.stride(shape, block), 1, shape.units_in(block)});
             });
     return terms;
 }
@@ -225,10 +235,11 @@ inline std::vector<Term<T>> gate_terms(const LayerShape<T>& shape, Tape<T>& tape
 // dz = 0 where a step is missing.
 template <class T>
 inline void clear_gates(const LayerShape<T>& shape, const StepRows& rows, Tape<T>& tape) {
+    const GateRows<T> gates = gate_rows(shape, tape);
     shape.for_each_block([&](Index block) {
         const Index width = shape.block_width(block);
         for (int g = 0; g < shape.n_gates(); ++g) {
-            T* const dz = gate_rows(tape, block, g) + rows.row * width;
+            T* const dz = gates.of(block, g) + rows.row * width;
             std::fill_n(dz, rows.size * width, T(0));
             if (shape.layer_norm)
                 std::fill_n(tape.dz.data() + (dz - tape.gates.data()), rows.size * width, T(0));

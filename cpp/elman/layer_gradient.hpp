@@ -9,9 +9,9 @@
 
 #include <vector>
 
-#include "elman/layer_gates.hpp"
 #include "elman/layer_norm.hpp"
 #include "elman/threads.hpp"
+#include "elman/token_sums.hpp"
 
 namespace elman {
 
@@ -28,28 +28,41 @@ inline T* sums_of(const LayerShape<T>& shape, Tape<T>& tape, Index block) {
     return tape.gradient.data() + block * panel_width<T> * n_sums(shape);
 }
 
-// Adds operand^T dz for the gates that take the operand. first_sum is where the operand stands
-// among a gate's sums, negative if counted from their end.
+// Adds operand^T dz for the gates that take the operand, dz from this row on. first_sum is where
+// the operand stands among a gate's sums, negative if counted from their end.
 template <class T>
 inline void add_products(const LayerShape<T>& shape, Range blocks, bool (*takes)(Operand),
-                         Index first_sum, const TransposedRows<T>& operand, Index row,
-                         Tape<T>& tape, Control& control) {
+                         Index first_sum, const TransposedRows<T>& operand, const GateRows<T>& dz,
+                         Index row, Tape<T>& tape, Control& control) {
     for (Index block = blocks.begin; block < blocks.end; ++block) {
-        const Index width = shape.block_width(block);
+        const Index width = shape.block_width(block), stride = dz.stride(shape, block);
         T* sums = sums_of(shape, tape, block);
         shape.for_each_group([&](const GateGroup& group) {
             const Index n_sums = group.depth + 1;
             if (takes(shape.gate(group.first).operand)) {
                 const Index first = first_sum < 0 ? n_sums + first_sum : first_sum;
-                add_outer<T>(
-                    operand, shape.vectors(block), group.n_alike,
-                    {gate_rows(tape, block, group.first) + (row + operand.depth - 1) * width,
-                     -width, tape.gate_stride},
-                    {sums + first * width, width, n_sums * width});
+                add_outer<T>(operand, shape.vectors(block), group.n_alike,
+                             {dz.of(block, group.first) + (row + operand.depth - 1) * stride,
+                              -stride, dz.gate_stride},
+                             {sums + first * width, width, n_sums * width});
                 control.poll(operand.depth * operand.n_columns * group.n_alike * width);
             }
             sums += group.n_alike * n_sums * width;
         });
+    }
+}
+
+// Adds x^T dz and the sum of dz, over the same rows of both.
+template <class T>
+inline void add_input_products(const LayerShape<T>& shape, Range blocks,
+                               const Features<const T>& inputs, const GateRows<T>& dz, Index row,
+                               Index n_rows, TransposedRows<T>& operand, Tape<T>& tape,
+                               Control& control) {
+    Index first_sum = 0;
+    for (Index part = 0; part < inputs.n_parts; ++part) {
+        operand.pack(inputs[part].reversed(row, n_rows), n_rows, part + 1 == inputs.n_parts);
+        add_products(shape, blocks, takes_input, first_sum, operand, dz, row, tape, control);
+        first_sum += inputs[part].width;
     }
 }
 
@@ -59,11 +72,12 @@ inline void add_state_products(const LayerShape<T>& shape, Range blocks, const R
     const Rows<T> states = tape.fades() ? tape.faded_products_with().rows()
                            : run.starts ? tape.initial_products_with()
                                         : tape.products_with();
+    const GateRows<T> dz = gate_rows(shape, tape);
     operand.pack(states.reversed(run.operand_row, run.size), run.size, false);
-    add_products(shape, blocks, takes_state, -shape.n_units, operand, run.row, tape, control);
+    add_products(shape, blocks, takes_state, -shape.n_units, operand, dz, run.row, tape, control);
     if (shape.any_gate(takes_gated_state)) {
         operand.pack(tape.gated.rows().reversed(run.row, run.size), run.size, false);
-        add_products(shape, blocks, takes_gated_state, -shape.n_units, operand, run.row, tape,
+        add_products(shape, blocks, takes_gated_state, -shape.n_units, operand, dz, run.row, tape,
                      control);
     }
 }
@@ -105,20 +119,15 @@ inline void weight_gradient(const LayerShape<T>& shape, Range blocks, const Batc
     const std::vector<Run>& of_states = tape.fades() ? of_faded : runs;
     auto run = of_states.rbegin();
     TransposedRows<T> operand;
-    const auto add = [&](bool (*takes)(Operand), Index first_sum, Index row) {
-        detail::add_products(shape, blocks, takes, first_sum, operand, row, tape, control);
-    };
     for (Index end = batch.n_rows(); end > 0; end -= longest_run) {
         const Index row = std::max<Index>(end - longest_run, 0), n_rows = end - row;
-        Index first_sum = 0;
-        for (Index part = 0; part < inputs.n_parts; ++part) {
-            operand.pack(inputs[part].reversed(row, n_rows), n_rows, part + 1 == inputs.n_parts);
-            add(takes_input, first_sum, row);
-            first_sum += inputs[part].width;
-        }
+        if (!tape.has_token_sums())
+            detail::add_input_products(shape, blocks, inputs, gate_rows(shape, tape), row, n_rows,
+                                       operand, tape, control);
         if (shape.any_gate(takes_no_input)) {
             operand.pack({}, n_rows, true);
-            add(takes_no_input, 0, row);
+            detail::add_products(shape, blocks, takes_no_input, 0, operand, gate_rows(shape, tape),
+                                 row, tape, control);
         }
         // With the states at once, while dz of these rows is in the cache.
         if (shape.any_gate(takes_any_state))
@@ -127,6 +136,11 @@ inline void weight_gradient(const LayerShape<T>& shape, Range blocks, const Batc
     }
     if (shape.layer_norm) add_gain_gradients(shape, blocks, batch.n_rows(), pass, tape);
     if (!pass.ends) return;
+    for (Index end = tape.has_token_sums() ? tape.n_tokens : 0; end > 0; end -= longest_run) {
+        const Index row = std::max<Index>(end - longest_run, 0);
+        detail::add_input_products(shape, blocks, inputs, token_rows(shape, tape.dtoken_sums), row,
+                                   end - row, operand, tape, control);
+    }
     for (Index block = blocks.begin; block < blocks.end; ++block)
         detail::unpack(shape, block, detail::sums_of(shape, tape, block), gradient);
     if (shape.layer_norm) write_gain_gradients(shape, blocks, tape, gradient);

@@ -91,11 +91,12 @@ void normalize_backward(const std::vector<UnitsOfRow<T>>& dz,
 // A row of one gate in what is laid out as the gates.
 template <class T>
 inline void units_of_row(const LayerShape<T>& shape, T* like_gates, int gate, Index row,
-                         const Tape<T>& tape, std::vector<UnitsOfRow<T>>& units) {
+                         Tape<T>& tape, std::vector<UnitsOfRow<T>>& units) {
     units.clear();
+    GateRows<T> rows = gate_rows(shape, tape);
+    rows.data = like_gates;
     shape.for_each_block([&](Index block) {
-        units.push_back({like_gates + gate * tape.gate_stride + block * tape.block_stride +
-                             row * gate_row_stride(shape, tape, block),
+        units.push_back({rows.of(block, gate) + row * rows.stride(shape, block),
                          block * panel_width<T>, shape.units_in(block)});
     });
 }

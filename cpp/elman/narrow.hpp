@@ -52,6 +52,18 @@ public:
             make_room(tape.gates, checked_multiply(n_rows, row_stride_of_gates()));
     }
 
+    void sum_tokens(const Rows<const T>& x, Range places, const PackedWeights<T>& weights,
+                    Tape<T>& tape) const override {
+        if (!weights.side_by_side) return Base::sum_tokens(x, places, weights, tape);
+        const Index stride = token_stride(shape_);
+        const Term<T> term{x.row(places.begin), x.stride, 1, x.width};
+        shape_.for_each_group([&](const GateGroup& group) {
+            if (takes_input(shape_.gate(group.first).operand))
+                add_products(group, Terms<T>{&term, 1}, places.size(), 0, weights,
+                             tape.token_sums.data() + places.begin * stride, stride);
+        });
+    }
+
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!weights.side_by_side)
@@ -59,11 +71,11 @@ public:
         for_each_step(batch, shard, shape_.reverse, false, [&](const StepRows& rows) {
             if (Cell::has_cell_state && batch.begins_branch(rows.t))
                 keep_branch(shape_, rows, tape);
-            if (tape.sums_ahead)
+            if (tape.sums_ahead && !tape.has_token_sums())
                 sum_inputs_ahead(shape_, rows.t, batch.n_steps(), inputs,
                                  [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
                                      add_products(group, terms, steps.size(), 0, weights,
-                                                  z_of(tape, 0));
+                                                  z_of(tape, 0), row_stride_of_gates());
                                  });
             forward_step<0>(rows, inputs, weights, tape);
             if constexpr (Base::has_gated_state) forward_step<1>(rows, inputs, weights, tape);
@@ -132,16 +144,25 @@ private:
                     weights.bias.data() + place);
     }
 
+    // Whole rows, since those of gates without inputs are written anew.
+    void copy_token_sums(const StepRows& rows, T* z, const Tape<T>& tape) const {
+        for (Index r = 0; r < rows.size; ++r, z += row_stride_of_gates()) {
+            const T* const from =
+                tape.token_sums.data() + tape.token_of_row[rows.row + r] * token_stride(shape_);
+            for (Index lane = 0; lane < row_width_; lane += V::width)
+                V::load(from + lane).store(z + lane);
+        }
+    }
+
     // Adds the terms to z, from row first_k of the weights on; without rows before, to the bias.
     void add_products(const GateGroup& group, const Terms<T>& terms, Index n_rows, Index first_k,
-                      const PackedWeights<T>& weights, T* z) const {
+                      const PackedWeights<T>& weights, T* z, Index stride) const {
         const Strip& strip = strips_[std::size_t(group.first)];
         T* const out = z + strip.first;
         const T* const start = first_k > 0 ? out : weights.bias.data() + strip.first;
         const Rows<const T> b{
             weights.panels.data() + strip.first_weight + first_k * strip.n_columns, strip.n_columns,
             strip.n_columns};
-        const Index stride = row_stride_of_gates();
         if (n_rows == 1)
             multiply_row_of(terms, b, start, out);
         else
@@ -155,11 +176,13 @@ private:
         std::array<Term<T>, 3> operands;
         const auto terms = terms_of(shape_, phase, rows, inputs, tape, operands);
         T* const z = z_of(tape, gate_row(rows, tape));
+        if (phase == 0 && tape.has_token_sums()) copy_token_sums(rows, z, tape);
         shape_.for_each_group([&](const GateGroup& group) {
             if (Cell::gates[group.first].phase == phase)
-                sum_gates(shape_, group, terms, tape.sums_ahead,
+                sum_gates(shape_, group, terms, tape.has_input_sums(),
                           [&](const Terms<T>& some, Index first_k) {
-                              add_products(group, some, rows.size, first_k, weights, z);
+                              add_products(group, some, rows.size, first_k, weights, z,
+                                           row_stride_of_gates());
                           });
         });
         T* const squashed = z + row_width_;

@@ -87,7 +87,9 @@ public:
     // state_size, in the caller's order) or those of start(). One thread.
     void prepare(const Sequences<T>& sequences, Workspace<T>& workspace,
                  const T* initial_state) const {
+        workspace.distinct.is_used = false;
         resize(workspace);
+        if (may_read_tokens_once(sequences, workspace)) collect_tokens(sequences, workspace);
         begin_steps(sequences, workspace);
         if (workspace.training) workspace.runs.assign(workspace.batch, initial_state != nullptr);
         set_initial_states(workspace, initial_state);
@@ -97,6 +99,15 @@ public:
     void resize(Workspace<T>& workspace) const;
     void begin_steps(const Sequences<T>& sequences, Workspace<T>& workspace) const {
         inputs_.begin(sequences, workspace);
+    }
+
+    // Where workspace.distinct is used: of the tokens that it has got, one of n_parts ranges; what
+    // is made of them before forward, what flows into them between backward and gradient.
+    void sum_tokens(Index part, Index n_parts, const NetworkWeights<T>& weights,
+                    Workspace<T>& workspace) const;
+    void add_token_gradients(Index part, Index n_parts, Workspace<T>& workspace) const {
+        layers_.front().add_token_gradients(part_of({0, workspace.distinct.size()}, part, n_parts),
+                                            workspace);
     }
 
     // The outputs of the sequences of a shard.
@@ -168,6 +179,33 @@ private:
         return layers;
     }
 
+    static Range part_of(Range whole, Index part, Index n_parts) {
+        return {whole.begin + whole.size() * part / n_parts,
+                whole.begin + whole.size() * (part + 1) / n_parts};
+    }
+
+    bool may_read_tokens_once(const Sequences<T>& sequences, const Workspace<T>& workspace) const {
+        return workspace.distinct.when != TokensOnce::never &&
+               inputs_.are_tokens(sequences, workspace) &&
+               layers_.front().takes_token_sums(workspace);
+    }
+    void collect_tokens(const Sequences<T>& sequences, Workspace<T>& workspace) const {
+        DistinctTokens<T>& tokens = workspace.distinct;
+        tokens.collect(*embedding(), sequences, workspace.batch, workspace.dropout,
+                       workspace.training);
+        tokens.is_used = tokens.recur();
+        if (!tokens.is_used) return tokens.forget();
+        layers_.front().resize_tokens(workspace);
+        workspace.read.front() = inputs_.layer_inputs(workspace);
+    }
+
+    // Of the embedding, from what flows into the tokens of some places.
+    void token_gradient(Range places, const NetworkWeights<T>& weights, Workspace<T>& workspace,
+                        T* gradient) const {
+        layers_.front().send_to_tokens(weights.layers.front(), places, workspace);
+        embedding()->gradient(places, workspace.distinct, gradient);
+    }
+
     // Each layer reads what the one before it hands on, and so does the head.
     void connect(Workspace<T>& workspace) const {
         workspace.read.assign(1, inputs_.layer_inputs(workspace));
@@ -210,6 +248,19 @@ void Network<T>::resize(Workspace<T>& workspace) const {
 }
 
 template <class T>
+void Network<T>::sum_tokens(Index part, Index n_parts, const NetworkWeights<T>& weights,
+                            Workspace<T>& workspace) const {
+    DistinctTokens<T>& tokens = workspace.distinct;
+    const Range places = part_of(tokens.added(), part, n_parts);
+    if (places.size() == 0) return;
+    const T* const E = weights.parameters + embedding()->offset();
+    const Rows<T>& x = tokens.x();
+    for (Index place = places.begin; place < places.end; ++place)
+        std::copy_n(E + tokens.id(place) * x.width, x.width, x.row(place));
+    layers_.front().sum_tokens(weights.layers.front(), places, workspace);
+}
+
+template <class T>
 void Network<T>::forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights,
                          Range shard, Workspace<T>& workspace, Control& control) const {
     inputs_.forward(sequences, weights, shard, workspace);
@@ -241,7 +292,14 @@ void Network<T>::gradient(Index task, Index n_parts, Pass pass, const NetworkWei
         if (is_among(layers_[l].n_gradient_tasks(n_parts), task))
             return layers_[l].gradient(task, n_parts, pass, workspace.read[l], workspace, gradient,
                                        control);
-    if (is_among(inputs_.n_gradient_tasks(n_parts), task))
+    const bool is_of_inputs = is_among(inputs_.n_gradient_tasks(n_parts), task);
+    if (is_of_inputs && workspace.distinct.is_used) {
+        if (pass.ends)
+            token_gradient(part_of({0, workspace.distinct.size()}, task, n_parts), weights,
+                           workspace, gradient);
+        return;
+    }
+    if (is_of_inputs)
         return inputs_.gradient(task, n_parts, pass, weights, workspace, gradient, control);
     outputs_.gradient(task, n_parts, pass, workspace.read.back(), workspace, gradient, control);
 }

@@ -4,6 +4,9 @@
 //     tokens -> embedding -> dropout -> x
 //     x (-> input layer) -> layer 0             x -> head, where it reads the inputs of the step
 //
+// Where nothing but the embedding stands before the first layer, x may have a row for each token
+// that occurs instead of one for each step (token_sums.hpp).
+//
 // The input layer is relu(x W + b) of each step. Backwards dL/dx is made only where an embedding or
 // a decay learns of it, or the caller wants it.
 #pragma once
@@ -62,14 +65,22 @@ public:
         if (has_dx) workspace.dhead_x.resize(workspace.n_output_rows(), width_);
     }
 
+    // Whether all that depends on a step is which token it holds.
+    bool are_tokens(const Sequences<T>& sequences, const Workspace<T>& workspace) const {
+        return embedding_ && sequences.tokens.first == nullptr &&
+               sequences.tokens.values == nullptr && workspace.dropout.embedding == 0.0 &&
+               !workspace.wants_inputs && !may_miss() && !input_ && !head_reads_;
+    }
+
     // Before the steps of the batch; one thread.
     void begin(const Sequences<T>& sequences, Workspace<T>& workspace) const {
-        if (embedding_) collect_tokens(sequences, workspace);
+        if (embedding_ && !workspace.distinct.is_used) collect_tokens(sequences, workspace);
         if (skips_missing_) std::fill_n(workspace.is_missing.begin(), workspace.batch.n_rows(), 0);
     }
 
     void forward(const Sequences<T>& sequences, const NetworkWeights<T>& weights, Range shard,
                  Workspace<T>& workspace) const {
+        if (workspace.distinct.is_used) return;
         if (embedding_)
             embed(weights.parameters + embedding_->offset(), shard, workspace);
         else
@@ -86,9 +97,11 @@ public:
     // What the first layer reads, and where it puts the gradient of that: nowhere if nobody wants
     // it. Then the same of the head.
     Features<const T> layer_inputs(const Workspace<T>& workspace) const {
+        if (workspace.distinct.is_used) return Features<const T>(workspace.distinct.x());
         return Features<const T>((input_ ? workspace.inputs : workspace.x).rows());
     }
     Features<T> layer_gradients(const Workspace<T>& workspace) const {
+        if (workspace.distinct.is_used) return {};
         return input_ ? Features<T>(workspace.dinputs.rows()) : x_gradients(workspace);
     }
     void add_head_inputs(const Workspace<T>& workspace, Features<const T>& features) const {
@@ -100,6 +113,7 @@ public:
 
     // From these gradients to workspace.dx.
     void backward(const NetworkWeights<T>& weights, Range shard, Workspace<T>& workspace) const {
+        if (workspace.distinct.is_used) return;
         if (input_) leave(weights.input, shard, workspace);
         if (head_reads_ && has_gradients(workspace)) add_from_head(shard, workspace);
         if (embedding_ && workspace.dropout.embedding > 0.0)

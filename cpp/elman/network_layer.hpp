@@ -73,6 +73,7 @@ public:
             tape.has_mask = workspace.dropout.recurrent > 0.0;
             tape.every_step = every_step;
             tape.skipped = skips_missing_ ? workspace.is_missing.data() : nullptr;
+            tape.token_of_row = nullptr;
             tape.fading = fades_ ? workspace.decay.g_h.rows() : Rows<T>{};
             tape.dfading = fades_ ? workspace.decay.dg_h.rows() : Rows<T>{};
             direction(d).resize(tape, batch);
@@ -85,6 +86,34 @@ public:
             at(rows.joined, p).resize(n_rows, n_units_);
             if (training) at(rows.djoined, p).resize(n_rows, n_units_);
         }
+    }
+
+    // Of the first layer, which may read what it makes of each token (token_sums.hpp).
+    bool takes_token_sums(const Workspace<T>& workspace) const {
+        for (Index d = 0; d < n_directions(); ++d)
+            if (!direction(d).takes_token_sums(at(rows_of(workspace).tapes, d))) return false;
+        return true;
+    }
+    void resize_tokens(Workspace<T>& workspace) const {
+        for (Index d = 0; d < n_directions(); ++d)
+            direction(d).resize_tokens(workspace.distinct, at(rows_of(workspace).tapes, d));
+    }
+    void sum_tokens(const std::array<PackedWeights<T>, 2>& weights, Range places,
+                    Workspace<T>& workspace) const {
+        for (Index d = 0; d < n_directions(); ++d)
+            direction(d).sum_tokens(workspace.distinct.x(), places, at(weights, d),
+                                    at(rows_of(workspace).tapes, d));
+    }
+    void add_token_gradients(Range places, Workspace<T>& workspace) const {
+        for (Index d = 0; d < n_directions(); ++d)
+            direction(d).add_token_gradients(workspace.distinct, places,
+                                             at(rows_of(workspace).tapes, d));
+    }
+    void send_to_tokens(const std::array<PackedWeights<T>, 2>& weights, Range places,
+                        Workspace<T>& workspace) const {
+        for (Index d = 0; d < n_directions(); ++d)
+            direction(d).send_to_tokens(places, at(weights, d), workspace.distinct.dx.rows(), d > 0,
+                                        at(rows_of(workspace).tapes, d));
     }
 
     // Whether the outputs are the states at each step, as they are.

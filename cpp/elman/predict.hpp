@@ -25,9 +25,11 @@ struct ChunkWorkspace {
 template <class Workspace>
 class WorkspacePool {
 public:
-    std::unique_ptr<Workspace> take() {
+    // arguments: of one that has to be made.
+    template <class... Arguments>
+    std::unique_ptr<Workspace> take(const Arguments&... arguments) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (free_.empty()) return std::make_unique<Workspace>();
+        if (free_.empty()) return std::make_unique<Workspace>(arguments...);
         auto workspace = std::move(free_.back());
         free_.pop_back();
         return workspace;
@@ -98,11 +100,14 @@ private:
         Workspace<T>& segment = workspace.segment;
         segment.per_step = per_step;
         segment.states_by_place = true;
+        segment.distinct.when = TokensOnce::where_they_recur;
+        segment.distinct.forget();
         const Index longest = segment_steps(chunk);
         for (Index begin = 0; begin < chunk.n_steps(); begin += longest) {
             segment.batch.assign_segment(chunk, begin, std::min(begin + longest, chunk.n_steps()));
             const Range all{0, segment.batch.n_sequences()};
             network_.prepare(sequences, segment, workspace.states.data());
+            if (segment.distinct.is_used) network_.sum_tokens(0, 1, weights_, segment);
             network_.forward(sequences, weights_, all, segment, control);
             network_.final_states(segment, all, workspace.states.data());
             scatter(segment, sequences, outputs);

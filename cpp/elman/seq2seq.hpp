@@ -171,6 +171,26 @@ public:
         if (attention_->has_keys()) encoded.dkeys.resize(batch.n_rows(), attention_->query_width());
     }
 
+    // What the encoder makes of its tokens, or the decoder, and what flows into them, where they
+    // are read once each (see Network::sum_tokens).
+    void sum_source_tokens(Index part, Index n_parts, const Seq2SeqWeights<T>& weights,
+                           Encoded<T>& encoded) const {
+        if (encoded.workspace.distinct.is_used)
+            encoder_->sum_tokens(part, n_parts, weights.encoder, encoded.workspace);
+    }
+    void sum_input_tokens(Index part, Index n_parts, const Seq2SeqWeights<T>& weights,
+                          Decoded<T>& decoded) const {
+        if (decoded.workspace.distinct.is_used)
+            decoder_->sum_tokens(part, n_parts, weights.decoder, decoded.workspace);
+    }
+    void add_token_gradients(Index part, Index n_parts, Encoded<T>& encoded,
+                             Decoded<T>& decoded) const {
+        if (encoded.workspace.distinct.is_used)
+            encoder_->add_token_gradients(part, n_parts, encoded.workspace);
+        if (decoded.workspace.distinct.is_used)
+            decoder_->add_token_gradients(part, n_parts, decoded.workspace);
+    }
+
     void encode(const Sequences<T>& sources, const Seq2SeqWeights<T>& weights, Range shard,
                 Encoded<T>& encoded, Control& control) const {
         if (!encoder_) return;

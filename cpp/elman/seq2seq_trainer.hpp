@@ -100,6 +100,7 @@ private:
         Sequences<T> inputs = pairs.inputs;
         if (options_.teacher_forcing < 1.0) inputs = sampled_inputs(pairs, team);
         updates_.touch(team, [&](const auto& mark) { mark_tokens(pairs.sources, inputs, mark); });
+        forget_tokens();
         model_.pack(updates_.parameters().data(), true, weights_);
         forward(pairs.sources, inputs, team);
         for_each_target_shard(team, [&](Range shard, Control& control) {
@@ -111,6 +112,9 @@ private:
             model_.encode_backward(weights_, shard, encoded_, control);
         });
         const Index n_parts = std::max(source_shards(team), target_shards(team));
+        for_each_token_part(n_parts, team, [&](Index part, Index) {
+            model_.add_token_gradients(part, n_parts, encoded_, decoded_);
+        });
         team.run(model_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
             model_.gradient(task, n_parts, weights_, encoded_, decoded_, updates_.gradient().data(),
                             control);
@@ -158,9 +162,24 @@ private:
         if (model_.decoder().embedding()) mark_of(inputs, decoded_.workspace);
     }
 
+    void forget_tokens() {
+        for (Workspace<T>* workspace : {&encoded_.workspace, &decoded_.workspace}) {
+            workspace->distinct.when = TokensOnce::where_they_recur;
+            workspace->distinct.forget();
+        }
+    }
+    template <class Function>
+    void for_each_token_part(Index n_parts, Team& team, const Function& function) {
+        if (encoded_.workspace.distinct.is_used || decoded_.workspace.distinct.is_used)
+            team.run(n_parts, [&](Index part, Control&) { function(part, n_parts); });
+    }
+
     // Up to where the decoder begins.
     void forward(const Sequences<T>& sources, const Sequences<T>& inputs, Team& team) {
         model_.prepare_sources(sources, encoded_);
+        for_each_token_part(source_shards(team), team, [&](Index part, Index n_parts) {
+            model_.sum_source_tokens(part, n_parts, weights_, encoded_);
+        });
         for_each_source_shard(team, [&](Range shard, Control& control) {
             model_.encode(sources, weights_, shard, encoded_, control);
         });
@@ -168,6 +187,9 @@ private:
         for_each_target_shard(
             team, [&](Range shard, Control&) { model_.cross_bridge(weights_, shard, decoded_); });
         model_.prepare_outputs(inputs, encoded_.workspace.batch.n_steps(), decoded_);
+        for_each_token_part(target_shards(team), team, [&](Index part, Index n_parts) {
+            model_.sum_input_tokens(part, n_parts, weights_, decoded_);
+        });
     }
 
     // A pair of weight zero is left out altogether.

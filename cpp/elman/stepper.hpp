@@ -11,14 +11,20 @@ template <class T>
 class Stepper {
 public:
     Stepper(const Seq2Seq<T>& model, const Seq2SeqWeights<T>& weights)
-        : model_(model), weights_(weights) {}
+        : model_(model), weights_(weights) {
+        encoded_.workspace.distinct.when = TokensOnce::where_they_recur;
+        decoded_.workspace.distinct.when = TokensOnce::always;
+    }
 
     // Reads the sources of some sequences; row i is where the decoder starts for the i-th.
     void begin(const Sequences<T>& sources, const Index* members, Index n_members,
                Control& control) {
+        encoded_.workspace.distinct.forget();
+        decoded_.workspace.distinct.forget();
         Batch& batch = encoded_.workspace.batch;
         batch.assign(members, n_members, sources.offsets);
         model_.prepare_sources(sources, encoded_);
+        model_.sum_source_tokens(0, 1, weights_, encoded_);
         model_.encode(sources, weights_, {0, n_members}, encoded_, control);
         longest_source_ = batch.n_steps();
         decoded_.workspace.batch.assign_steps(n_members);
@@ -51,6 +57,7 @@ public:
         Workspace<T>& workspace = decoded_.workspace;
         workspace.batch.assign_steps(n);
         model_.prepare_outputs(inputs, longest_source_, decoded_);
+        model_.sum_input_tokens(0, 1, weights_, decoded_);
         model_.step_states(inputs, weights_, {0, n}, decoded_, control);
         for (Index first = 0, next; model_.attention() && first < n; first = next) {
             const Index sequence = sequence_of[std::size_t(first)];

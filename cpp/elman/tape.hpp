@@ -86,6 +86,15 @@ struct Tape {
     Rows<T> fading, dfading;
     Matrix<T> faded, faded_operand;
 
+    // Of the first layer: what it makes of each token, its gradient, and by row the token's place;
+    // null where it reads x (token_sums.hpp).
+    Array<T> token_sums, dtoken_sums;
+    const Index* token_of_row = nullptr;
+    Index n_tokens = 0;
+
+    bool has_token_sums() const { return token_of_row != nullptr; }
+    // Whether z begins with the products of the inputs.
+    bool has_input_sums() const { return sums_ahead || has_token_sums(); }
     bool fades() const { return fading.data != nullptr; }
     const Matrix<T>& faded_products_with() const { return has_mask ? faded_operand : faded; }
     Rows<T> products_with() const { return has_mask ? operand.rows() : h.rows(); }

@@ -181,6 +181,10 @@ private:
                 Embedding<T>::for_each_token(examples.sequences, batch_, workspace_.dropout,
                                              [&](Index id, T, Index) { mark(0, id); });
             });
+        for (Workspace<T>* workspace : {&workspace_, &ahead_}) {
+            workspace->distinct.when = tokens_once();
+            workspace->distinct.forget();
+        }
         network_.pack(updates_.parameters().data(), true, weights_);
         const Index n_steps = batch_.n_steps();
         const Index longest = options_.checkpoint ? segment_steps(n_steps) : n_steps;
@@ -196,6 +200,14 @@ private:
         double loss = 0.0;
         for (const double row : losses_) loss += row;
         return {loss / total_weight_, weight};
+    }
+
+    // The same in all segments of a mini-batch.
+    TokensOnce tokens_once() const {
+        return network_.embedding() &&
+                       tokens_recur(Index(updates_.touched(0).size()), batch_.n_rows())
+                   ? TokensOnce::always
+                   : TokensOnce::never;
     }
 
     // Tapes of sqrt(T) steps, and as many checkpoints of the states.
@@ -214,6 +226,7 @@ private:
                              i > 0 ? checkpoints_[std::size_t(i)].data() : nullptr);
             Array<T>& states = checkpoints_[std::size_t(i) + 1];
             make_room(states, batch.n_sequences() * network_.state_size());
+            sum_tokens(ahead_, team);
             for_each_shard(batch, team, [&](Range shard, Control& control) {
                 network_.forward(examples.sequences, weights_, shard, ahead_, control);
                 network_.final_states(ahead_, shard, states.data());
@@ -221,13 +234,26 @@ private:
         }
     }
 
+    void sum_tokens(Workspace<T>& workspace, Team& team) {
+        if (!workspace.distinct.is_used) return;
+        const Index n_parts = shards_of(workspace.batch, team);
+        team.run(n_parts, [&](Index part, Control&) {
+            network_.sum_tokens(part, n_parts, weights_, workspace);
+        });
+    }
+
     void differentiate_segment(const Examples<T>& examples, Pass pass, Team& team) {
+        sum_tokens(workspace_, team);
         for_each_shard(workspace_.batch, team, [&](Range shard, Control& control) {
             network_.forward(examples.sequences, weights_, shard, workspace_, control);
             differentiate_loss(examples, shard);
             network_.backward(weights_, shard, options_.bptt_steps, workspace_, control);
         });
         const Index n_parts = shards_of(workspace_.batch, team);
+        if (workspace_.distinct.is_used)
+            team.run(n_parts, [&](Index part, Control&) {
+                network_.add_token_gradients(part, n_parts, workspace_);
+            });
         team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
             network_.gradient(task, n_parts, pass, weights_, workspace_, updates_.gradient().data(),
                               control);

@@ -78,6 +78,8 @@ public:
         make_room(lanes.outgoing, n * shape_.input_width());
     }
 
+    bool takes_token_sums(const Tape<T>& tape) const override { return !tape.lanes.active; }
+
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
                  const PackedWeights<T>& weights, Tape<T>& tape, Control& control) const override {
         if (!tape.lanes.active || weights.storage != Storage::full)

@@ -4,8 +4,8 @@
 
 #include "elman/decay.hpp"
 #include "elman/dropout.hpp"
-#include "elman/embedding.hpp"
 #include "elman/head.hpp"
+#include "elman/token_sums.hpp"
 
 namespace elman {
 
@@ -38,6 +38,7 @@ struct Workspace {
     Batch batch;
     RecurrentRuns runs;
     TokenRows<T> tokens;
+    DistinctTokens<T> distinct;  // instead, where the first layer reads each token once
     Matrix<T> x;
     Matrix<T> dx;               // where an embedding or a decay stands before, or wanted
     Matrix<T> inputs, dinputs;  // of the first layer, where an input layer does

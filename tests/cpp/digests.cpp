@@ -52,6 +52,7 @@ struct Variant {
     double recurrent_dropout = 0.1;
     Index dense_layer = 0;  // before the first layer, and in the head
     bool residual = false;
+    Index n_tokens = 0;
 };
 const std::vector<Variant> variants = {
     {"wide", {33, 20}, false},
@@ -63,6 +64,7 @@ const std::vector<Variant> variants = {
     {"sequences side by side", {20, 9}, true, false, false, "none", "adam", 0.0},
     {"many units", {70}, false, true, false, "none", "adam", 0.1, 21},
     {"mask, residual", {18, 18}, true, true, false, "mask", "adam", 0.1, 0, true},
+    {"tokens", {33, 20}, true, true, false, "none", "adam", 0.1, 0, false, 15},
 };
 const std::vector<CellOptions> cells = {{"simple", "tanh", true},  {"simple", "relu", true},
                                         {"gru", "tanh", true},     {"gru", "tanh", false},
@@ -93,6 +95,7 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
     shape.missing = variant.missing;
     shape.residual = variant.residual;
     shape.input_layer = shape.head_layer = variant.dense_layer;
+    shape.n_tokens = variant.n_tokens;
     const Network<T> network(shape);
     std::vector<Index> offsets{0};
     for (Index i = 0; i < 40; ++i)
@@ -115,7 +118,12 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
     Trainer<T> trainer(network, start.data(), options);
     std::vector<Index> order(40);
     std::iota(order.begin(), order.end(), Index(0));
-    const Sequences<T> sequences{values.data(), 3, offsets.data(), 40};
+    Sequences<T> sequences{values.data(), 3, offsets.data(), 40};
+    std::vector<std::int32_t> ids(std::size_t(offsets.back()));
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        ids[i] =
+            std::int32_t(random_bits(4, i) % std::uint64_t(std::max<Index>(shape.n_tokens, 1)));
+    if (shape.n_tokens > 0) sequences.tokens.ids = ids.data();
     for (int epoch = 0; epoch < 2; ++epoch)
         trainer.epoch({sequences, targets.data(), 2, nullptr, false}, order.data(), 40, 16, {});
     Digest digest;
@@ -126,9 +134,11 @@ void print_digest(const CellOptions& cell, const Variant& variant) {
     digest.add(outputs);
     // A sequence that comes alone goes other ways.
     for (Index i = 0; i < 3; ++i) {
-        predictor.predict({values.data() + 3 * offsets[std::size_t(i)], 3,
-                           std::array<Index, 2>{0, steps_of(offsets, i)}.data(), 1},
-                          true, nullptr, 1, {}, outputs.data(), nullptr);
+        const Index first = offsets[std::size_t(i)];
+        const std::array<Index, 2> alone{0, steps_of(offsets, i)};
+        Sequences<T> sequence{values.data() + 3 * first, 3, alone.data(), 1};
+        if (shape.n_tokens > 0) sequence.tokens.ids = ids.data() + first;
+        predictor.predict(sequence, true, nullptr, 1, {}, outputs.data(), nullptr);
         digest.add(outputs);
     }
     print<T>(digest, cell, variant.name);
@@ -154,7 +164,8 @@ void print_digest(const CellOptions& cell, const std::string& attention) {
     sources.tokens.ids = ids.data();
     Seq2SeqTrainerOptions options;
     options.loss = "multiclass";
-    options.dropout = options.recurrent_dropout = options.embedding_dropout = 0.1;
+    options.dropout = options.recurrent_dropout = 0.1;
+    if (attention == "dot") options.embedding_dropout = 0.1;
     options.n_threads = 2;
     Seq2SeqTrainer<T> trainer(model, start.data(), options);
     trainer.epoch({sources, sources, targets.data(), 1}, order.data(), n_pairs, 10, {});

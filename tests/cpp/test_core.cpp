@@ -280,6 +280,7 @@ const std::vector<Variant> variants = {{50, 0, "concat", false, "none", true},
                                        {0, 0, "concat", true, "mask", false},
                                        {0, 0, "concat", true, "decay", false},
                                        {50, 0, "concat", true, "none", false},
+                                       {50, 0, "concat", false, "none", false, true},
                                        {0, 0, "concat", false, "mask", false, true},
                                        {0, 0, "concat", false, "decay", false, false, 7, 0, true},
                                        {0, 0, "concat", false, "mask", false, false, 9, 18, true},
@@ -325,7 +326,9 @@ void test_variant(const CellOptions& cell, const Variant& variant) {
         if (checkpoint && variant.bidirectional) continue;
         TrainerOptions options;
         options.loss = "squared";
-        options.dropout = options.recurrent_dropout = options.embedding_dropout = 0.2;
+        options.dropout = options.recurrent_dropout = 0.2;
+        // With it tokens are read at each step, without it once.
+        options.embedding_dropout = variant.residual ? 0.2 : 0.0;
         options.token_dropout = 0.1;
         options.n_threads = n_threads;
         options.checkpoint = checkpoint;
