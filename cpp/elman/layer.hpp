@@ -83,7 +83,7 @@ public:
         const Index n = batch.n_sequences(), units = shape_.n_units;
         const Index rows = tape.training ? batch.n_rows() : n;
         tape.sums_ahead = n == 1 && batch.n_steps() > 1;
-        resize_gates(shape_, n, rows, tape);
+        resize_gates(shape_, batch, tape);
         tape.h.resize(batch.n_rows(), units);
         tape.initial_h.resize(n, units);
         if constexpr (Cell::has_cell_state) {
@@ -149,7 +149,7 @@ public:
                                  [&](const GateGroup& group, const Terms<T>& terms, Range steps) {
                                      multiply_group(shape_, group, {0, shape_.n_blocks()}, terms,
                                                     steps.size(), 0, weights,
-                                                    tape.training ? steps.begin : 0,
+                                                    tape.keeps_gates ? steps.begin : 0,
                                                     gate_rows(shape_, tape));
                                  });
             const auto step = [&](const StepRows& some) {
@@ -169,7 +169,7 @@ public:
     void backward(const Batch& batch, Range shard, const PackedWeights<T>& weights,
                   Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx, bool accumulate,
                   Tape<T>& tape, Control& control) const override {
-        const GateRows<T> dz = gate_rows(shape_, tape);
+        const GateRows<T> dz = dz_rows(shape_, tape);
         const GateTerms terms{gate_terms(shape_, dz, takes_state),
                               gate_terms(shape_, dz, takes_gated_state),
                               gate_terms(shape_, dz, takes_input)};
@@ -382,19 +382,19 @@ protected:
                         Tape<T>& tape) const {
         constexpr bool is_last = phase + 1 == Cell::n_phases;
         const bool has_mask = tape.has_mask, has_dy = dy.data != nullptr;
-        const Index first_row = tape_row(rows, tape), width = shape_.block_width(block);
+        const GateRows<T> of_gates = dz_rows(shape_, tape);
+        const Index width = shape_.block_width(block), stride = of_gates.stride(shape_, block);
         const PreviousStates<T> from = previous_states(shape_, rows, tape);
         const Rows<T> h = tape.h.from_row(rows.row), memo = tape.cells.memo(rows),
                       dh = tape.dh.from_row(rows.begin), dc = tape.dc.from_row(rows.begin),
                       recurrent = tape.recurrent.from_row(rows.begin),
                       mask = tape.mask.from_row(rows.begin);
         const Rows<const T> dy_rows{has_dy ? dy.row(rows.row) : nullptr, dy.stride, dy.width};
-        const GateRows<T> of_gates = gate_rows(shape_, tape);
         std::array<T*, n_gates> gates;
-        for (int g = 0; g < n_gates; ++g) gates[g] = of_gates.of(block, g) + first_row * width;
+        for (int g = 0; g < n_gates; ++g) gates[g] = of_gates.of(block, g) + rows.row * stride;
         for (Index r = 0; r < rows.size; ++r) {
             for (Index lane = 0; lane < width; lane += V::width) {
-                const Index unit = block * panel_width<T> + lane, at = r * width + lane;
+                const Index unit = block * panel_width<T> + lane, at = r * stride + lane;
                 V z[n_gates];
                 for (int g = 0; g < n_gates; ++g) z[g] = V::load(gates[g] + at);
                 StepGradient<V> step;

@@ -31,7 +31,8 @@ inline Index tape_row(const StepRows& rows, const Tape<T>& tape) {
 }
 template <class T>
 inline Index gate_row(const StepRows& rows, const Tape<T>& tape) {
-    return tape.sums_ahead && !tape.training ? rows.t % steps_ahead : tape_row(rows, tape);
+    if (tape.keeps_gates) return rows.row;
+    return tape.sums_ahead ? rows.t % steps_ahead : rows.begin;
 }
 
 // Where the rows of each gate and block stand, and how far apart they are.
@@ -52,6 +53,12 @@ inline GateRows<T> gate_rows(const LayerShape<T>& shape, Tape<T>& tape) {
     return {tape.gates.data(), tape.gate_stride, tape.block_stride,
             tape.has_few_rows ? shape.n_gates() * shape.packed_width() : 0};
 }
+// Of training: dz of each row of the batch.
+template <class T>
+inline GateRows<T> dz_rows(const LayerShape<T>& shape, Tape<T>& tape) {
+    if (tape.keeps_gates) return gate_rows(shape, tape);
+    return {tape.dy.data, 0, panel_width<T>, tape.dy.stride};
+}
 
 // Many rows are read again for every panel of weights, which is worth laying them out for.
 template <class T>
@@ -69,11 +76,16 @@ inline Index operands_width(const LayerShape<T>& shape) {
 }
 
 template <class T>
-inline void resize_gates(const LayerShape<T>& shape, Index n_sequences, Index rows, Tape<T>& tape) {
-    const Index n_gates = shape.n_gates(), packed_width = shape.packed_width();
-    tape.has_few_rows = !tape.training && rows < few_rows;
+inline void resize_gates(const LayerShape<T>& shape, const Batch& batch, Tape<T>& tape) {
+    const Index n_gates = shape.n_gates(), packed_width = shape.packed_width(),
+                n_sequences = batch.n_sequences();
+    tape.keeps_gates =
+        tape.training && (n_gates > 1 || tape.dy.data == nullptr || shape.layer_norm);
+    tape.has_few_rows = !tape.training && n_sequences < few_rows;
+    const Index rows = tape.keeps_gates  ? batch.n_rows()
+                       : tape.sums_ahead ? steps_ahead
+                                         : n_sequences;
     if (tape.has_few_rows) {
-        if (tape.sums_ahead) rows = steps_ahead;
         tape.gate_stride = packed_width;
         tape.block_stride = panel_width<T>;
         make_room(tape.gates, rows * n_gates * packed_width);
@@ -235,12 +247,12 @@ inline std::vector<Term<T>> gate_terms(const LayerShape<T>& shape, const GateRow
 // dz = 0 where a step is missing.
 template <class T>
 inline void clear_gates(const LayerShape<T>& shape, const StepRows& rows, Tape<T>& tape) {
-    const GateRows<T> gates = gate_rows(shape, tape);
+    const GateRows<T> of_gates = dz_rows(shape, tape);
     shape.for_each_block([&](Index block) {
-        const Index width = shape.block_width(block);
+        const Index width = shape.block_width(block), stride = of_gates.stride(shape, block);
         for (int g = 0; g < shape.n_gates(); ++g) {
-            T* const dz = gates.of(block, g) + rows.row * width;
-            std::fill_n(dz, rows.size * width, T(0));
+            T* const dz = of_gates.of(block, g) + rows.row * stride;
+            for (Index r = 0; r < rows.size; ++r) std::fill_n(dz + r * stride, width, T(0));
             if (shape.layer_norm)
                 std::fill_n(tape.dz.data() + (dz - tape.gates.data()), rows.size * width, T(0));
         }

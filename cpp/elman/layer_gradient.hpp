@@ -72,7 +72,7 @@ inline void add_state_products(const LayerShape<T>& shape, Range blocks, const R
     const Rows<T> states = tape.fades() ? tape.faded_products_with().rows()
                            : run.starts ? tape.initial_products_with()
                                         : tape.products_with();
-    const GateRows<T> dz = gate_rows(shape, tape);
+    const GateRows<T> dz = dz_rows(shape, tape);
     operand.pack(states.reversed(run.operand_row, run.size), run.size, false);
     add_products(shape, blocks, takes_state, -shape.n_units, operand, dz, run.row, tape, control);
     if (shape.any_gate(takes_gated_state)) {
@@ -122,11 +122,11 @@ inline void weight_gradient(const LayerShape<T>& shape, Range blocks, const Batc
     for (Index end = batch.n_rows(); end > 0; end -= longest_run) {
         const Index row = std::max<Index>(end - longest_run, 0), n_rows = end - row;
         if (!tape.has_token_sums())
-            detail::add_input_products(shape, blocks, inputs, gate_rows(shape, tape), row, n_rows,
+            detail::add_input_products(shape, blocks, inputs, dz_rows(shape, tape), row, n_rows,
                                        operand, tape, control);
         if (shape.any_gate(takes_no_input)) {
             operand.pack({}, n_rows, true);
-            detail::add_products(shape, blocks, takes_no_input, 0, operand, gate_rows(shape, tape),
+            detail::add_products(shape, blocks, takes_no_input, 0, operand, dz_rows(shape, tape),
                                  row, tape, control);
         }
         // With the states at once, while dz of these rows is in the cache.

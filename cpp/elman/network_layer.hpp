@@ -74,10 +74,12 @@ public:
             tape.every_step = every_step;
             tape.skipped = skips_missing_ ? workspace.is_missing.data() : nullptr;
             tape.token_of_row = nullptr;
+            Matrix<T>& dh = at(rows.dh, d);
+            if (training && every_step) dh.resize(batch.n_rows(), n_units_);
+            tape.dy = training && every_step ? dh.rows() : Rows<T>{};
             tape.fading = fades_ ? workspace.decay.g_h.rows() : Rows<T>{};
             tape.dfading = fades_ ? workspace.decay.dg_h.rows() : Rows<T>{};
             direction(d).resize(tape, batch);
-            if (training && every_step) at(rows.dh, d).resize(batch.n_rows(), n_units_);
         }
         const Index n_rows = every_step ? batch.n_rows() : batch.n_sequences();
         for (Index p = 0; p < junction_.n_parts(); ++p) {

@@ -59,6 +59,10 @@ struct Tape {
     Array<T> gates;
     Index gate_stride = 0, block_stride = 0;  // between two gates, between blocks of units
     bool has_few_rows = false, sums_ahead = false;
+    // Whether gates stay until the way back; where they do not, as those of a cell whose state
+    // tells what it was made of, dz takes the place of dL/dy_t.
+    bool keeps_gates = false;
+    Rows<T> dy;              // dL/dy_t, where it is of each step
     bool is_shared = false;  // between threads, which are not at the same block of units
     Matrix<T> h, gated;
     Array<T> operand_panels;  // x_t and h_{t-1} of one step, as tiles of many rows read them

@@ -162,7 +162,7 @@ inline void copy_token_sums(const LayerShape<T>& shape, const GateGroup& group, 
 template <class T>
 inline void add_token_gradients(const LayerShape<T>& shape, const DistinctTokens<T>& tokens,
                                 Range places, Tape<T>& tape) {
-    const GateRows<T> dz = gate_rows(shape, tape), ds = token_rows(shape, tape.dtoken_sums);
+    const GateRows<T> dz = dz_rows(shape, tape), ds = token_rows(shape, tape.dtoken_sums);
     const auto add = [&](const T* from, Index stride, T* to) {
         for (Index place = places.begin; place < places.end; ++place) {
             const Range occurrences = tokens.occurrences(place);
@@ -176,7 +176,7 @@ inline void add_token_gradients(const LayerShape<T>& shape, const DistinctTokens
         if (!takes_input(shape.gate(g).operand)) continue;
         shape.for_each_block([&](Index block) {
             for (Index lane = 0; lane < shape.block_width(block); lane += Vec<T>::width)
-                add(dz.of(block, g) + lane, shape.block_width(block), ds.of(block, g) + lane);
+                add(dz.of(block, g) + lane, dz.stride(shape, block), ds.of(block, g) + lane);
         });
     }
 }
