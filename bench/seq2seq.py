@@ -2,8 +2,8 @@
 
 Training takes a mini-batch of 64 pairs, answers are given to 64 sources at once and to one. The
 one network reads rows of as many numbers as a token's embedding has, or the tokens. elman and
-PyTorch start from the same weights (GRU or LSTM of one direction, "general" attention or none), read
-the same tokens, and have to give the same answers.
+PyTorch start from the same weights (GRU or LSTM of one direction, "general" attention or none),
+read the same tokens, and have to give the same answers.
 """
 
 from functools import partial

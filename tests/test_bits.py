@@ -52,6 +52,36 @@ def test_training_on_any_number_of_threads(cell, dtype):
         assert np.array_equal(moments, runs[0][2])
 
 
+AFFINITY = """
+import os, sys
+import numpy as np
+from elman import _core
+from problems import Problem
+
+if sys.argv[1] == "one":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+processors = os.sched_getaffinity(0)
+options = dict(cell="lstm", activation="tanh", reset_after=True, hidden_layer_sizes=[64],
+               bidirectional=[False], n_channels=3, n_outputs=2, head=True)
+problem = Problem(options, 23, [50] * 100, per_step=False)
+for n_threads in (1, 2, 5):
+    trainer = problem.core_trainer(n_threads)
+    trainer.epoch(*problem.examples, np.arange(100), batch_size=50, per_step=False)
+    assert os.sched_getaffinity(0) == processors
+    print(trainer.parameters.tobytes().hex())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="Linux tells where threads begin")
+@pytest.mark.parametrize("processors", ["one", "all"])
+def test_threads_begin_elsewhere_and_leave_the_caller_where_it_is(processors):
+    command = [sys.executable, "-c", AFFINITY, processors]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=os.path.dirname(__file__)
+    )
+    assert len(set(run.stdout.split())) == 1
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_prediction_of_a_row_alone_and_in_company(cell, dtype):

@@ -44,9 +44,10 @@ private:
     std::vector<std::unique_ptr<Workspace>> free_;
 };
 
-// Threads that the work of a whole call is worth: starting one costs some 50 microseconds.
+// Threads that the work of a whole call is worth: starting one, waiting for it and joining it cost
+// up to 100 microseconds.
 inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
-    constexpr Index worth_a_thread = 5000000;
+    constexpr Index worth_a_thread = 10000000;
     return std::clamp<Index>(multiply_adds / worth_a_thread, 1, std::max<Index>(n_threads, 1));
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "elman/affinity.hpp"
 #include "elman/simd.hpp"
 
 namespace elman {
@@ -58,7 +59,13 @@ public:
         : check_(std::move(check)), control_(stopped_, &check_), n_wanted_(n_threads) {
         workers_.reserve(std::size_t(n_threads));
         try {
-            while (this->n_threads() < n_threads) workers_.emplace_back([this] { work(); });
+            while (this->n_threads() < n_threads) {
+                workers_.emplace_back([this] {
+                    processors_.use_all();
+                    work();
+                });
+                processors_.begin_elsewhere(workers_.back());
+            }
         } catch (const std::exception&) {
             // Fewer threads are slower, not wrong.
         }
@@ -151,6 +158,7 @@ private:
     std::atomic<bool> stopped_{false};
     Control control_;
     Index n_wanted_;
+    Processors processors_;
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
