@@ -40,6 +40,10 @@ public:
     // Rounds its matrices to what they can be stored as.
     virtual void round(Storage storage, T* parameters) const = 0;
     virtual void pack(const T* parameters, bool training, PackedWeights<T>& weights) const = 0;
+    // Whether sequences stand side by side on the tape, as it has been resized (transposed.hpp),
+    // and that two layers, this one below, read and write what is between them like that.
+    virtual bool is_transposed(const Tape<T>&) const { return false; }
+    virtual void link(const Batch&, Tape<T>&, Tape<T>&) const {}
     // Whether it can read sums of tokens in the place of inputs, on the tape as it has been resized
     // (token_sums.hpp); then room for them, and the sums of some.
     virtual bool takes_token_sums(const Tape<T>& tape) const = 0;

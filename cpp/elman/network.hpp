@@ -243,6 +243,7 @@ void Network<T>::resize(Workspace<T>& workspace) const {
     workspace.layers.resize(layers_.size());
     inputs_.resize(workspace);
     for (const NetworkLayer<T>& layer : layers_) layer.resize(workspace);
+    for (std::size_t l = 1; l < layers_.size(); ++l) layers_[l - 1].link(layers_[l], workspace);
     outputs_.resize(workspace);
     connect(workspace);
 }

@@ -90,6 +90,14 @@ public:
         }
     }
 
+    // Once both have been resized: whether the layer above reads states side by side.
+    void link(const NetworkLayer& above, Workspace<T>& workspace) const {
+        if (hands_on_states(workspace) && is_transposed(workspace) &&
+            above.is_transposed(workspace) && !above.junction_.is_residual())
+            direction(0).link(workspace.batch, at(rows_of(workspace).tapes, 0),
+                              at(above.rows_of(workspace).tapes, 0));
+    }
+
     // Of the first layer, which may read what it makes of each token (token_sums.hpp).
     bool takes_token_sums(const Workspace<T>& workspace) const {
         for (Index d = 0; d < n_directions(); ++d)
@@ -181,6 +189,11 @@ public:
     }
 
 private:
+    // In one direction.
+    bool is_transposed(const Workspace<T>& workspace) const {
+        return n_directions() == 1 && direction(0).is_transposed(at(rows_of(workspace).tapes, 0));
+    }
+
     using Directions = std::vector<std::unique_ptr<Recurrence<T>>>;
 
     template <class Add>

@@ -41,7 +41,13 @@ struct Lanes {
     // where their first sequences are; how many steps are kept, i & kept of step i.
     Array<T> operands, dz;
     std::vector<Index> bundles;
-    Index n_kept = 0, kept = 0;
+    Index n_kept = 0, kept = 0, n_operands = 0, kept_operands = 0;
+    // The layer below, if it hands on its states as they lie here; whether there is one above,
+    // which then puts dL/dy_t where dy has room for it.
+    Lanes* below = nullptr;
+    bool has_above = false;
+    Array<T> dy;
+    Index operand_width = 0, first_state = 0;  // columns of an operand, and those before h
 };
 
 // What the steps of a branch share, by sequence: c before it, and the sum of what they send back.

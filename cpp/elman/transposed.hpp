@@ -11,7 +11,8 @@
 // are neighbours. Each sum has the terms and the order of RecurrenceOf, so all is the same to the
 // bit. h_t and dL/dx_t go back into rows, where other layers find them, and so does dz_t: the
 // gradient of the weights is summed over one row after another, of which the operand, ones, x_t and
-// h_{t-1}, is read by broadcast and so may stay as it is.
+// h_{t-1}, is read by broadcast and so may stay as it is. Of two such layers one above the other
+// the upper one reads h_t and leaves dL/dx_t side by side, without rows between them.
 //
 // Operands and states are kept by the index i of a step in the order of processing, which makes a
 // reverse layer a matter of reading and writing rows.
@@ -59,13 +60,17 @@ public:
             tape.training ? batch.n_sequences() == n : 3 * batch.n_sequences() > 2 * n;
         lanes.active = pays(tape.training) && batch.is_regular && fills && !tape.has_mask &&
                        batch.branch_step == 0;
+        lanes.below = nullptr;
+        lanes.has_above = false;
         if (!lanes.active) return;
+        lanes.operand_width = operand_width();
+        lanes.first_state = 1 + shape_.input_width();
         lanes.stride = n;
         lanes.bundles.assign(std::size_t(n / V::width), 0);
-        lanes.n_kept = tape.training ? batch.n_steps() + 1 : 2;
-        lanes.kept = tape.training ? ~Index(0) : Index(1);
+        lanes.n_kept = lanes.n_operands = tape.training ? batch.n_steps() + 1 : 2;
+        lanes.kept = lanes.kept_operands = tape.training ? ~Index(0) : Index(1);
         const Index units = n * n_units();
-        make_room(lanes.operands, checked_multiply(lanes.n_kept, n * operand_width()));
+        make_room(lanes.operands, checked_multiply(lanes.n_operands, n * operand_width()));
         make_room(lanes.z, checked_multiply(lanes.n_kept, n * dz_width()));
         if constexpr (Cell::has_cell_state) {
             make_room(lanes.c, checked_multiply(lanes.n_kept, units));
@@ -78,6 +83,18 @@ public:
         make_room(lanes.outgoing, n * shape_.input_width());
     }
 
+    bool is_transposed(const Tape<T>& tape) const override { return tape.lanes.active; }
+    void link(const Batch& batch, Tape<T>& tape, Tape<T>& above) const override {
+        Lanes<T>& lanes = tape.lanes;
+        lanes.has_above = true;
+        above.lanes.below = &lanes;
+        lanes.n_operands = batch.n_steps() + 1;
+        lanes.kept_operands = ~Index(0);
+        make_room(lanes.operands,
+                  checked_multiply(lanes.n_operands, lanes.stride * lanes.operand_width));
+        if (tape.training)
+            make_room(lanes.dy, checked_multiply(batch.n_steps(), lanes.stride * n_units()));
+    }
     bool takes_token_sums(const Tape<T>& tape) const override { return !tape.lanes.active; }
 
     void forward(const Batch& batch, Range shard, const Features<const T>& inputs,
@@ -172,11 +189,15 @@ protected:
     }
     // By column ones, which biases are the weights of, x_i and h_{i-1}; that behind the last step
     // has its h.
-    T* operand_at(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
-        return at(lanes.operands, bundle, operand_width(), i & lanes.kept, lanes.n_kept);
+    static T* operand_at(Lanes<T>& lanes, const Bundle& bundle, Index i) {
+        return at(lanes.operands, bundle, lanes.operand_width, i & lanes.kept_operands,
+                  lanes.n_operands);
     }
-    T* h_before(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
-        return operand_at(lanes, bundle, i) + (1 + shape_.input_width()) * bundle.lanes;
+    static T* h_before(Lanes<T>& lanes, const Bundle& bundle, Index i) {
+        return operand_at(lanes, bundle, i) + lanes.first_state * bundle.lanes;
+    }
+    static T* dy_at(Lanes<T>& lanes, const Bundle& bundle, Index i, Index n_units) {
+        return at(lanes.dy, bundle, n_units, i, lanes.n_operands - 1);
     }
     // Unlike the others by step, since dz takes its place.
     T* z_at(Lanes<T>& lanes, const Bundle& bundle, Index t) const {
@@ -211,23 +232,33 @@ protected:
             read(tape.initial_c.rows(), 0, bundle, c_before(lanes, bundle, 0));
         for (Index i = 0; i < n_steps; ++i) {
             const Index row = batch.row(shape_.step_at(batch, i), 0);
-            T* x = operand_at(lanes, bundle, i);
-            x = std::fill_n(x, bundle.lanes, T(1));
-            for (Index part = 0; part < inputs.n_parts; ++part) {
-                read(inputs[part], row, bundle, x);
-                x += inputs[part].width * bundle.lanes;
-            }
+            read_inputs(i, row, bundle, inputs, lanes);
             T* const z = z_at(lanes, bundle, shape_.step_at(batch, i));
             sum_gates(operand_at(lanes, bundle, i), bundle, weights, z);
             const Index next = shape_.step_at(batch, std::min(i + 1, n_steps - 1));
             forward_units(i, bundle, z, z_at(lanes, bundle, next), lanes);
-            if (tape.every_step || i + 1 == n_steps)
+            if ((tape.every_step && !lanes.has_above) || i + 1 == n_steps)
                 write(h_before(lanes, bundle, i + 1), bundle, tape.h.rows(), row);
             control.poll(bundle.size * this->multiply_adds());
         }
         if constexpr (Cell::has_cell_state)
             write(c_before(lanes, bundle, n_steps), bundle,
                   tape.cells.last(batch, 0, shape_.reverse), 0);
+    }
+
+    void read_inputs(Index i, Index row, const Bundle& bundle, const Features<const T>& inputs,
+                     Lanes<T>& lanes) const {
+        T* x = operand_at(lanes, bundle, i);
+        x = std::fill_n(x, bundle.lanes, T(1));
+        if (lanes.below != nullptr) {
+            std::copy_n(h_before(*lanes.below, bundle, i + 1), shape_.input_width() * bundle.lanes,
+                        x);
+            return;
+        }
+        for (Index part = 0; part < inputs.n_parts; ++part) {
+            read(inputs[part], row, bundle, x);
+            x += inputs[part].width * bundle.lanes;
+        }
     }
 
     // z of all gates.
@@ -317,17 +348,27 @@ protected:
             read(tape.dc.rows(), 0, bundle, carried(lanes.dc, bundle));
         for (Index i = batch.n_steps() - 1; i >= 0; --i) {
             const Index t = shape_.step_at(batch, i), row = batch.row(t, 0);
-            if (dy.data != nullptr) read(dy, row, bundle, carried(lanes.incoming, bundle));
+            const T* incoming = nullptr;
+            if (lanes.has_above) {
+                incoming = dy_at(lanes, bundle, i, n_units());
+            } else if (dy.data != nullptr) {
+                read(dy, row, bundle, carried(lanes.incoming, bundle));
+                incoming = carried(lanes.incoming, bundle);
+            }
             backward_units(i, bundle, z_at(lanes, bundle, t),
                            z_at(lanes, bundle, shape_.step_at(batch, std::max<Index>(i - 1, 0))),
-                           dy.data != nullptr, lanes);
+                           incoming, lanes);
             write(dz_of(lanes, bundle), bundle, dz_rows(lanes), row);
             sum_gradients(bundle, takes_state, n_units(), weights.state_transposed, false,
                           carried(lanes.recurrent, bundle), lanes);
             if (bptt_steps > 0 && shape_.steps_to_end(batch, t, 0) % bptt_steps == 0)
                 for (Array<T>* array : {&lanes.dh, &lanes.recurrent, &lanes.dc})
                     std::fill_n(carried(*array, bundle), n_units() * bundle.lanes, T(0));
-            for (Index part = 0; part < dx.n_parts; ++part)
+            if (lanes.below != nullptr)
+                sum_gradients(bundle, takes_input, shape_.input_width(),
+                              weights.input_transposed[0], false,
+                              dy_at(*lanes.below, bundle, i, shape_.input_width()), lanes);
+            for (Index part = 0; lanes.below == nullptr && part < dx.n_parts; ++part)
                 send_to_inputs(bundle, row, dx[part], weights.input_transposed[std::size_t(part)],
                                accumulate, lanes);
             control.poll(2 * bundle.size * this->multiply_adds());
@@ -338,7 +379,7 @@ protected:
             write(carried(lanes.dc, bundle), bundle, tape.dc.rows(), 0);
     }
 
-    void backward_units(Index i, const Bundle& bundle, const T* z, const T* next_z, bool has_dy,
+    void backward_units(Index i, const Bundle& bundle, const T* z, const T* next_z, const T* dy,
                         Lanes<T>& lanes) const {
         const Index n = n_units() * bundle.lanes;
         T* const dz = dz_of(lanes, bundle);
@@ -346,7 +387,6 @@ protected:
         const T* const h = h_before(lanes, bundle, i + 1);
         T* const dh = carried(lanes.dh, bundle);
         const T* const recurrent = carried(lanes.recurrent, bundle);
-        const T* const dy = carried(lanes.incoming, bundle);
         const T* const c_previous = Cell::has_cell_state ? c_before(lanes, bundle, i) : nullptr;
         const T* const memo = Cell::has_cell_state ? memo_at(lanes, bundle, i) : nullptr;
         const Index next = std::max<Index>(i - 1, 0);
@@ -361,7 +401,7 @@ protected:
             step.h_previous = step.h_operand = V::load(h_previous + at);
             step.h = V::load(h + at);
             step.dh = V::load(dh + at) + V::load(recurrent + at);
-            if (has_dy) step.dh = V::load(dy + at) + step.dh;
+            if (dy != nullptr) step.dh = V::load(dy + at) + step.dh;
             if constexpr (Cell::has_cell_state) {
                 step.c_previous = V::load(c_previous + at);
                 step.memo = V::load(memo + at);
