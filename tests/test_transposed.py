@@ -8,7 +8,7 @@ from test_gradient import compare
 from test_lanes import problem_of
 
 # Too few for the registers of AVX-512 or AVX2, and too many weights for what test_lanes.py tests.
-SIZES = [[5], [9, 18], [20, 10]]
+SIZES = [[5], [9, 18], [20, 10], [9, 20, 5]]
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -34,9 +34,12 @@ def test_gradient_with(options):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("sizes", [[20, 9], [28, 28]])
+@pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("n_sequences", [12, 32, 45])
-def test_bits_of_a_sequence_alone(cell, dtype, sizes, n_sequences):
-    problem = problem_of(cell, sizes, n_sequences, 5, per_step=True, bidirectional=[True, False])
+def test_bits_of_a_sequence_alone(cell, dtype, sizes, bidirectional, n_sequences):
+    """Two layers of one direction hand each other what stands side by side."""
+    directions = [bidirectional, False]
+    problem = problem_of(cell, sizes, n_sequences, 5, per_step=True, bidirectional=directions)
     network, parameters = problem.core(dtype), problem.parameters.astype(dtype)
     values, states = problem.values.astype(dtype), problem.initial_state.astype(dtype)
     together, final = network.forward(
@@ -68,10 +71,19 @@ def test_bits_with_threads_and_checkpoints(cell, per_step):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_bits_of_units_side_by_side(cell, dtype, bidirectional):
+@pytest.mark.parametrize("bidirectional", [[False] * 2, [True] * 2, [True, False], [False] * 3])
+@pytest.mark.parametrize("residual", [False, True])
+def test_bits_of_units_side_by_side(cell, dtype, bidirectional, residual):
     """A longer sequence, which does not count, has the others trained with units side by side."""
-    problem = problem_of(cell, [20, 9], 33, n_steps=7, bidirectional=[bidirectional] * 2)
+    problem = problem_of(
+        cell,
+        [20] * len(bidirectional) if residual else [20, 9, 18][: len(bidirectional)],
+        33,
+        n_steps=7,
+        bidirectional=bidirectional,
+        merge_mode="mean",
+        residual=residual,
+    )
     problem.weights[-1] = 0.0
     offsets = problem.offsets[:-1]
     values = np.concatenate([problem.values, np.ones((4, 3))]).astype(dtype)

@@ -33,7 +33,9 @@ struct TokenRows {
     std::vector<Index> first_of_token;  // of each one that occurs, and the end
 
     Index n_tokens() const { return Index(first_of_token.size()) - 1; }
-    Index token(Index i) const { return by_token[std::size_t(first_of_token[std::size_t(i)])].id; }
+    std::int32_t token(Index i) const {
+        return by_token[std::size_t(first_of_token[std::size_t(i)])].id;
+    }
 };
 
 // Whether reading each token once, instead of at each step, spares more than it costs.
@@ -47,8 +49,9 @@ public:
 
     Index n_tokens() const { return n_tokens_; }
     Index width() const { return width_; }
-    // Where E begins in the flat parameter vector.
+    // Where E begins in the flat parameter vector, and where a token's row of it does.
     Index offset() const { return offset_; }
+    Index offset(std::int32_t id) const { return offset_ + id * width_; }
 
     // Calls function(token, value, row) for the tokens of the batch's steps, row by row, as far as
     // dropout leaves them.
@@ -109,20 +112,13 @@ public:
     // Adds to the rows of the tokens with these places among those that occur.
     void gradient(Range places, const TokenRows<T>& tokens, const Rows<T>& dx, T* gradient) const {
         for (Index i = places.begin; i < places.end; ++i) {
-            T* const to = gradient + offset_ + tokens.token(i) * width_;
+            T* const to = gradient + offset(tokens.token(i));
             for (Index k = tokens.first_of_token[std::size_t(i)];
                  k < tokens.first_of_token[std::size_t(i) + 1]; ++k) {
                 const auto& token = tokens.by_token[std::size_t(k)];
                 add(token.value, dx.row(token.row), to);
             }
         }
-    }
-
-    // Of tokens that are read once each, with dx by place.
-    template <class Tokens>
-    void gradient(Range places, const Tokens& tokens, T* gradient) const {
-        for (Index place = places.begin; place < places.end; ++place)
-            add(T(1), tokens.dx.row(place), gradient + offset_ + tokens.id(place) * width_);
     }
 
 private:

@@ -187,6 +187,7 @@ private:
     bool may_read_tokens_once(const Sequences<T>& sequences, const Workspace<T>& workspace) const {
         return workspace.distinct.when != TokensOnce::never &&
                inputs_.are_tokens(sequences, workspace) &&
+               workspace.distinct.may_recur(embedding()->n_tokens(), workspace.batch.n_rows()) &&
                layers_.front().takes_token_sums(workspace);
     }
     void collect_tokens(const Sequences<T>& sequences, Workspace<T>& workspace) const {
@@ -203,7 +204,10 @@ private:
     void token_gradient(Range places, const NetworkWeights<T>& weights, Workspace<T>& workspace,
                         T* gradient) const {
         layers_.front().send_to_tokens(weights.layers.front(), places, workspace);
-        embedding()->gradient(places, workspace.distinct, gradient);
+        const DistinctTokens<T>& tokens = workspace.distinct;
+        for (Index place = places.begin; place < places.end; ++place)
+            add_rows(tokens.dx.row(place), embedding()->width(),
+                     gradient + embedding()->offset(tokens.id(place)));
     }
 
     // Each layer reads what the one before it hands on, and so does the head.
@@ -254,10 +258,10 @@ void Network<T>::sum_tokens(Index part, Index n_parts, const NetworkWeights<T>& 
     DistinctTokens<T>& tokens = workspace.distinct;
     const Range places = part_of(tokens.added(), part, n_parts);
     if (places.size() == 0) return;
-    const T* const E = weights.parameters + embedding()->offset();
     const Rows<T>& x = tokens.x();
     for (Index place = places.begin; place < places.end; ++place)
-        std::copy_n(E + tokens.id(place) * x.width, x.width, x.row(place));
+        std::copy_n(weights.parameters + embedding()->offset(tokens.id(place)), x.width,
+                    x.row(place));
     layers_.front().sum_tokens(weights.layers.front(), places, workspace);
 }
 

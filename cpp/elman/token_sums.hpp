@@ -36,6 +36,11 @@ public:
     std::int32_t id(Index place) const { return ids_[std::size_t(place)]; }
     // Those that the last batch has brought.
     Range added() const { return {first_added_, size()}; }
+    // Of a large vocabulary a few steps are not worth an entry for each of its tokens.
+    bool may_recur(Index n_tokens, Index n_steps) const {
+        constexpr Index tokens_a_step = 256;
+        return when == TokensOnce::always || n_tokens <= tokens_a_step * n_steps;
+    }
     bool recur() const {
         return when == TokensOnce::always ||
                tokens_recur(added().size(), Index(place_of_row_.size()));
@@ -94,10 +99,10 @@ private:
         }
     }
 
-    std::vector<std::int32_t> ids_;
-    std::vector<std::int32_t> place_of_id_;
+    std::vector<std::int32_t> ids_;          // by place
+    std::vector<std::int32_t> place_of_id_;  // or none
     std::vector<Index> place_of_row_;
-    std::vector<Index> first_, rows_, next_;
+    std::vector<Index> first_, rows_, next_;  // by place: the rows that hold it
     Index first_added_ = 0;
     Array<T> all_x_;
     Rows<T> x_;

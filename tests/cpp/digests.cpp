@@ -62,6 +62,7 @@ const std::vector<Variant> variants = {
     {"decay", {18}, false, true, false, "decay"},
     {"sgd", {24}, false, true, false, "none", "sgd"},
     {"sequences side by side", {20, 9}, true, false, false, "none", "adam", 0.0},
+    {"lanes handed on", {20, 9, 18}, false, false, false, "none", "adam", 0.0},
     {"many units", {70}, false, true, false, "none", "adam", 0.1, 21},
     {"mask, residual", {18, 18}, true, true, false, "mask", "adam", 0.1, 0, true},
     {"tokens", {33, 20}, true, true, false, "none", "adam", 0.1, 0, false, 15},
