@@ -270,6 +270,16 @@ def test_set_weights_gives_back_predictions():
     assert "attention.W_c" in a.summary()
 
 
+@pytest.mark.parametrize("beam_width", [1, 3])
+def test_a_network_that_overflows_has_no_answer(beam_width):
+    model = translator(beam_width=beam_width).fit(WORDS, BACKWARDS)
+    model.set_weights({name: 1e38 * array for name, array in model.weights_.items()})
+    with pytest.raises(ValueError, match=r"predict: X got a source on which the network overflow"):
+        model.predict(WORDS)
+    with pytest.raises(ValueError, match=r"predict_log_proba: X got a source on which the network"):
+        model.predict_log_proba(WORDS, BACKWARDS)
+
+
 def test_diverging_leaves_the_estimator_as_it_was():
     model = regressor().fit(X, Y)
     before = model.weights_

@@ -17,6 +17,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 
 #include "elman/predict.hpp"
 #include "elman/stepper.hpp"
@@ -208,7 +209,7 @@ private:
     std::vector<Candidate> best_;
     Index length_ = 0, n_ended_ = 0;
     Index best_node_ = -1;
-    double best_score_ = 0.0;
+    double best_score_ = std::numeric_limits<double>::quiet_NaN();  // where no logit is a number
 };
 
 template <class T>

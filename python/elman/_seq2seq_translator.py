@@ -455,7 +455,8 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         Raises
         ------
         ValueError
-            If X is not as it should be, or `beam_width` is larger than the vocabulary.
+            If X is not as it should be, the network overflows on it, or `beam_width` is larger than
+            the vocabulary.
         NotFittedError
             Before `fit`.
         """
@@ -480,12 +481,20 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         -------
         log_p : ndarray of shape (n_samples,)
             log p(y | x), with the stop token at the end.
+
+        Raises
+        ------
+        ValueError
+            If X or y is not as it should be, or the network overflows on them.
+        NotFittedError
+            Before `fit`.
         """
         model = self._fitted_model("predict_log_proba")
         caller = f"{type(self).__name__}.predict_log_proba"
         pairs, _ = self._read(X, y, caller, self._settings_of(model), model)
         n_threads = effective_n_threads(self.n_jobs, caller)
         log_p, _ = self._evaluate(model, pairs, n_threads, caller)
+        _refuse_overflow(log_p, caller)
         return log_p
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -610,7 +619,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         max_length = self.max_length
         if max_length is None:
             max_length = 2 * max(1, model.n_timesteps)
-        numbers, offsets, _ = model.decoding.translate(
+        numbers, offsets, scores = model.decoding.translate(
             sources.values,
             sources.offsets,
             stop=model.task.stop,
@@ -619,6 +628,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
             length_penalty=float(self.length_penalty),
             n_threads=effective_n_threads(self.n_jobs, caller),
         )
+        _refuse_overflow(scores, caller)
         return numbers, offsets
 
     def _validation_score(self, model: Model, pairs: Pairs, n_threads: int, caller: str) -> float:
@@ -661,6 +671,13 @@ def _read_outputs(y: Any, n_samples: int, caller: str, argument: str) -> TokenLi
         got = f"{len(lists)} samples"
         raise ValueError(problem(caller, argument, got, f"{n_samples}, as in X"))
     return lists
+
+
+def _refuse_overflow(log_p: NDArray[np.float64], caller: str) -> None:
+    overflowing = np.flatnonzero(~np.isfinite(log_p))
+    if len(overflowing):
+        got = f"a source on which the network overflows (sample {overflowing[0]})"
+        raise ValueError(problem(caller, "X", got, "outputs that are finite"))
 
 
 def _known_outputs(lists: TokenLists, target: Vocabulary, caller: str, argument: str) -> Outputs:
