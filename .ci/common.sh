@@ -2,7 +2,7 @@
 
 # Tests of the kernels, which are others on each instruction set, and of what else the core has.
 KERNEL_TESTS="tests/test_forward.py tests/test_gradient.py tests/test_bits.py tests/test_lanes.py \
-    tests/test_narrow.py tests/test_transposed.py"
+    tests/test_narrow.py tests/test_transposed.py tests/test_token_sums.py"
 CORE_TESTS="$KERNEL_TESTS tests/test_embedding.py tests/test_seq2seq.py"
 
 step() { printf '\n==> [%dm%02ds] %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$1"; }
