@@ -4,26 +4,20 @@ import numpy as np
 import pytest
 from elman import _core
 from problems import CELLS, Problem, relative_error
+from seq2seq_problems import network_options
 
 N_TOKENS = 60
 # By units: several blocks, gates side by side, sequences side by side, a lane for each sequence.
 SIZES = [[70], [33], [20], [3]]
 
 
-def problem_of(cell, sizes=(33,), n_tokens=N_TOKENS, lengths=(30, 7, 30, 1, 19, 30), **options):
-    name, activation, reset_after = cell
-    options = {
-        "cell": name,
-        "activation": activation,
-        "reset_after": reset_after,
-        "hidden_layer_sizes": list(sizes),
-        "bidirectional": [False] * len(sizes),
-        "n_channels": 6,
-        "n_outputs": 2,
-        "head": True,
-        "n_tokens": n_tokens,
-        **options,
-    }
+def problem_of(
+    cell, sizes, n_tokens=N_TOKENS, lengths=(30, 7, 30, 1, 19, 30), bidirectional=False, **options
+):
+    directions = [bidirectional] * len(sizes)
+    options = network_options(
+        cell, list(sizes), directions, 6, n_tokens, n_outputs=2, head=True, **options
+    )
     problem = Problem(options, 3, list(lengths), per_step=True)
     problem.parameters *= 0.5  # what grows from step to step would overflow
     return problem
@@ -56,7 +50,7 @@ def test_a_sequence_among_others_that_hold_its_tokens_and_step_by_step(
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_gradient_agrees_with_the_reference(cell, sizes, lengths):
     for n_tokens in (4, 1000):  # of which one recurs
-        for options in ({}, {"layer_norm": True}, {"bidirectional": [True] * len(sizes)}):
+        for options in ({}, {"layer_norm": True}, {"bidirectional": True}):
             problem = problem_of(cell, sizes, n_tokens, lengths, **options)
             dropout = {"recurrent_dropout": 0.2, "token_dropout": 0.1, "seed": 2}
             for dropouts in ({}, dropout):

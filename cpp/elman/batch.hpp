@@ -30,6 +30,10 @@ struct Range {
     Index end;
 
     Index size() const { return end > begin ? end - begin : 0; }
+    // One of n_parts that are alike in size.
+    Range part(Index i, Index n_parts) const {
+        return {begin + size() * i / n_parts, begin + size() * (i + 1) / n_parts};
+    }
 };
 
 struct Batch {

@@ -93,7 +93,7 @@ public:
                   const Features<const T>& h, const Rows<const T>& dy, T* gradient,
                   Control& control, Index task = 0, Index n_parts = 1) const {
         const Index n_panels = (n_outputs_ + panel_width<T> - 1) / panel_width<T>;
-        const Range panels{n_panels * task / n_parts, n_panels * (task + 1) / n_parts};
+        const Range panels = Range{0, n_panels}.part(task, n_parts);
         if (panels.size() == 0) return;
         const Index columns = packed_columns<T>(std::min(n_outputs_, panels.end * panel_width<T>)) -
                               panels.begin * panel_width<T>;

@@ -38,9 +38,6 @@ struct TokenRows {
     }
 };
 
-// Whether reading each token once, instead of at each step, spares more than it costs.
-inline bool tokens_recur(Index n_tokens, Index n_steps) { return 4 * n_tokens <= 3 * n_steps; }
-
 template <class T>
 class Embedding {
 public:
@@ -51,7 +48,7 @@ public:
     Index width() const { return width_; }
     // Where E begins in the flat parameter vector, and where a token's row of it does.
     Index offset() const { return offset_; }
-    Index offset(std::int32_t id) const { return offset_ + id * width_; }
+    Index offset(Index id) const { return offset_ + id * width_; }
 
     // Calls function(token, value, row) for the tokens of the batch's steps, row by row, as far as
     // dropout leaves them.

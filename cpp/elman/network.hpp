@@ -106,7 +106,7 @@ public:
     void sum_tokens(Index part, Index n_parts, const NetworkWeights<T>& weights,
                     Workspace<T>& workspace) const;
     void add_token_gradients(Index part, Index n_parts, Workspace<T>& workspace) const {
-        layers_.front().add_token_gradients(part_of({0, workspace.distinct.size()}, part, n_parts),
+        layers_.front().add_token_gradients(workspace.distinct.places().part(part, n_parts),
                                             workspace);
     }
 
@@ -177,11 +177,6 @@ private:
             widths = layers.back().output_widths();
         }
         return layers;
-    }
-
-    static Range part_of(Range whole, Index part, Index n_parts) {
-        return {whole.begin + whole.size() * part / n_parts,
-                whole.begin + whole.size() * (part + 1) / n_parts};
     }
 
     bool may_read_tokens_once(const Sequences<T>& sequences, const Workspace<T>& workspace) const {
@@ -256,7 +251,7 @@ template <class T>
 void Network<T>::sum_tokens(Index part, Index n_parts, const NetworkWeights<T>& weights,
                             Workspace<T>& workspace) const {
     DistinctTokens<T>& tokens = workspace.distinct;
-    const Range places = part_of(tokens.added(), part, n_parts);
+    const Range places = tokens.added().part(part, n_parts);
     if (places.size() == 0) return;
     const Rows<T>& x = tokens.x();
     for (Index place = places.begin; place < places.end; ++place)
@@ -300,8 +295,8 @@ void Network<T>::gradient(Index task, Index n_parts, Pass pass, const NetworkWei
     const bool is_of_inputs = is_among(inputs_.n_gradient_tasks(n_parts), task);
     if (is_of_inputs && workspace.distinct.is_used) {
         if (pass.ends)
-            token_gradient(part_of({0, workspace.distinct.size()}, task, n_parts), weights,
-                           workspace, gradient);
+            token_gradient(workspace.distinct.places().part(task, n_parts), weights, workspace,
+                           gradient);
         return;
     }
     if (is_of_inputs)

@@ -144,9 +144,7 @@ public:
     void gradient(Index task, Index n_parts, Pass pass, const NetworkWeights<T>& weights,
                   Workspace<T>& workspace, T* gradient, Control& control) const {
         const Index n_rows = workspace.batch.n_rows(), part = task % n_parts;
-        const auto range_of = [&](Index n) {
-            return Range{n * part / n_parts, n * (part + 1) / n_parts};
-        };
+        const auto range_of = [&](Index n) { return Range{0, n}.part(part, n_parts); };
         if (!learns_x() || task >= n_parts)
             input_->gradient(0, n_rows, true, pass, Features<const T>(workspace.x.rows()),
                              workspace.dinputs.rows(), gradient, control, part, n_parts);

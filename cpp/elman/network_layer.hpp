@@ -183,9 +183,9 @@ public:
                   Workspace<T>& workspace, T* gradient, Control& control) const {
         const Index d = task / n_parts, part = task % n_parts;
         const Index n_blocks = direction(d).n_gradient_blocks();
-        direction(d).gradient({n_blocks * part / n_parts, n_blocks * (part + 1) / n_parts},
-                              workspace.batch, inputs, workspace.runs.of_direction(d), pass,
-                              at(rows_of(workspace).tapes, d), gradient, control);
+        direction(d).gradient(Range{0, n_blocks}.part(part, n_parts), workspace.batch, inputs,
+                              workspace.runs.of_direction(d), pass, at(rows_of(workspace).tapes, d),
+                              gradient, control);
     }
 
 private:

@@ -57,14 +57,16 @@ public:
     // As many workers as the system grants; is_short() tells when that is less than asked for.
     Team(Index n_threads, Control::Check check)
         : check_(std::move(check)), control_(stopped_, &check_), n_wanted_(n_threads) {
+        if (n_threads <= 1) return;
+        const Processors processors;
         workers_.reserve(std::size_t(n_threads));
         try {
             while (this->n_threads() < n_threads) {
-                workers_.emplace_back([this] {
-                    processors_.use_all();
+                workers_.emplace_back([this, processors] {
+                    processors.use_all();
                     work();
                 });
-                processors_.begin_elsewhere(workers_.back());
+                processors.begin_elsewhere(workers_.back());
             }
         } catch (const std::exception&) {
             // Fewer threads are slower, not wrong.
@@ -158,7 +160,6 @@ private:
     std::atomic<bool> stopped_{false};
     Control control_;
     Index n_wanted_;
-    Processors processors_;
     std::vector<std::thread> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;

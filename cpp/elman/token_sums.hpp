@@ -20,6 +20,9 @@
 
 namespace elman {
 
+// Whether reading each token once, instead of at each step, spares more than it costs.
+inline bool tokens_recur(Index n_tokens, Index n_steps) { return 4 * n_tokens <= 3 * n_steps; }
+
 // Whether a pass reads each token once; its caller then has to call Network::sum_tokens.
 enum class TokensOnce { never, where_they_recur, always };
 
@@ -33,6 +36,7 @@ public:
     // E[i], by place.
     const Rows<T>& x() const { return x_; }
     Index size() const { return Index(ids_.size()); }
+    Range places() const { return {0, size()}; }
     std::int32_t id(Index place) const { return ids_[std::size_t(place)]; }
     // Those that the last batch has brought.
     Range added() const { return {first_added_, size()}; }

@@ -148,11 +148,11 @@ public:
             const Index width = embedding.width();
             std::sort(rows.touched.begin(), rows.touched.end());
             for (const Index id : rows.touched)
-                pieces_.push_back({embedding.offset() + id * width, width, true});
+                pieces_.push_back({embedding.offset(id), width, true});
             for_each_row(Index(rows.touched.size()), team, [&](Index i) {
                 const Index id = rows.touched[std::size_t(i)];
                 catch_up(rows, id);
-                std::fill_n(gradient_.data() + embedding.offset() + id * width, width, T(0));
+                std::fill_n(gradient_.data() + embedding.offset(id), width, T(0));
             });
         }
         piece_sums_.resize(pieces_.size());
@@ -222,7 +222,7 @@ private:
     void catch_up(EmbeddingRows& rows, Index id) {
         Index& up_to = rows.up_to[std::size_t(id)];
         if (up_to == deferred_.n_updates()) return;
-        const Index n = rows.embedding.width(), place = rows.embedding.offset() + id * n;
+        const Index n = rows.embedding.width(), place = rows.embedding.offset(id);
         T* const first = moments_.data() + place;
         deferred_.apply(deferred_.since(up_to), n, parameters_.data() + place, first,
                         n_moments_ > 1 ? first + parameters_.size() : nullptr);
