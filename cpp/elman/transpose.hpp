@@ -6,35 +6,73 @@
 // What is written beyond the columns and sequences there are is some of these again.
 #pragma once
 
+#include <cstring>
+#include <utility>
+
 #include "elman/memory.hpp"
 
 namespace elman {
 
 namespace detail {
 
-template <class Packet, int n>
-void transpose_packets(Packet (&packets)[n]) {
-    Eigen::internal::PacketBlock<Packet, n> block;
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) block.packet[i] = packets[i];
-    Eigen::internal::ptranspose(block);
-#pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) packets[i] = block.packet[i];
+#if defined(__GNUC__)
+
+// What a square of rows is turned into columns by: the lanes of two rows i and i + d whose numbers
+// have the bit d, and have it not, change places. Every width has instructions for that.
+template <int d, class Row, int... lane>
+[[gnu::always_inline]] inline void exchange(Row& a, Row& b, std::integer_sequence<int, lane...>) {
+    constexpr int width = sizeof...(lane);
+    const Row low =
+        __builtin_shufflevector(a, b, ((lane & d) != 0 ? width + lane - d : lane)...);
+    b = __builtin_shufflevector(a, b, ((lane & d) != 0 ? width + lane : lane + d)...);
+    a = low;
 }
+
+template <int d, class Row, int width>
+[[gnu::always_inline]] inline void exchange_all(Row (&rows)[width]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i)
+        if ((i & d) == 0)
+            exchange<d>(rows[i], rows[i + d], std::make_integer_sequence<int, width>());
+    if constexpr (d > 1) exchange_all<d / 2>(rows);
+}
+
+template <class T, int width>
+[[gnu::always_inline]] inline void transpose(Vec<T> (&vectors)[width]) {
+    typedef T Row __attribute__((vector_size(sizeof(T) * width)));
+    Row rows[width];
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) std::memcpy(&rows[i], &vectors[i].packet, sizeof rows[i]);
+    exchange_all<width / 2>(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) std::memcpy(&vectors[i].packet, &rows[i], sizeof rows[i]);
+}
+
+#else
+
+template <class T, int width>
+void transpose(Vec<T> (&vectors)[width]) {
+    Eigen::internal::PacketBlock<typename Vec<T>::Packet, width> block;
+    for (int i = 0; i < width; ++i) block.packet[i] = vectors[i].packet;
+    Eigen::internal::ptranspose(block);
+    for (int i = 0; i < width; ++i) vectors[i].packet = block.packet[i];
+}
+
+#endif
 
 }  // namespace detail
 
 // A square of as many rows as a register is wide: load(i) is row i, store(j, column) takes column
 // j.
 template <class T, class Load, class Store>
-void transpose_square(const Load& load, const Store& store) {
+[[gnu::always_inline]] inline void transpose_square(const Load& load, const Store& store) {
     constexpr int width = Vec<T>::width;
-    typename Vec<T>::Packet packets[width];
+    Vec<T> vectors[width];
 #pragma GCC unroll 16
-    for (int i = 0; i < width; ++i) packets[i] = load(i).packet;
-    detail::transpose_packets(packets);
+    for (int i = 0; i < width; ++i) vectors[i] = load(i);
+    detail::transpose(vectors);
 #pragma GCC unroll 16
-    for (int j = 0; j < width; ++j) store(j, Vec<T>(packets[j]));
+    for (int j = 0; j < width; ++j) store(j, vectors[j]);
 }
 
 template <class T>
