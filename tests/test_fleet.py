@@ -160,6 +160,21 @@ def test_series_of_any_lengths_share_registers(cell, units):
     assert_same(estimator, Xs, [y[:, -1, 0] for y in ys])
 
 
+@pytest.mark.filterwarnings("ignore:.*clipped to them")
+@pytest.mark.parametrize("sizes", [(20,), (9, 18), (2, 20, 5)])
+@pytest.mark.parametrize("cell", ["simple", "gru", "lstm", "min_gru"])
+def test_gradients_that_are_summed_by_sequence(cell, sizes):
+    """Mini-batches of 32, 16 and 3 sequences of one length, and of 16 of several lengths."""
+    draw = np.random.RandomState(4)
+    Xs = [[draw.randn(6, 2) for _ in range(n)] for n in (48, 51, 16, 32, 48)]
+    Xs.append([draw.randn(1 + i % 5, 2) for i in range(16)])
+    ys = [[x.sum(axis=1) for x in X] for X in Xs]
+    estimator = RNNRegressor(
+        cell=cell, hidden_layer_sizes=sizes, batch_size=32, max_iter=4, random_state=1
+    )
+    assert_same(estimator, Xs, ys)
+
+
 def test_lists_of_arrays_that_need_a_closer_look():
     draw = np.random.RandomState(3)
     Xs = [draw.randn(2, n, 2) for n in (5, 3, 9)]

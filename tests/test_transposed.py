@@ -73,8 +73,11 @@ def test_bits_with_threads_and_checkpoints(cell, per_step):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [[False] * 2, [True] * 2, [True, False], [False] * 3])
 @pytest.mark.parametrize("residual", [False, True])
-def test_bits_of_units_side_by_side(cell, dtype, bidirectional, residual):
-    """A longer sequence, which does not count, has the others trained with units side by side."""
+def test_like_units_side_by_side(cell, dtype, bidirectional, residual):
+    """A longer sequence, which does not count, has the others trained with units side by side.
+
+    The gradient is the same sum in another order.
+    """
     problem = problem_of(
         cell,
         [20] * len(bidirectional) if residual else [20, 9, 18][: len(bidirectional)],
@@ -100,4 +103,7 @@ def test_bits_of_units_side_by_side(cell, dtype, bidirectional, residual):
         for ends in (offsets, longer)
     ]
     assert gradients[0][0] == gradients[1][0]
-    np.testing.assert_array_equal(gradients[0][1], gradients[1][1])
+    largest = np.abs(gradients[1][1]).max()
+    np.testing.assert_allclose(
+        gradients[0][1], gradients[1][1], rtol=0, atol=20 * np.finfo(dtype).eps * largest
+    )

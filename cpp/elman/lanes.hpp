@@ -6,8 +6,8 @@
 //     h_t[u, :] = cell(b[u] + sum_d W_xh[d, u] x_t[d, :] + sum_k W_hh[k, u] h_{t-1}[k, :])
 //
 // Each sum has the terms and the order of RecurrenceOf, so outputs are the same to the bit. The
-// gradient of a weight is summed lane by lane over the steps, from the last to the first, and the
-// 16 lanes are added up at the end in one order.
+// gradient of a weight is summed lane by lane, over steps and sequences from the last to the first,
+// and the 16 lanes are added up at the end in one order.
 //
 // Everything is kept by the index i of a step in the order of processing, which makes a reverse
 // layer a matter of copying rows in and out.
@@ -384,7 +384,7 @@ private:
                 sum[k][v] = V::load(sums + Index(k) * n_lanes + v * V::width);
         const Index dz_step = n_gates * n_units() * lanes.stride;
         for (Index i = n_steps - 1; i >= 0; --i)
-            for (Index lane = 0; lane < lanes.stride; lane += n_lanes)
+            for (Index lane = lanes.stride - n_lanes; lane >= 0; lane -= n_lanes)
                 for (int v = 0; v < vectors_of_lanes; ++v) {
                     const V of_lane = V::load(dz + i * dz_step + lane + v * V::width);
                     for (std::size_t k = 0; k < weights_at_once; ++k)

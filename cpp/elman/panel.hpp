@@ -37,11 +37,15 @@ inline int panel_vectors(Index first_column, Index n_columns) {
     return n_columns - first_column <= Vec<T>::width ? 1 : max_panel_vectors;
 }
 
-// Columns up to whole panels; panels but the last are panel_width wide.
+// Columns up to whole panels of registers of some width; panels but the last are whole.
+inline Index packed_columns(Index n_columns, Index vector_width) {
+    const Index width = max_panel_vectors * vector_width;
+    const Index last = (n_columns - 1) / width * width;
+    return last + (n_columns - last <= vector_width ? vector_width : width);
+}
 template <class T>
 inline Index packed_columns(Index n_columns) {
-    const Index last = (n_columns - 1) / panel_width<T> * panel_width<T>;
-    return last + panel_vectors<T>(last, n_columns) * Vec<T>::width;
+    return packed_columns(n_columns, Vec<T>::width);
 }
 
 // Whole quotients of what is mostly small: the processor takes three times as long to divide

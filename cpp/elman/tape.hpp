@@ -36,10 +36,10 @@ struct Lanes {
     Index stride = 0;
     Array<T> x, h, c, memo, z;
     Array<T> dh, recurrent, dc, incoming, outgoing;  // by unit and lane
-    Array<T> sums;                                   // of the gradient, lane by lane (lanes.hpp)
-    // Of transposed.hpp: beside c, memo and z the operands of a step; its dz; the sizes of bundles,
-    // where their first sequences are; how many steps are kept, i & kept of step i.
-    Array<T> operands, dz;
+    Array<T> sums;                                   // of the gradient, lane by lane
+    // Of transposed.hpp: beside c, memo and z the operands of a step; the sizes of bundles, where
+    // their first sequences are; how many steps are kept, i & kept of step i.
+    Array<T> operands;
     std::vector<Index> bundles;
     Index n_kept = 0, kept = 0, n_operands = 0, kept_operands = 0;
     // The layer below, if it hands on its states as they lie here; whether there is one above,

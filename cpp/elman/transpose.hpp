@@ -22,8 +22,7 @@ namespace detail {
 template <int d, class Row, int... lane>
 [[gnu::always_inline]] inline void exchange(Row& a, Row& b, std::integer_sequence<int, lane...>) {
     constexpr int width = sizeof...(lane);
-    const Row low =
-        __builtin_shufflevector(a, b, ((lane & d) != 0 ? width + lane - d : lane)...);
+    const Row low = __builtin_shufflevector(a, b, ((lane & d) != 0 ? width + lane - d : lane)...);
     b = __builtin_shufflevector(a, b, ((lane & d) != 0 ? width + lane : lane + d)...);
     a = low;
 }

@@ -8,18 +8,19 @@
 //     z_t^T = b + [W_xh; W_hh]^T [x_t, h_{t-1}]^T
 //
 // The tiles are the same; what they read by broadcast are the weights, of which a panel's columns
-// are neighbours. Each sum has the terms and the order of RecurrenceOf, so all is the same to the
-// bit. h_t and dL/dx_t go back into rows, where other layers find them, and so does dz_t: the
-// gradient of the weights is summed over one row after another, of which the operand, ones, x_t and
-// h_{t-1}, is read by broadcast and so may stay as it is. Of two such layers one above the other
-// the upper one reads h_t and leaves dL/dx_t side by side, without rows between them.
+// are neighbours. Each sum has the terms and the order of RecurrenceOf, so outputs are the same to
+// the bit. h_t and dL/dx_t go back into rows, where other layers find them. The gradient of the
+// weights is summed sequence by sequence (lane_products.hpp), another order than RecurrenceOf's;
+// so whether a layer is trained like this depends on its shape and on the mini-batch, and not on
+// the instruction set. Of two such layers one above the other the upper one reads h_t and leaves
+// dL/dx_t side by side, without rows between them.
 //
 // Operands and states are kept by the index i of a step in the order of processing, which makes a
 // reverse layer a matter of reading and writing rows.
 #pragma once
 
+#include "elman/lane_products.hpp"
 #include "elman/narrow.hpp"
-#include "elman/transpose.hpp"
 
 namespace elman {
 
@@ -34,10 +35,17 @@ public:
 
     using Base::Base;
 
-    // From an eighth of the lanes idle on it may pay, see below.
     static bool suits(const RecurrenceShape& shape) {
-        return leaves_idle(8, shape.n_units) && !shape.may_miss && !shape.layer_norm;
+        return (is_trained_transposed(shape.n_units) || is_predicted_transposed(shape)) &&
+               !shape.may_miss && !shape.layer_norm;
     }
+    // Where registers of 64 bytes would leave a quarter of their lanes idle.
+    static bool is_trained_transposed(Index n_units) {
+        return leaves_idle(4, n_units, Index(64 / sizeof(T)));
+    }
+    // Whether mini-batches of so many sequences are; threads take them by as many, whatever the
+    // instruction set.
+    static constexpr bool fills_lanes(Index n_sequences) { return n_sequences % least_lanes == 0; }
 
     Index sequences_side_by_side() const override { return pays(true) ? least_lanes : 1; }
 
@@ -57,7 +65,7 @@ public:
         Lanes<T>& lanes = tape.lanes;
         const Index n = (batch.n_sequences() + least_lanes - 1) / least_lanes * least_lanes;
         const bool fills =
-            tape.training ? batch.n_sequences() == n : 3 * batch.n_sequences() > 2 * n;
+            tape.training ? fills_lanes(batch.n_sequences()) : 3 * batch.n_sequences() > 2 * n;
         lanes.active = pays(tape.training) && batch.is_regular && fills && !tape.has_mask &&
                        batch.branch_step == 0;
         lanes.below = nullptr;
@@ -71,7 +79,7 @@ public:
         lanes.kept = lanes.kept_operands = tape.training ? ~Index(0) : Index(1);
         const Index units = n * n_units();
         make_room(lanes.operands, checked_multiply(lanes.n_operands, n * operand_width()));
-        make_room(lanes.z, checked_multiply(lanes.n_kept, n * dz_width()));
+        make_room(lanes.z, checked_multiply(lanes.n_kept, n * z_width()));
         if constexpr (Cell::has_cell_state) {
             make_room(lanes.c, checked_multiply(lanes.n_kept, units));
             make_room(lanes.memo, checked_multiply(lanes.n_kept, units));
@@ -79,8 +87,8 @@ public:
         if (!tape.training) return;
         for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc, &lanes.incoming})
             make_room(*carried, units);
-        make_room(lanes.dz, n_gates * units);
         make_room(lanes.outgoing, n * shape_.input_width());
+        make_room(lanes.sums, (shape_.total_depth() + n_gates) * n_units() * n_sum_lanes);
     }
 
     bool is_transposed(const Tape<T>& tape) const override { return tape.lanes.active; }
@@ -117,12 +125,11 @@ public:
         });
     }
 
-    // Of the gradient: panels of the columns that gates have side by side.
+    // Of the gradient: tiles of the columns that gates have side by side.
     Index n_gradient_blocks() const override {
         Index n = 0;
-        shape_.for_each_group([&](const GateGroup& group) {
-            n += (group.n_alike * n_units() + panel_width<T> - 1) / panel_width<T>;
-        });
+        shape_.for_each_group(
+            [&](const GateGroup& group) { n += n_column_tiles(group.n_alike * n_units()); });
         return n;
     }
 
@@ -136,28 +143,29 @@ public:
                 Base::gradient(blocks, batch, inputs, runs, pass, tape, gradient, control);
             return;
         }
-        for_each_panel(blocks, tape, [&](const Panel& panel) {
-            if (pass.begins) std::fill_n(panel.sums, panel.n_sums * panel.width(), T(0));
-            add_products(panel, batch, tape, control);
-            if (pass.ends) unpack(panel, gradient);
+        for_each_strip(blocks, tape.lanes, [&](const Strip& strip) {
+            add_products(strip, batch, pass.begins, tape.lanes, control);
+            if (pass.ends) add_up(strip, gradient);
         });
     }
 
 protected:
-    // Whether one of so many parts of the lanes of a row, or more, is idle.
-    static bool leaves_idle(Index n_parts, Index n_units) {
-        return n_parts * n_units <= (n_parts - 1) * packed_columns<T>(n_units);
-    }
-    // To go from rows to lanes costs less than a quarter of them idle. Where nothing is trained it
-    // is done half as often, but what came in rows is most of the work of few units with many
-    // inputs.
-    bool pays(bool training) const {
-        if (training) return leaves_idle(4, n_units());
-        return shape_.input_width() <= 4 * n_units() && (n_gates > 1 || leaves_idle(4, n_units()));
-    }
-
-    // Threads take sequences by as many, whatever the instruction set.
     static constexpr Index least_lanes = 16;
+    static_assert(least_lanes == n_sum_lanes);
+
+    // Whether one of so many parts of the lanes of a row, or more, is idle.
+    static bool leaves_idle(Index n_parts, Index n_units, Index vector_width = V::width) {
+        return n_parts * n_units <= (n_parts - 1) * packed_columns(n_units, vector_width);
+    }
+    // It costs less than to go from rows to lanes from an eighth of them idle on. What came in rows
+    // is most of the work of few units with many inputs.
+    static bool is_predicted_transposed(const RecurrenceShape& shape) {
+        return shape.input_width() <= 4 * shape.n_units &&
+               leaves_idle(n_gates > 1 ? 8 : 4, shape.n_units);
+    }
+    bool pays(bool training) const {
+        return training ? is_trained_transposed(n_units()) : is_predicted_transposed(shape_);
+    }
 
     // Sequences [first, first + size), in as many lanes of each column.
     struct Bundle {
@@ -169,11 +177,11 @@ protected:
             function(bundle_of(first, std::min(panel_width<T>, shard.end - first)));
     }
 
-    // As forward has left them.
-    template <class Function>
-    static void for_each_bundle_backwards(const Lanes<T>& lanes, const Function& function) {
-        for (std::size_t i = lanes.bundles.size(); i-- > 0;)
-            if (lanes.bundles[i] > 0) function(bundle_of(Index(i) * V::width, lanes.bundles[i]));
+    // Where forward has put a sequence.
+    static Bundle bundle_with(Index sequence, const Lanes<T>& lanes) {
+        std::size_t i = std::size_t(sequence / V::width);
+        while (lanes.bundles[i] == 0) --i;
+        return bundle_of(Index(i) * V::width, lanes.bundles[i]);
     }
     static Bundle bundle_of(Index first, Index size) {
         return {first, size, panel_vectors<T>(0, size) * V::width};
@@ -199,10 +207,12 @@ protected:
     static T* dy_at(Lanes<T>& lanes, const Bundle& bundle, Index i, Index n_units) {
         return at(lanes.dy, bundle, n_units, i, lanes.n_operands - 1);
     }
-    // Unlike the others by step, since dz takes its place.
-    T* z_at(Lanes<T>& lanes, const Bundle& bundle, Index t) const {
-        return lanes.z.data() + ((t & lanes.kept) * lanes.stride + bundle.first) * dz_width();
+    // Then the gates, and on the way back dz.
+    T* z_at(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
+        return at(lanes.z, bundle, z_width(), i & lanes.kept, lanes.n_kept);
     }
+    // Odd, so that a column of one step and of the next compete for other sets of the cache.
+    Index z_width() const { return (n_gates * n_units()) | 1; }
     T* c_before(Lanes<T>& lanes, const Bundle& bundle, Index i) const {
         return at(lanes.c, bundle, n_units(), i & lanes.kept, lanes.n_kept);
     }
@@ -233,10 +243,9 @@ protected:
         for (Index i = 0; i < n_steps; ++i) {
             const Index row = batch.row(shape_.step_at(batch, i), 0);
             read_inputs(i, row, bundle, inputs, lanes);
-            T* const z = z_at(lanes, bundle, shape_.step_at(batch, i));
+            T* const z = z_at(lanes, bundle, i);
             sum_gates(operand_at(lanes, bundle, i), bundle, weights, z);
-            const Index next = shape_.step_at(batch, std::min(i + 1, n_steps - 1));
-            forward_units(i, bundle, z, z_at(lanes, bundle, next), lanes);
+            forward_units(i, bundle, z, z_at(lanes, bundle, std::min(i + 1, n_steps - 1)), lanes);
             if ((tape.every_step && !lanes.has_above) || i + 1 == n_steps)
                 write(h_before(lanes, bundle, i + 1), bundle, tape.h.rows(), row);
             control.poll(bundle.size * this->multiply_adds());
@@ -355,22 +364,21 @@ protected:
                 read(dy, row, bundle, carried(lanes.incoming, bundle));
                 incoming = carried(lanes.incoming, bundle);
             }
-            backward_units(i, bundle, z_at(lanes, bundle, t),
-                           z_at(lanes, bundle, shape_.step_at(batch, std::max<Index>(i - 1, 0))),
-                           incoming, lanes);
-            write(dz_of(lanes, bundle), bundle, dz_rows(lanes), row);
-            sum_gradients(bundle, takes_state, n_units(), weights.state_transposed, false,
-                          carried(lanes.recurrent, bundle), lanes);
+            T* const z = z_at(lanes, bundle, i);
+            backward_units(i, bundle, z, z_at(lanes, bundle, std::max<Index>(i - 1, 0)), incoming,
+                           lanes);
+            sum_gradients(z, bundle, takes_state, n_units(), weights.state_transposed, false,
+                          carried(lanes.recurrent, bundle));
             if (bptt_steps > 0 && shape_.steps_to_end(batch, t, 0) % bptt_steps == 0)
                 for (Array<T>* array : {&lanes.dh, &lanes.recurrent, &lanes.dc})
                     std::fill_n(carried(*array, bundle), n_units() * bundle.lanes, T(0));
             if (lanes.below != nullptr)
-                sum_gradients(bundle, takes_input, shape_.input_width(),
+                sum_gradients(z, bundle, takes_input, shape_.input_width(),
                               weights.input_transposed[0], false,
-                              dy_at(*lanes.below, bundle, i, shape_.input_width()), lanes);
+                              dy_at(*lanes.below, bundle, i, shape_.input_width()));
             for (Index part = 0; lanes.below == nullptr && part < dx.n_parts; ++part)
-                send_to_inputs(bundle, row, dx[part], weights.input_transposed[std::size_t(part)],
-                               accumulate, lanes);
+                send_to_inputs(z, bundle, row, dx[part],
+                               weights.input_transposed[std::size_t(part)], accumulate, lanes);
             control.poll(2 * bundle.size * this->multiply_adds());
         }
         write(carried(lanes.dh, bundle), bundle, tape.dh.rows(), 0);
@@ -379,10 +387,10 @@ protected:
             write(carried(lanes.dc, bundle), bundle, tape.dc.rows(), 0);
     }
 
-    void backward_units(Index i, const Bundle& bundle, const T* z, const T* next_z, const T* dy,
+    // dz takes the place of the gates.
+    void backward_units(Index i, const Bundle& bundle, T* z, const T* next_z, const T* dy,
                         Lanes<T>& lanes) const {
         const Index n = n_units() * bundle.lanes;
-        T* const dz = dz_of(lanes, bundle);
         const T* const h_previous = h_before(lanes, bundle, i);
         const T* const h = h_before(lanes, bundle, i + 1);
         T* const dh = carried(lanes.dh, bundle);
@@ -410,110 +418,102 @@ protected:
                 step.dc = V::load(dc + at);
             }
             Cell::template backward<0>(a, step);
-            for (int g = 0; g < n_gates; ++g) a[g].store(dz + g * n + at);
+            for (int g = 0; g < n_gates; ++g) a[g].store(z + g * n + at);
             step.dh_previous.store(dh + at);
             if constexpr (Cell::has_cell_state) step.dc.store(dc + at);
         }
     }
 
-    // dz of a step, as it is and in rows, which have those of all gates side by side.
-    T* dz_of(Lanes<T>& lanes, const Bundle& bundle) const {
-        return at(lanes.dz, bundle, n_gates * n_units(), 0, 1);
-    }
-    Index dz_width() const { return Base::whole_registers(n_gates * n_units()); }
-    // In the place of z: sequences fill the lanes, so that a step's rows take as much memory.
-    Rows<T> dz_rows(Lanes<T>& lanes) const {
-        return {lanes.z.data(), dz_width(), n_gates * n_units()};
-    }
-
-    // Some columns that gates have side by side in the rows of dz, and the sums of their weights:
-    // b, W_xh, W_hh as far as the gates have them.
-    struct Panel {
-        const Gate& gate;  // the first of those that are side by side
-        Index first_column, column, n_columns;
-        int n_vectors;
+    // Some of the columns that gates have side by side, and the sums of them all: of b, W_xh and
+    // W_hh as far as the gates have them.
+    struct Strip {
+        GateGroup group;
+        Index n_columns;  // of all gates
+        Range tiles;
         T* sums;
-        Index n_sums;
 
-        Index width() const { return n_vectors * V::width; }
+        Range columns() const {
+            return {columns_of_tile(n_columns, tiles.begin).begin,
+                    columns_of_tile(n_columns, tiles.end - 1).end};
+        }
+        T* row(Index k) const { return sums + k * n_columns * n_sum_lanes; }
     };
     template <class Function>
-    void for_each_panel(Range panels, Tape<T>& tape, const Function& function) const {
-        Index place = 0;
-        T* sums = tape.gradient.data();
+    void for_each_strip(Range blocks, Lanes<T>& lanes, const Function& function) const {
+        Index first = 0;
+        T* sums = lanes.sums.data();
         shape_.for_each_group([&](const GateGroup& group) {
-            const Index n = group.n_alike * n_units();
-            for (Index column = 0; column < n; column += panel_width<T>, ++place) {
-                const Panel panel{Cell::gates[group.first],
-                                  group.first * n_units(),
-                                  column,
-                                  std::min(panel_width<T>, n - column),
-                                  panel_vectors<T>(column, n),
-                                  sums,
-                                  group.depth + 1};
-                if (place >= panels.begin && place < panels.end) function(panel);
-                sums += panel.n_sums * panel.width();
-            }
+            const Index n_columns = group.n_alike * n_units(), n = n_column_tiles(n_columns);
+            const Range tiles{std::max<Index>(blocks.begin - first, 0),
+                              std::min(blocks.end - first, n)};
+            if (tiles.size() > 0) function(Strip{group, n_columns, tiles, sums});
+            first += n;
+            sums += (group.depth + 1) * n_columns * n_sum_lanes;
         });
     }
 
-    // Operands that are neighbours are summed in one go, if in one order: those of the states of a
-    // reverse layer go from the first step to the last.
-    void add_products(const Panel& panel, const Batch& batch, Tape<T>& tape,
+    void add_products(const Strip& strip, const Batch& batch, bool begins, Lanes<T>& lanes,
                       Control& control) const {
-        const Index n_inputs = takes_input(panel.gate.operand) ? shape_.input_width() : 0;
-        const Index n_states = takes_state(panel.gate.operand) ? n_units() : 0;
-        const bool reverse = shape_.reverse;
-        const bool together = n_inputs == shape_.input_width() && !reverse;
-        add_products(panel, {0, 1 + n_inputs + (together ? n_states : 0)}, false, panel.sums, batch,
-                     tape, control);
-        if (!together && n_states > 0)
-            add_products(panel, {operand_width() - n_states, operand_width()}, reverse,
-                         panel.sums + (1 + n_inputs) * panel.width(), batch, tape, control);
-    }
-
-    // sums += operand^T dz, sequences of a step from the last to the first, for some columns of the
-    // operand.
-    void add_products(const Panel& panel, Range columns, bool from_first_step, T* sums,
-                      const Batch& batch, Tape<T>& tape, Control& control) const {
-        const Rows<T> dz = dz_rows(tape.lanes);
-        const Index n_steps = batch.n_steps(), n = batch.n_sequences();
-        const Index at_once = from_first_step ? 1 : std::max<Index>(longest_run / n, 1);
-        std::vector<Term<T>> terms;
-        for (Index done = 0; done < n_steps; done += at_once) {
-            const Index last = from_first_step ? done : n_steps - 1 - done;
-            terms.clear();
-            for (Index t = last; t >= 0 && t > last - at_once; --t)
-                for_each_bundle_backwards(tape.lanes, [&](const Bundle& bundle) {
-                    const T* const first =
-                        operand_at(tape.lanes, bundle, shape_.step_at(batch, t)) +
-                        columns.begin * bundle.lanes;
-                    terms.push_back({first + bundle.size - 1, bundle.lanes, -1, bundle.size});
-                });
-            const T* const from = dz.row((last + 1) * n - 1) + panel.first_column + panel.column;
-            multiply<T>({terms.data(), Index(terms.size())}, columns.size(), panel.n_vectors, 1,
-                        {from, -dz.stride, 0}, {sums, panel.width(), 0}, {sums, panel.width(), 0});
-            control.poll(at_once * n * columns.size() * panel.width());
+        const Operand operand = Cell::gates[strip.group.first].operand;
+        const Index at_once = steps_at_once(batch.n_sequences());
+        LanePlaces<T> places;
+        for (Index end = batch.n_steps(); end > 0; end -= at_once) {
+            const Range steps{std::max<Index>(end - at_once, 0), end};
+            find_places(steps, batch.n_sequences(), strip.group.first * n_units(), lanes, places);
+            const auto add = [&](Range operands, Index k) {
+                add_lane_products<T>(places, operands, strip.n_columns, strip.tiles,
+                                     begins && end == batch.n_steps(), strip.row(k));
+            };
+            if (takes_input(operand)) {
+                add({0, strip.group.depth + 1}, 0);
+            } else {
+                add({0, 1}, 0);
+                add({lanes.first_state, lanes.first_state + strip.group.depth}, 1);
+            }
+            control.poll(steps.size() * batch.n_sequences() * (strip.group.depth + 1) *
+                         strip.columns().size());
         }
     }
 
-    void unpack(const Panel& panel, T* gradient) const {
-        const T* sums = panel.sums;
-        const auto copy_rows = [&](Index n_rows, Index offset) {
-            for (Index k = 0; k < n_rows; ++k, sums += panel.width())
-                std::copy_n(sums, panel.n_columns,
-                            gradient + offset + k * shape_.row_stride() + panel.column);
+    // Many, since sums are read and written once for these; but where a register takes less than a
+    // cache line, so few that lines are still there for the next one.
+    static Index steps_at_once(Index n_sequences) {
+        constexpr Index n_places = sizeof(V) < 64 ? 32 : 96;
+        return std::max<Index>(n_places * n_sum_lanes / n_sequences, 1);
+    }
+
+    // From the last step and sequence to the first.
+    void find_places(Range steps, Index n_sequences, Index first_column, Lanes<T>& lanes,
+                     LanePlaces<T>& places) const {
+        for (auto& of_register : places) of_register.clear();
+        for (Index i = steps.end - 1; i >= steps.begin; --i)
+            for (Index s = n_sequences - V::width; s >= 0; s -= V::width) {
+                const Bundle bundle = bundle_with(s, lanes);
+                const Index within = s - bundle.first;
+                places[std::size_t(s % n_sum_lanes / V::width)].push_back(
+                    {operand_at(lanes, bundle, i) + within,
+                     z_at(lanes, bundle, i) + first_column * bundle.lanes + within, bundle.lanes});
+            }
+    }
+
+    void add_up(const Strip& strip, T* gradient) const {
+        const Range columns = strip.columns();
+        Index k = 0;
+        const auto add_rows = [&](Index n_rows, Index offset) {
+            for (Index row = 0; row < n_rows; ++row, ++k)
+                add_up_lanes<T>(strip.row(k) + columns.begin * n_sum_lanes, columns.size(),
+                                gradient + offset + row * shape_.row_stride() + columns.begin);
         };
-        const Gate& gate = panel.gate;
+        const Gate& gate = Cell::gates[strip.group.first];
         const Index first = gate.column * n_units();
-        copy_rows(1, shape_.place_of_bias(gate));
-        if (takes_input(gate.operand)) copy_rows(shape_.input_width(), shape_.offsets.W_xh + first);
-        if (takes_state(gate.operand)) copy_rows(n_units(), shape_.offsets.W_hh + first);
+        add_rows(1, shape_.place_of_bias(gate));
+        if (takes_input(gate.operand)) add_rows(shape_.input_width(), shape_.offsets.W_xh + first);
+        if (takes_any_state(gate.operand)) add_rows(n_units(), shape_.offsets.W_hh + first);
     }
 
     // out = W dz over the gates that take an operand, of which W has n_rows rows; or added to it.
-    void sum_gradients(const Bundle& bundle, bool (*takes)(Operand), Index n_rows,
-                       const Array<T>& transposed, bool adds, T* out, Lanes<T>& lanes) const {
+    void sum_gradients(const T* dz, const Bundle& bundle, bool (*takes)(Operand), Index n_rows,
+                       const Array<T>& transposed, bool adds, T* out) const {
         Index depth = 0, done = 0;
         for (const Gate& gate : Cell::gates) depth += takes(gate.operand) ? n_units() : 0;
         for (int g = 0, next; g < n_gates; g = next) {
@@ -524,18 +524,18 @@ protected:
             if (!is_taking(g)) continue;
             const Index k = (next - g) * n_units();
             multiply_columns(transposed.data(), n_rows, depth, {done, done + k},
-                             dz_of(lanes, bundle) + g * n_units() * bundle.lanes, bundle,
+                             dz + g * n_units() * bundle.lanes, bundle,
                              adds ? Block<const T>{out, bundle.lanes, 0} : zeros<T>(), out);
             adds = true;
             done += k;
         }
     }
 
-    void send_to_inputs(const Bundle& bundle, Index first_row, const Rows<T>& dx,
+    void send_to_inputs(const T* dz, const Bundle& bundle, Index first_row, const Rows<T>& dx,
                         const Array<T>& transposed, bool accumulate, Lanes<T>& lanes) const {
         T* const out = at(lanes.outgoing, bundle, shape_.input_width(), 0, 1);
         if (accumulate) read(dx, first_row, bundle, out);
-        sum_gradients(bundle, takes_input, dx.width, transposed, accumulate, out, lanes);
+        sum_gradients(dz, bundle, takes_input, dx.width, transposed, accumulate, out);
         write(out, bundle, dx, first_row);
     }
 };

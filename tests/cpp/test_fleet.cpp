@@ -21,6 +21,7 @@ struct Case {
     const char* loss;
     bool per_step;
     bool is_regular;
+    Index n_regular = 12;  // sequences of a network, where all are of one length
 };
 
 template <class T>
@@ -35,7 +36,7 @@ template <class T>
 Problem<T> make_problem(const Case& of, Index n_networks, Index n_channels) {
     Problem<T> problem;
     for (Index i = 0; i < n_networks; ++i) {
-        const Index n = of.is_regular ? 12 : 1 + i % 9;
+        const Index n = of.is_regular ? of.n_regular : 1 + i % 9;
         problem.first.push_back(Index(problem.numbers.size()));
         problem.stride.push_back(n);
         for (Index e = 0; e < n_epochs; ++e)
@@ -74,7 +75,7 @@ fleet::TrainingOptions training_options(const Case& of) {
     options.alpha = 0.1;
     options.clip_norm = 0.5;
     options.learning_rate = 0.01;
-    options.batch_size = of.is_regular ? 9 : 200;
+    options.batch_size = of.is_regular ? of.n_regular * 3 / 4 : 200;
     options.max_iter = n_epochs;
     options.patience = double(n_epochs);
     options.n_threads = 2;
@@ -252,6 +253,9 @@ int main() {
         {"lstm", "tanh", true, {2, 6}, "binary", false, true},
         {"min_gru", "tanh", true, {4}, "quantile", true, true},
         {"min_lstm", "tanh", true, {6, 3}, "squared", false, false},
+        {"simple", "tanh", true, {20}, "squared", true, true, 64},
+        {"gru", "tanh", true, {9, 5}, "squared", false, true, 64},
+        {"lstm", "tanh", true, {5, 20}, "squared", true, true, 64},
     };
     for (const Case& of : cases) {
         test_case<float>(of);

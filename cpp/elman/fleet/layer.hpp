@@ -7,8 +7,9 @@
 //     dL/dh_{t-1} = dz_t W_hh^T                    gate by gate, unit by unit
 //     dW = sum_t operand_t^T dz_t                  from the last row to the first
 //
-// and where a layer of few units sums its gradient over 16 sequences side by side (lanes.hpp), over
-// these. One direction, no step is missing, no dropout of states, no layer normalisation.
+// and where a layer of few units sums its gradient over 16 sequences side by side (lanes.hpp,
+// lane_products.hpp), over these. One direction, no step is missing, no dropout of states, no layer
+// normalisation.
 #pragma once
 
 #include <memory>
@@ -65,8 +66,11 @@ public:
             stride_ = std::max<Index>(stride_, (gate.column + 1) * H_);
         const ParameterOffsets& at = shape_.offsets;
         end_ = Cell::has_recurrent_bias ? at.b_hn + H_ : at.b_h + stride_;
-        if constexpr (Cell::n_phases == 1)
-            may_sum_by_sequence_ = SmallRecurrenceOf<Cell, T>::suits(shape_);
+        if constexpr (Cell::n_phases == 1) {
+            is_small_ = SmallRecurrenceOf<Cell, T>::suits(shape_);
+            is_transposed_ = !is_small_ && TransposedRecurrenceOf<Cell, T>::suits(shape_) &&
+                             TransposedRecurrenceOf<Cell, T>::is_trained_transposed(H_);
+        }
     }
 
     Index n_units() const override { return H_; }
@@ -124,8 +128,8 @@ public:
         for (Index lane = 0; lane < n_lanes<T>; ++lane) {
             if (batch.n_members(lane) == 0) continue;
             ++n_used;
-            by_sequence[std::size_t(lane)] = may_sum_by_sequence_ && batch.is_regular(lane) &&
-                                             batch.n_members(lane) >= sequences_side_by_side / 2;
+            by_sequence[std::size_t(lane)] =
+                batch.is_regular(lane) && sums_by_sequence(batch.n_members(lane));
             n_by_sequence += by_sequence[std::size_t(lane)] ? 1 : 0;
         }
         if (n_by_sequence < n_used) sum_over_rows(batch.rows(), runs, x, tape, gradient, control);
@@ -140,6 +144,12 @@ public:
 
 private:
     static constexpr Index sequences_side_by_side = 16;
+
+    // Whether a layer alone does so with a mini-batch of so many sequences of one length.
+    bool sums_by_sequence(Index n_sequences) const {
+        return (is_small_ && n_sequences >= sequences_side_by_side / 2) ||
+               (is_transposed_ && n_sequences % sequences_side_by_side == 0);
+    }
 
     Index begin() const { return shape_.offsets.W_xh; }
     static T* at(Array<T>& array, Index element) { return array.data() + element * V::width; }
@@ -386,10 +396,7 @@ private:
 
     void sum_over_rows(const Batch& batch, const std::vector<Run>& runs, const T* x, Tape<T>& tape,
                        T* gradient, Control& control) const {
-        // So many rows of dz stay in the first-level cache while all weights take their turn.
-        constexpr Index cached_bytes = 16384;
-        const Index bytes_of_row = Index(sizeof(T)) * V::width * n_gates * H_;
-        const Index at_once = std::max<Index>(cached_bytes / bytes_of_row, 4);
+        const Index at_once = rows_at_once();
         std::fill(gradient + begin() * V::width, gradient + end_ * V::width, T(0));
         for (Index end = batch.n_rows(); end > 0; end -= at_once) {
             const Index n = std::min(at_once, end);
@@ -404,23 +411,51 @@ private:
                         tape, gradient);
     }
 
-    // As lanes.hpp sums: sequence s at place s mod 16, and these added up at the end.
+    // So many rows of dz stay in the first-level cache while all weights take their turn.
+    Index rows_at_once() const {
+        constexpr Index cached_bytes = 16384;
+        const Index bytes_of_row = Index(sizeof(T)) * V::width * n_gates * H_;
+        return std::max<Index>(cached_bytes / bytes_of_row, 4);
+    }
+
+    // Calls function(rows) for the sequences first, first + 16, ..., from the last step to the
+    // first and at each step from the last sequence to the first. Where there are as many at every
+    // step, their rows lie evenly.
+    template <class Function>
+    void for_each_run(const Batch& batch, Index first, const Function& function) const {
+        constexpr Index step = sequences_side_by_side;
+        const Index n_steps = batch.n_steps(), n = batch.n_sequences();
+        if (batch.n_rows() == n_steps * n && n % step == 0) {
+            const Index begun = n / step, at_once = rows_at_once();
+            for (Index end = begun * n_steps; end > begun; end -= at_once) {
+                const Index row = (end - 1) * step + first;
+                function(SomeRows{row, std::min(at_once, end - begun), step, row - n});
+            }
+            function(SomeRows{(begun - 1) * step + first, begun, step});
+            return;
+        }
+        for (Index t = n_steps - 1; t >= 0; --t) {
+            const Index n_rows = (batch.active(t) - first + step - 1) / step;
+            const Index last = first + (n_rows - 1) * step;
+            if (n_rows > 0)
+                function(SomeRows{batch.row(t, last), n_rows, step,
+                                  t > 0 ? batch.row(t - 1, last) : -1});
+        }
+    }
+
+    // As lanes.hpp and lane_products.hpp sum: sequence s at place s mod 16, and these added up at
+    // the end.
     void sum_by_sequence(const Batch& batch, const T* x, Tape<T>& tape, Control& control) const {
         const Index n = (end_ - begin()) * V::width;
         make_room(tape.sums, sequences_side_by_side * n);
         std::fill_n(tape.sums.data(), sequences_side_by_side * n, T(0));
         for (Index first = 0; first < sequences_side_by_side; ++first) {
-            T* const sums = tape.sums.data() + first * n - begin() * V::width;
-            for (Index t = batch.n_steps() - 1; t >= 0; --t) {
-                constexpr Index step = sequences_side_by_side;
-                const Index n_rows = (batch.active(t) - first + step - 1) / step;
-                if (n_rows <= 0) continue;
-                add_inputs({batch.row(t, first), n_rows, -step}, x, tape, sums);
+            for_each_run(batch, first, [&](const SomeRows& rows) {
+                T* const sums = tape.sums.data() + first * n - begin() * V::width;
+                add_inputs(rows, x, tape, sums);
                 if constexpr (has_recurrent_weights<Cell>)
-                    if (t > 0)
-                        add_states({batch.row(t, first), n_rows, -step, batch.row(t - 1, first)},
-                                   tape, sums);
-            }
+                    if (rows.previous >= 0) add_states(rows, tape, sums);
+            });
             control.poll(batch.n_rows() * multiply_adds());
         }
         for (Index half = sequences_side_by_side / 2; half > 0; half /= 2)
@@ -433,7 +468,7 @@ private:
     Index H_, D_;
     Index stride_ = 0;  // of a row of W_xh or W_hh
     Index end_;         // of the layer's parameters
-    bool may_sum_by_sequence_ = false;
+    bool is_small_ = false, is_transposed_ = false;
 };
 
 template <class T>
