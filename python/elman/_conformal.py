@@ -41,11 +41,14 @@ class Calibration:
         Season of the differences that are a series' unit.
     units_of_late : bool
         Whether these are differences of late, or all of them, as in files from before.
+    interpolates : bool
+        Whether bounds lie between errors, or are one of them, as in files from before.
     """
 
     paths: Floats
     season_length: int
     units_of_late: bool = True
+    interpolates: bool = True
 
     @cached_property
     def errors(self) -> list[Floats]:
@@ -74,9 +77,13 @@ class Calibration:
     ) -> Floats:
         """Put as much of the errors on either side of forecasts as levels ask for.
 
-        With n errors that are exchangeable with the one to come, that one is at most the
-        ceil((n + 1) c)-th smallest with a probability of at least c: it bounds the interval with
-        the coverage c on both sides, and an interval always holds its forecast.
+        Of n errors that are exchangeable with the one to come, that one is at most the k-th
+        smallest with a probability of k / (n + 1). So an interval of coverage c reaches on both
+        sides as far as the error of rank (n + 1) c, between two of them by a straight line, and it
+        always holds its forecast. Where errors are the rarer the larger they are, their
+        distribution function bends downwards, and so does what is covered between two ranks: on
+        average that is c, or a little more (Jensen's inequality). The next error instead, which
+        covers at least c whatever the distribution, covers 0.95 for 0.9 with 18 errors.
 
         Parameters
         ----------
@@ -100,13 +107,20 @@ class Calibration:
             self._warn_of_rare(levels, caller)
             levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
         coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
-        bounds = [_bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
+        bounds = [self._bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
         if self.units_of_late:
             units = _units(panel, series, stops, self.season_length, point.shape[1])
         else:
             units = _units_of_all(panel, series, stops, self.season_length)[:, None]
         offsets = sides * np.stack(bounds, axis=1)
         return np.asarray(point[:, :, None] + units[:, :, None] * offsets)
+
+    def _bounds(self, errors: Floats, coverage: Floats) -> Floats:
+        """Errors of the ranks that coverages ask for; none before the first, nor past the last."""
+        ranks = (len(errors) + 1) * coverage
+        if not self.interpolates:
+            ranks = np.maximum(np.ceil(ranks - 1e-9), 1)
+        return np.interp(ranks, np.arange(len(errors) + 1), np.concatenate([[0.0], errors]))
 
     def _warn_of_rare(self, levels: Floats, caller: str) -> None:
         rarest = 1 - np.abs(2 * levels - 1).max()
@@ -144,13 +158,6 @@ class Calibration:
 def _ranks(values: Floats) -> Integers:
     """Rank of each value in its column; NaN comes last."""
     return np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0)
-
-
-def _bounds(errors: Floats, coverage: Floats) -> Floats:
-    """Quantiles of ascending errors, with the correction for their finite number."""
-    n = len(errors)
-    ranks = np.ceil((n + 1) * coverage - 1e-9)
-    return np.asarray(errors[np.clip(ranks, 1, n).astype(np.int64) - 1])
 
 
 def _units(

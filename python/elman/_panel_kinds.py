@@ -32,6 +32,8 @@ MOST_STEPS_APART = 10**6
 _INTEGER_STEP = re.compile("[1-9][0-9]{0,17}")
 _ZONE = re.compile(r"(?!dateutil/)[A-Za-z][\w+-]*(:[0-9]{2})?(/[A-Za-z][\w+-]*){0,3}", re.ASCII)
 UNITS = ("s", "ms", "us", "ns")
+_FLAGS_OF_ERRORS = ("units_of_late", "interpolates")
+"""Of `Calibration`; a file from before one of them is without it, and what it says stays."""
 is_zone = Rule(
     lambda value: bool(_ZONE.fullmatch(value)),
     "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00'",
@@ -220,12 +222,13 @@ def calibration() -> Kind:
         paths = values["paths"].values
         if not paths.size or np.isnan(paths).all(axis=0).any():
             raise Mismatch("paths", f"shape {paths.shape}", "an error at every step")
-        return Calibration(paths, values["season_length"], values.get("units_of_late", False))
+        flags = {name: values.get(name, False) for name in _FLAGS_OF_ERRORS}
+        return Calibration(paths, values["season_length"], **flags)
 
     rules = {
         "paths": may_miss("float64", n_axes=2),
         "season_length": integer(1),
-        "units_of_late": FLAG,
+        **dict.fromkeys(_FLAGS_OF_ERRORS, FLAG),
     }
     return Kind(
         Calibration,
@@ -233,10 +236,10 @@ def calibration() -> Kind:
         lambda value: {
             "paths": MayMiss(value.paths),
             "season_length": value.season_length,
-            "units_of_late": value.units_of_late,
+            **{name: getattr(value, name) for name in _FLAGS_OF_ERRORS},
         },
         make,
-        optional=frozenset({"units_of_late"}),
+        optional=frozenset(_FLAGS_OF_ERRORS),
     )
 
 
