@@ -209,6 +209,35 @@ def test_a_few_windows_begin_with_what_candidates_were_worth():
     assert long.plan_["prior"] == ()
 
 
+def test_named_candidates_of_a_few_windows_begin_with_their_worth_too():
+    """The default ones by their names are the default ones; fewer have the same weights."""
+    y = seasonal_series(90) + 0.05 * np.arange(90) ** 1.2
+    model = RNNForecaster(12, season_length=12, random_state=0).fit(y)
+    names = [name for name, _ in model.plan_["candidates"]]
+    named = RNNForecaster(12, season_length=12, candidates=names, random_state=0).fit(y)
+    assert [name for name, _ in named.plan_["candidates"]] == names
+    assert {**named.plan_, "candidates": ()} == {**model.plan_, "candidates": ()}
+    np.testing.assert_array_equal(named.predict(), model.predict())
+    fewer = RNNForecaster(12, season_length=12, candidates=names[2:4], random_state=0).fit(y)
+    assert fewer.plan_["prior"] == model.plan_["prior"][2:4]
+    bare = RNNForecaster(12, season_length=12, candidates=None, **SMALL).fit(y)
+    assert bare.plan_["prior"] == ()
+    long = RNNForecaster(12, season_length=12, candidates=names, **SMALL).fit(seasonal_series())
+    assert long.plan_["prior"] == ()
+
+
+def test_similar_seasons_are_worth_what_their_covariates_tell():
+    """Days off are low, whatever the weekday: seasons ago that were days off, too, tell it."""
+    rng = np.random.default_rng(2)
+    off = rng.random(84) < 0.4
+    X = np.column_stack([off, rng.random(84) * 1e-3])
+    y = 10.0 - 5.0 * off + 0.01 * rng.normal(size=84)
+    candidates = ["seasonal_mean", "seasonal_similar"]
+    model = RNNForecaster(7, season_length=7, candidates=candidates, random_state=0)
+    mean, similar = model.fit(y[:77], X[:77]).plan_["prior"]
+    assert similar > mean + 2.0
+
+
 @pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])
 def test_what_spreads_is_learned_of_a_few_windows_too(loss):
     y = seasonal_series(80) + np.random.default_rng(1).normal(size=80)

@@ -161,9 +161,10 @@ or None, default="auto"
         "seasonal_mean", "seasonal_pair", "seasonal_last", "seasonal_level", "seasonal_trend",
         "seasonal_drift", "seasonal_damped" whose growth slows down, and "seasonal_similar": seasons
         ago when covariates were as they will be.
-        "auto": those of each season that beats the last value on the training data; of a few short
-        series those that grow, weighted by what they were worth so far. With one the network
-        corrects it, with None it forecasts from the centre of the window.
+        "auto": those of each season that beats the last value on the training data, and of a few
+        short series those that grow. Of a few short series the mixture begins with what each
+        candidate was worth so far, named ones too. With one the network corrects it, with None it
+        forecasts from the centre of the window.
     calendar : sequence of str, default=None
         What is read of the dates, at past and future times: of "hour", "dayofweek", "day",
         "month", "quarter", "weekofyear", "dayofyear" sine and cosine, "is_weekend".

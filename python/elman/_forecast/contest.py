@@ -18,7 +18,7 @@ import numpy as np
 from elman._forecast.candidates import candidates
 from elman._forecast.history import Floats, History
 from elman._forecast.origins import origins_within
-from elman._forecast.window import cut
+from elman._forecast.window import cut, in_own_units
 
 POWER = 8.0
 LEAST_SHARE = 1e-6
@@ -31,6 +31,7 @@ def logits(
     season_lengths: Sequence[int],
     window: int,
     horizon: int,
+    units: tuple[Floats, Floats],
 ) -> Floats:
     """Return log w of each candidate, up to a constant; zeros where no series tells any.
 
@@ -47,6 +48,8 @@ def logits(
         Of the series, the shortest first.
     window, horizon : int
         Times that a candidate is computed from, and that it forecasts.
+    units : tuple of ndarray of shape (n_covariates,)
+        Mean and deviation of covariates, by which times are similar.
     """
     origins = origins_within(
         history.offsets,
@@ -68,7 +71,8 @@ def logits(
         season_length=1,
     )
     truth = history.values[windows.rows[:, None, window:]]
-    errors = np.abs(candidates(windows.u, chosen, season_lengths, horizon) - truth)
+    known = in_own_units(history.covariates, *units, windows.rows)
+    errors = np.abs(candidates(windows.u, chosen, season_lengths, horizon, known) - truth)
     is_known = ~np.isnan(errors)
     sums = np.stack(
         [np.bincount(windows.series, row) for row in np.where(is_known, errors, 0.0).sum(axis=2).T]

@@ -141,15 +141,18 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     if is_few and settings["window"] == "auto":
         window = settle.long_window_of(lengths, seasons, segment)
     strong = seasons if is_few else _strong_seasons(series, transform, seasons, horizon)
-    chosen, prior = settings["candidates"], ()
+    covariates, past, static = map(_units, (series.covariates, series.past, series.static))
+    chosen = settings["candidates"]
     if not (isinstance(chosen, str) and chosen == "auto"):
         chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
     elif is_few:
         chosen = trending(strong, window)
-        history = series.extended(horizon).history(transform)
-        prior = tuple(contest.logits(history, chosen, strong, window, horizon))
     else:
         chosen = defaults(strong, window, series.covariates.shape[1] > 0)
+    prior: tuple[float, ...] = ()
+    if is_few and chosen:
+        history = series.extended(horizon).history(transform)
+        prior = tuple(contest.logits(history, chosen, strong, window, horizon, covariates))
     # Logarithms differ by shares: of short series they need no other unit.
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
     needs_unit = not (is_short and transform) or bool(prior)
@@ -167,7 +170,6 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     strategy = settings["strategy"]
     is_decoding = strategy in ("seq2seq", "parallel")
     ahead = min(segment, horizon) if strategy == "recursive" else horizon
-    covariates, past, static = map(_units, (series.covariates, series.past, series.static))
     return Plan(
         horizon=ahead,
         window=window,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from elman._forecast.candidates import SIMILAR, candidates
 from elman._forecast.distributions import COUNTS, Distribution, distribution
 from elman._forecast.history import Floats, History, Integers
-from elman._forecast.window import Window, cut
+from elman._forecast.window import Window, cut, in_own_units
 
 LARGEST_INPUT = 20.0
 """Units of the window; what lies further out is cut off where the network reads it."""
@@ -162,20 +162,18 @@ class Plan:
         if self.reads_holes:
             parts.append(window.is_known.reshape(n, n_read, s))
         if len(self.past_mean):
-            past = self._standardised(history.past, self.past_mean, self.past_scale, window.rows)
+            past = in_own_units(history.past, self.past_mean, self.past_scale, window.rows)
             parts.append(past[:, : self.window].reshape(n, n_read, -1))
         x = np.zeros((n, self.n_steps, self.n_channels), dtype=np.float32)
         end = _put(x[:, :n_read], 0, parts)
         if len(self.covariate_mean):
-            known = self._standardised(
+            known = in_own_units(
                 history.covariates, self.covariate_mean, self.covariate_scale, window.rows
             ).reshape(n, n_read + self.n_written, -1)
             shift = 0 if self.is_decoding else self.n_written
             both = [known[:, : self.n_steps]] + ([known[:, shift:]] if shift else [])
             end = _put(x, end, [part[:, : self.n_steps] for part in both])
-        static = self._standardised(
-            history.static, self.static_mean, self.static_scale, window.series
-        )
+        static = in_own_units(history.static, self.static_mean, self.static_scale, window.series)
         x[:, :, end : end + static.shape[1]] = static[:, None]
         end += static.shape[1]
         if self.n_identities:
@@ -184,11 +182,6 @@ class Plan:
         if self.is_decoding:
             x[:, n_read:, end:] = np.eye(self.n_written, dtype=np.float32)
         return x
-
-    @staticmethod
-    def _standardised(values: Floats, mean: Floats, scale: Floats, rows: Integers) -> Floats:
-        """Covariates at some rows in units of their own; what is missing is the mean."""
-        return np.nan_to_num((values[rows] - mean) / scale)
 
     def in_units(self, window: Window, values: NDArray[Any]) -> Floats:
         """Return forecasts on the scale of the transform; those of counts are there already."""
@@ -210,7 +203,7 @@ class Plan:
         length = self.n_written * self.segment_length if self.is_decoding else self.horizon
         known = None
         if any(name == SIMILAR for name, _ in self.candidates):
-            known = self._standardised(
+            known = in_own_units(
                 history.covariates, self.covariate_mean, self.covariate_scale, window.rows
             )
         base = candidates(window.u, self.candidates, self.season_lengths, length, known)

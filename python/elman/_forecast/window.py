@@ -100,6 +100,11 @@ def cut(
     return Window(u, is_known, rows, series, middle, size)
 
 
+def in_own_units(values: Floats, mean: Floats, scale: Floats, rows: Integers) -> Floats:
+    """Covariates at some rows in units of their own; what is missing is the mean."""
+    return np.nan_to_num((values[rows] - mean) / scale)
+
+
 def _interquartile_range(z: Floats, season_length: int) -> Floats:
     low, high = np.quantile(z, [0.25, 0.75], axis=1)
     return np.asarray((high - low) / 1.349)  # of a normal distribution that is its deviation
