@@ -166,13 +166,13 @@ def forecasts_of(
     forecaster : BaseForecaster
         A fitted forecaster.
     panel : Panel
-        The series.
+        The series; with levels those of the fit, in its order, and what came after them.
     series, stops : ndarray of shape (n_points,)
         Which series, and how many of its values are known.
     horizon : int
         Number of times.
     levels : ndarray of shape (n_quantiles,), default=None
-        Quantiles that are wanted, too.
+        Quantiles that are wanted, too; where errors tell them, those that are known at each point.
     caller : str
         Class and method, for messages.
 
@@ -205,5 +205,6 @@ def forecasts_of(
         return point
     if has_quantiles:
         return point, np.concatenate(quantiles)
-    calibration = forecaster._calibration(horizon, caller)
-    return point, calibration.quantiles(panel, series, stops, point, levels, caller)
+    elapsed = stops - forecaster._training_lengths[series]
+    at = panel, series, stops
+    return point, forecaster._quantiles_of_errors(panel, elapsed, at, point, levels, caller)

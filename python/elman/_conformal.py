@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -43,17 +44,38 @@ class Calibration:
         Whether these are differences of late, or all of them, as in files from before.
     interpolates : bool
         Whether bounds lie between errors, or are one of them, as in files from before.
+    ages : ndarray of int64 of shape (n_origins,) or None
+        Times from each origin to the end of the training data. None in files from before, whose
+        errors stay what they are when the history goes on.
     """
 
     paths: Floats
     season_length: int
     units_of_late: bool = True
     interpolates: bool = True
+    ages: Integers | None = None
 
     @cached_property
-    def errors(self) -> list[Floats]:
-        """For each step, how far forecasts had been off, ascending."""
-        return [np.sort(np.abs(column[~np.isnan(column)])) for column in self.paths.T]
+    def errors(self) -> Floats:
+        """How far forecasts had been off, (horizon, n_origins), ascending, what is missing last."""
+        return np.sort(np.abs(self.paths), axis=0).T.copy()
+
+    @cached_property
+    def n_errors(self) -> Integers:
+        """Number of errors of each step."""
+        return np.asarray((~np.isnan(self.paths)).sum(axis=0))
+
+    @property
+    def spacing(self) -> int:
+        """Times from one origin to the next, or to the end where a series has but one."""
+        assert self.ages is not None
+        ages = np.unique(self.ages)
+        return int(np.diff(ages).min() if len(ages) > 1 else ages[0])
+
+    @cached_property
+    def later_forecasts(self) -> dict[int, Floats]:
+        """Forecasts from origins since the fit, by their number, so that none is made twice."""
+        return {}
 
     @cached_property
     def ranks(self) -> Integers:
@@ -74,6 +96,7 @@ class Calibration:
         point: Floats,
         levels: Floats,
         caller: str,
+        bounds: Callable[[Floats], Floats] | None = None,
     ) -> Floats:
         """Put as much of the errors on either side of forecasts as levels ask for.
 
@@ -97,6 +120,8 @@ class Calibration:
             Levels, of all forecasts or of each.
         caller : str
             Class and method, for messages.
+        bounds : callable, default=None
+            Tells the errors that bound intervals of some coverages; None is the method `bounds`.
 
         Returns
         -------
@@ -105,31 +130,28 @@ class Calibration:
         """
         if levels.ndim == 1:
             self._warn_of_rare(levels, caller)
-            levels = np.broadcast_to(levels, (1, point.shape[1], len(levels)))
-        coverage, sides = np.abs(2 * levels - 1), np.sign(levels - 0.5)
-        bounds = [self._bounds(errors, coverage[:, i]) for i, errors in enumerate(self.errors)]
-        if self.units_of_late:
-            units = _units(panel, series, stops, self.season_length, point.shape[1])
-        else:
-            units = _units_of_all(panel, series, stops, self.season_length)[:, None]
-        offsets = sides * np.stack(bounds, axis=1)
+        offsets = np.sign(levels - 0.5) * (bounds or self.bounds)(np.abs(2 * levels - 1))
+        units = self.units(panel, series, stops)
         return np.asarray(point[:, :, None] + units[:, :, None] * offsets)
 
-    def _bounds(self, errors: Floats, coverage: Floats) -> Floats:
-        """Errors of the ranks that coverages ask for; none before the first, nor past the last."""
-        ranks = (len(errors) + 1) * coverage
-        if not self.interpolates:
-            ranks = np.maximum(np.ceil(ranks - 1e-9), 1)
-        return np.interp(ranks, np.arange(len(errors) + 1), np.concatenate([[0.0], errors]))
+    def bounds(self, coverage: Floats) -> Floats:
+        """Errors that bound intervals, (..., horizon, n_levels), by coverages that end so, too."""
+        return bounds_of(self.errors, self.n_errors, coverage, self.interpolates)
+
+    def units(self, panel: Panel, series: Integers, stops: Integers) -> Floats:
+        """Return the unit of the error at each step from some points of series."""
+        if self.units_of_late:
+            return _units(panel, series, stops, self.season_length, self.paths.shape[1])
+        return _units_of_all(panel, series, stops, self.season_length)[:, None]
 
     def _warn_of_rare(self, levels: Floats, caller: str) -> None:
         rarest = 1 - np.abs(2 * levels - 1).max()
-        n_fewest = min(len(errors) for errors in self.errors)
+        n_fewest = int(self.n_errors.min())
         if rarest * (n_fewest + 1) < 1 - 1e-9:
             n_wanted = math.ceil(1 / rarest - 1e-9) - 1
             got = f"levels that need {n_wanted} errors on the training data"
             expected = f"levels that {n_fewest} errors tell: the largest one stands in"
-            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=6)
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=7)
 
     def draw_levels(self, n: int, random_state: np.random.RandomState) -> Floats:
         """Draw levels, uniform at each step, that keep together over the steps as errors do.
@@ -153,6 +175,44 @@ class Calibration:
         which, place = random_state.randint(len(ranks), size=n), random_state.random_sample(n)
         levels = (ranks[which].T + place) / len(ranks)
         return np.clip(levels, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
+
+
+def bounds_of(
+    errors: Floats, n_errors: Integers, coverage: Floats, interpolates: bool = True
+) -> Floats:
+    """Errors of the ranks that coverages ask for; none before the first, the last one at most.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (horizon, n_most)
+        Those of each step, ascending, at least those of the ranks next to `ranks_of`.
+    n_errors : ndarray of int64 of shape (horizon,)
+        How many of each step are known.
+    coverage : ndarray of shape (n_levels,) or (n_points, horizon, n_levels)
+        Coverages of intervals.
+    interpolates : bool, default=True
+        Whether a bound may lie between two errors.
+
+    Returns
+    -------
+    bounds : ndarray of shape (horizon, n_levels) or (n_points, horizon, n_levels)
+        How far intervals reach on either side.
+    """
+    ranks = ranks_of(n_errors, coverage, interpolates)
+    below, steps = np.floor(ranks).astype(np.int64), np.arange(len(errors))[:, None]
+    lower = np.where(below > 0, errors[steps, np.maximum(below, 1) - 1], 0.0)
+    upper = errors[steps, np.minimum(below + 1, n_errors[:, None]) - 1]
+    return np.asarray(lower + (ranks - below) * (upper - lower))
+
+
+def ranks_of(n_errors: Integers, coverage: Floats, interpolates: bool = True) -> Floats:
+    """Ranks of the errors, from 1, that bound intervals; as of `bounds_of`, and of its shape."""
+    ranks = (n_errors[:, None] + 1) * coverage
+    whole = np.rint(ranks)
+    ranks = np.where(np.abs(ranks - whole) < 1e-9, whole, ranks)  # of 1 - 0.1, say
+    if not interpolates:
+        ranks = np.maximum(np.ceil(ranks), 1)
+    return np.minimum(ranks, n_errors[:, None])
 
 
 def _ranks(values: Floats) -> Integers:
@@ -239,4 +299,4 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     if np.isnan(paths).all(axis=0).any():
         got = "no known value in the last part of the series"
         raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
-    return Calibration(paths, season_length)
+    return Calibration(paths, season_length, ages=panel.lengths[series] - stops)

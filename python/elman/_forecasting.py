@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -10,9 +11,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 
+from elman._adaptive import rolling_errors
 from elman._backtest import actual_values, backtest_table, forecasts_of, origins
 from elman._baselines import naive_scale
-from elman._calendar import import_pandas
+from elman._calendar import Integers, import_pandas
 from elman._callbacks import exclusively
 from elman._conformal import Calibration, calibrate
 from elman._covariates import read_future
@@ -603,8 +605,29 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
             point, quantiles = self._forecast_quantiles(panel, horizon, future, levels)
             return point, np.sort(quantiles, axis=2) if levels.ndim == 1 else quantiles
         point = self._forecast(panel, horizon, future)
-        calibration, every = self._calibration(horizon, caller), np.arange(len(panel))
-        return point, calibration.quantiles(panel, every, panel.lengths, point, levels, caller)
+        elapsed = (self._panel.lengths - self._training_lengths)[panel.series]
+        at = panel, np.arange(len(panel)), panel.lengths
+        return point, self._quantiles_of_errors(self._panel, elapsed, at, point, levels, caller)
+
+    def _quantiles_of_errors(
+        self,
+        history: Panel,
+        elapsed: Integers,
+        at: tuple[Panel, Integers, Integers],
+        point: Floats,
+        levels: Floats,
+        caller: str,
+    ) -> Floats:
+        """Quantiles around forecasts, of the errors that are known some times after the fit.
+
+        ``history`` are the series of the fit and what came after them; ``at`` are a panel and the
+        points of its series from which was forecast, as of `Calibration.quantiles`.
+        """
+        calibration, bounds = self._calibration(point.shape[1], caller), None
+        if calibration.ages is not None and (elapsed > 0).any():
+            errors = rolling_errors(self, calibration, history, int(elapsed.max()))
+            bounds = partial(errors.bounds, elapsed)
+        return calibration.quantiles(*at, point, levels, caller, bounds)
 
     def _calibration(self, horizon: int, caller: str) -> Calibration:
         """Errors on the last part of the training data, of a model fitted to what is before."""

@@ -32,8 +32,6 @@ MOST_STEPS_APART = 10**6
 _INTEGER_STEP = re.compile("[1-9][0-9]{0,17}")
 _ZONE = re.compile(r"(?!dateutil/)[A-Za-z][\w+-]*(:[0-9]{2})?(/[A-Za-z][\w+-]*){0,3}", re.ASCII)
 UNITS = ("s", "ms", "us", "ns")
-_FLAGS_OF_ERRORS = ("units_of_late", "interpolates")
-"""Of `Calibration`; a file from before one of them is without it, and what it says stays."""
 is_zone = Rule(
     lambda value: bool(_ZONE.fullmatch(value)),
     "the name of a time zone, such as 'Europe/Berlin' or 'UTC+02:00'",
@@ -215,32 +213,31 @@ def _check_columns(name: str, rows: Any, columns: Any, n_rows: int) -> None:
 
 
 def calibration() -> Kind:
-    """Return the kind of errors of forecasts."""
+    """Return the kind of errors of forecasts; files from before lack what is optional."""
     from elman._conformal import Calibration
 
+    flags = ("units_of_late", "interpolates")
+
     def make(values: dict[str, Any]) -> Any:
-        paths = values["paths"].values
+        paths, ages = values["paths"].values, values.get("ages")
         if not paths.size or np.isnan(paths).all(axis=0).any():
             raise Mismatch("paths", f"shape {paths.shape}", "an error at every step")
-        flags = {name: values.get(name, False) for name in _FLAGS_OF_ERRORS}
-        return Calibration(paths, values["season_length"], **flags)
+        if ages is not None and (len(ages) != len(paths) or (ages < 1).any()):
+            raise Mismatch("ages", abbreviated(ages), f"{len(paths)} integers of at least 1")
+        told = {name: values.get(name, False) for name in flags}
+        return Calibration(paths, values["season_length"], **told, ages=ages)
+
+    def take(value: Any) -> dict[str, Any]:
+        values = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {**values, "paths": MayMiss(value.paths)}
 
     rules = {
         "paths": may_miss("float64", n_axes=2),
         "season_length": integer(1),
-        **dict.fromkeys(_FLAGS_OF_ERRORS, FLAG),
+        **dict.fromkeys(flags, FLAG),
+        "ages": or_none(array("int64")),
     }
-    return Kind(
-        Calibration,
-        rules,
-        lambda value: {
-            "paths": MayMiss(value.paths),
-            "season_length": value.season_length,
-            **{name: getattr(value, name) for name in _FLAGS_OF_ERRORS},
-        },
-        make,
-        optional=frozenset(_FLAGS_OF_ERRORS),
-    )
+    return Kind(Calibration, rules, take, make, optional=frozenset({*flags, "ages"}))
 
 
 def forecaster_kind(
