@@ -54,6 +54,12 @@ BIKE = {
     "batch_size": 64,
     "learning_rate_init": 0.004,
 }
+AIR = {
+    "season_length": 12,
+    "candidates": ["last", "seasonal", "seasonal_last", "seasonal_damped"],
+    "scale": "difference",
+    "hidden_layer_sizes": 16,
+}
 WEATHER = ["holiday", "workingday", "weathersit", "temp", "hum", "windspeed"]
 ONCE = 366
 LEVELS = np.array([0.05, 0.95])
@@ -170,8 +176,7 @@ def air(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
     stops = np.arange(last, least - 1, -6)[: {"test": 1, "validation": 6, "backtest": None}[part]]
     scores, seconds, inside = [], [], []
     for stop in stops:
-        settings = {"season_length": 12, **changes}
-        model = RNNForecaster(horizon, random_state=seed, **settings)
+        model = RNNForecaster(horizon, random_state=seed, **{**AIR, **changes})
         seconds.append(fitted(model, y[:stop]))
         naive = NaiveForecaster(horizon, strategy="seasonal", season_length=12).fit(y[:stop])
         truth = y[stop : stop + horizon]
