@@ -168,11 +168,11 @@ def air(horizon: int, part: str, seed: int, changes: dict, with_coverage: bool) 
     """Test: the last months. Validation: six origins whose forecasts end 36 months before.
 
     Backtest: from that of the test back by half years, as long as there are the nine errors
-    before an origin that 90 % need.
+    before an origin that 90 % need, the first one behind two years.
     """
     y = load_air_passengers().data
     last = len(y) - horizon - (36 if part == "validation" else 0)
-    least = 2 * horizon + 2 + 9 if part == "backtest" else 43
+    least = horizon + max(horizon + 2, 24) + 9 if part == "backtest" else 43
     stops = np.arange(last, least - 1, -6)[: {"test": 1, "validation": 6, "backtest": None}[part]]
     scores, seconds, inside = [], [], []
     for stop in stops:

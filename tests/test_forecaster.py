@@ -226,6 +226,17 @@ def test_named_candidates_of_a_few_windows_begin_with_their_worth_too():
     assert long.plan_["prior"] == ()
 
 
+def test_what_is_too_short_for_the_seasons_that_are_named_is_said_so():
+    y = seasonal_series(60)
+    model = RNNForecaster(12, season_length=12, candidates=["last", "seasonal"], **SMALL)
+    table = model.backtest(y, n_windows=3)
+    assert table["cutoff"].min() == 23
+    with pytest.raises(ValueError, match=r"y got 60 values .* at least 72: 24 to be fitted to"):
+        model.backtest(y, n_windows=4)
+    with pytest.raises(ValueError, match=r"y got 35 values .* at least 36, of which intervals"):
+        model.fit(y[:35]).predict_interval()
+
+
 def test_similar_seasons_are_worth_what_their_covariates_tell():
     """Days off are low, whatever the weekday: seasons ago that were days off, too, tell it."""
     rng = np.random.default_rng(2)

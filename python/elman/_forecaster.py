@@ -475,7 +475,19 @@ or None, default="auto"
         return shortest
 
     def _least_training(self, panel: Panel) -> int:
-        return int(self.horizon) + (2 if self.window == "auto" else int(self.window))
+        least = int(self.horizon) + (2 if self.window == "auto" else int(self.window))
+        return max(least, self._values_of_named(panel))
+
+    def _values_of_named(self, panel: Panel) -> int:
+        """Values without which named candidates have no season: a typical series holds two."""
+        named = () if self.candidates in (None, "auto") else self.candidates
+        seasons = [m for m in self._season_lengths(panel.form) if m > 1]
+        twice = 2 * min(seasons, default=0)
+        pairs = [
+            (item, twice) if isinstance(item, str) else item
+            for item in ([named] if isinstance(named, str) else named)
+        ]
+        return max((n for name, n in pairs if name.startswith("seasonal")), default=0)
 
     def _origin_step(self) -> int:
         models: tuple[ForecastModel, ...] = self._models
