@@ -217,6 +217,38 @@ def test_errors_whose_ages_are_not_known_stay():
     np.testing.assert_allclose(width.T, 2 * half * units)
 
 
+# What is fitted.
+
+
+def test_errors_of_a_few_short_series_are_those_of_a_fit_at_each_origin():
+    y = np.cumsum(np.random.default_rng(4).normal(size=64)) + 3 * np.sin(np.arange(64) * np.pi / 2)
+    y = np.exp(y / 20)
+    model = RNNForecaster(4, season_length=4, random_state=0).fit(y)
+    calibration = model._calibration(4, "")
+    assert calibration.paths.shape == (20, 4)
+    panel = read_panel(y, caller="")
+    for path, age in zip(calibration.paths, calibration.ages, strict=True):
+        stop = 64 - age
+        error = (
+            y[stop : stop + 4]
+            - RNNForecaster(4, season_length=4, random_state=0).fit(y[:stop]).predict()
+        )
+        units = calibration.units(panel, np.array([0]), np.array([stop]))[0]
+        np.testing.assert_allclose(path, error / units, rtol=1e-9, atol=1e-12)
+    given = RNNForecaster(4, season_length=4, random_state=0, n_updates=3).fit(y)
+    assert not given._is_fitted_for_each_error()
+    assert not RNNForecaster(4, season_length=4, **SMALL).fit(np.tile(y, 9)).plan_["prior"]
+
+
+def test_series_of_different_length_are_fitted_as_far_back_as_each_goes():
+    rng = np.random.default_rng(5)
+    y = [np.exp(rng.normal(size=n).cumsum() / 20) for n in (40, 22)]
+    model = RNNForecaster(4, season_length=4, random_state=0).fit(y)
+    assert model.plan_["prior"]
+    ages = model._calibration(4, "").ages
+    assert [np.sum(ages == age) for age in (4, 16, 17, 23)] == [2, 2, 1, 1]
+
+
 # How many errors there are.
 
 

@@ -258,7 +258,8 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
     Parameters
     ----------
     forecaster : BaseForecaster
-        The forecaster; a clone of it is fitted to what comes before the first origin.
+        The forecaster; a clone of it is fitted to what comes before the first origin, or to what
+        comes before each of them where `_is_fitted_for_each_error` says so.
     panel : Panel
         The training data.
     horizon : int
@@ -288,12 +289,17 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         raise ValueError(problem(caller, "y", got, expected))
     held = np.flatnonzero(span > 0)
     last, n_steps = panel.lengths[held] - ahead, (span[held] - 1) // phase
-    fitted = clone(forecaster)._fit(panel.cut(held, last - n_steps * phase), caller)
     most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
     every = -(-(n_steps + 1) // most)
     series, stops = origins(last, n_steps // every + 1, every * phase)
-    series = held[series]
-    point = forecasts_of(fitted, panel, series, stops, horizon)
+    back, series = last[series] - stops, held[series]
+    point = np.empty((len(stops), horizon))
+    fits = np.unique(back) if forecaster._is_fitted_for_each_error() else [n_steps.max() * phase]
+    for farthest in fits:
+        ends = last - np.minimum(farthest, n_steps * phase)
+        fitted = clone(forecaster)._fit(panel.cut(held, ends), caller)
+        is_own = (back == farthest) | (len(fits) == 1)
+        point[is_own] = forecasts_of(fitted, panel, series[is_own], stops[is_own], horizon)
     units = _units(panel, series, stops, season_length, horizon)
     paths = (actual_values(panel, series, stops, horizon) - point) / units
     if np.isnan(paths).all(axis=0).any():

@@ -498,6 +498,12 @@ or None, default="auto"
             origin_step(model.plan, own, settings) for model, own in zip(models, each, strict=True)
         )
 
+    def _is_fitted_for_each_error(self) -> bool:
+        """Of a few short series: they are fitted at once, and a year more tells them much."""
+        models: tuple[ForecastModel, ...] = self._models
+        is_quick = len(models) == 1 and self.n_updates == "auto" and not self._has_quantiles()
+        return is_quick and bool(models[0].plan.prior)
+
     def _context(self) -> int | None:
         models: tuple[ForecastModel, ...] = self._models
         return max(model.plan.window for model in models)

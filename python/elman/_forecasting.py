@@ -123,6 +123,13 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         """Tell how many times lie between the origins from which the fitted model has learned."""
         return 1
 
+    def _is_fitted_for_each_error(self) -> bool:
+        """Whether a clone of the fitted forecaster is fitted at every origin of an error.
+
+        Otherwise it is fitted at the first of them, to a shorter past than the one that counts.
+        """
+        return False
+
     def _context(self) -> int | None:
         """Values before the end of a series that a forecast depends on; None is all of them."""
         return None
@@ -218,8 +225,15 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         A forecaster without quantiles of its own puts as much on either side of its forecasts as
         they were off on the last part of the training data, for each step of the horizon and in
         units of how much each series changed of late: split conformal prediction [1]_. For that a
-        clone is fitted to the part before, once. Errors are those of forecasts from origins such
-        as the model learned from: where these are in phase with the end of the series, only those.
+        clone is fitted to the part before, once; by an `RNNForecaster` of a few short series at
+        each origin of an error. Errors are those of forecasts from origins such as the model
+        learned from: where these are in phase with the end of the series, only those.
+
+        Between errors lies a straight line, so that the next error, if it is like them, is within
+        an interval with its probability on average, and a little more often where errors are the
+        rarer the larger they are. When `update` lets the history go on, the errors that have
+        become known by that take the places of the oldest: intervals go with the times [2]_. A
+        new history ``y`` has those of the forecaster's own.
 
         Parameters
         ----------
@@ -239,6 +253,8 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         ----------
         .. [1] Vovk, V., Gammerman, A. and Shafer, G. "Algorithmic Learning in a Random World."
            Springer, 2005.
+        .. [2] Barber, R. F. et al. "Conformal prediction beyond exchangeability." The Annals of
+           Statistics 51(2), 2023.
         """
         caller = f"{type(self).__name__}.predict_quantiles"
         levels = check_quantiles(quantiles, caller)
@@ -344,6 +360,9 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
 
     def update(self, y: Any, X: Any = None) -> BaseForecaster:
         """Let the history go on, so that the next forecasts begin after it; nothing is fitted.
+
+        What forecasts since the fit would have been off by counts for the next intervals, see
+        `predict_quantiles`.
 
         Parameters
         ----------
@@ -460,7 +479,9 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
     ) -> Any:
         """Forecast series from several points of their past, as if nothing after it were known.
 
-        A clone is fitted; the forecaster itself stays as it is.
+        A clone is fitted; the forecaster itself stays as it is. Intervals are those that `fit`,
+        `predict_interval`, `update` with what came until the next point, `predict_interval` and so
+        on would have given.
 
         Parameters
         ----------
