@@ -142,13 +142,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         window = settle.long_window_of(lengths, seasons, segment)
     strong = seasons if is_few else _strong_seasons(series, transform, seasons, horizon)
     covariates, past, static = map(_units, (series.covariates, series.past, series.static))
-    chosen = settings["candidates"]
-    if not (isinstance(chosen, str) and chosen == "auto"):
-        chosen = _named_candidates(chosen or (), strong or seasons or (1,), window, caller)
-    elif is_few:
-        chosen = trending(strong, window)
-    else:
-        chosen = defaults(strong, window, series.covariates.shape[1] > 0)
+    chosen = _chosen_candidates(series, settings, (seasons, strong), window, is_few, caller)
     prior: tuple[float, ...] = ()
     if is_few and chosen:
         history = series.extended(horizon).history(transform)
@@ -194,6 +188,23 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         static_mean=static[0],
         static_scale=static[1],
     )
+
+
+def _chosen_candidates(
+    series: Series,
+    settings: Mapping[str, Any],
+    seasons: tuple[tuple[int, ...], tuple[int, ...]],
+    window: int,
+    is_few: bool,
+    caller: str,
+) -> tuple[tuple[str, int], ...]:
+    """Candidates and their seasons, of all that series have and of those that say much."""
+    names, (every, strong) = settings["candidates"], seasons
+    if not (isinstance(names, str) and names == "auto"):
+        return _named_candidates(names or (), strong or every or (1,), window, caller)
+    if is_few:
+        return trending(strong, window)
+    return defaults(strong, window, series.covariates.shape[1] > 0)
 
 
 def _strong_seasons(
