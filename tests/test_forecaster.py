@@ -237,6 +237,17 @@ def test_what_is_too_short_for_the_seasons_that_are_named_is_said_so():
         model.fit(y[:35]).predict_interval()
 
 
+def test_each_series_has_its_own_model_where_errors_are_told_by_some():
+    """The first one is too short to hold anything back."""
+    rng = np.random.default_rng(0)
+    y = [rng.normal(size=n) for n in (15, 60, 50)]
+    model = RNNForecaster(4, window=10, strategy_panel="local", **SMALL).fit(y)
+    assert [interval.shape for interval in model.predict_interval(0.5)] == [(4, 2)] * 3
+    longer = RNNForecaster(4, window=10, strategy_panel="local", **SMALL).fit(y[1:])
+    paths = longer._calibration(4, "").paths
+    np.testing.assert_array_equal(model._calibration(4, "").paths, paths)
+
+
 def test_similar_seasons_are_worth_what_their_covariates_tell():
     """Days off are low, whatever the weekday: seasons ago that were days off, too, tell it."""
     rng = np.random.default_rng(2)

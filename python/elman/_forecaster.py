@@ -453,12 +453,13 @@ or None, default="auto"
         quantiles = None if levels is None else np.empty((*point.shape, levels.shape[-1]))
         for i in np.unique(panel.series):
             which = np.flatnonzero(panel.series == i)
-            part, plan = panel.cut(which, panel.lengths[which]), models[i].plan
+            model = models[int(np.searchsorted(self._panel.series, i))]  # of fit, maybe not all
+            part, plan = panel.cut(which, panel.lengths[which]), model.plan
             check_values(part.values, plan.transform, plan.loss, caller)
             ahead = None if future is None else future[which]
             of_part = levels if levels is None or levels.ndim == 1 else levels[which]
             series = reader.read(part, horizon, ahead)
-            point[which], of_levels = models[i].forecast(series, horizon, of_part, n_threads)
+            point[which], of_levels = model.forecast(series, horizon, of_part, n_threads)
             if quantiles is not None and of_levels is not None:
                 quantiles[which] = of_levels
         return point, quantiles
