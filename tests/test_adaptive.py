@@ -69,6 +69,19 @@ def test_a_backtest_says_what_fit_predict_and_update_would_have_said(name, step)
         np.testing.assert_array_equal(got, intervals_of(table, DAYS[stop - 1]))
 
 
+def test_a_backtest_of_series_that_end_apart_says_so_too():
+    y = [shops()["shop 0"].to_numpy(), shops()["shop 1"].to_numpy()[:150]]
+    model = LinearForecaster(6, window=10)
+    table = model.backtest(y, step=5, n_windows=12, coverage=0.8)
+    model.fit([z[: len(z) - 6 - 11 * 5] for z in y])
+    for window in range(1, 12):
+        stops = [len(z) - 6 - (11 - window) * 5 for z in y]
+        model.update([z[stop - 5 : stop] for z, stop in zip(y, stops, strict=True)])
+        for i, got in enumerate(model.predict_interval(0.8)):
+            rows = table[(table["unique_id"] == i) & (table["cutoff"] == stops[i] - 1)]
+            np.testing.assert_array_equal(got, rows[["lower", "upper"]])
+
+
 def test_it_does_not_matter_how_the_history_came_or_what_was_asked():
     y = shops()
     at_once = LinearForecaster(6, window=10).fit(y[:120]).update(y[120:])

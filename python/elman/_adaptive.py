@@ -40,6 +40,9 @@ from elman._panel_rows import Floats
 if TYPE_CHECKING:
     from elman._forecasting import BaseForecaster
 
+MOST_PARTED = 8
+"""Places in a row up to which it is quicker to part it there than to sort it."""
+
 
 @dataclass(frozen=True)
 class RollingErrors:
@@ -79,15 +82,13 @@ class RollingErrors:
         """
         horizon, n_kept = len(self.delays), self.n_known[0]
         bounds = np.empty((len(elapsed), horizon, coverage.shape[-1]))
-        places = np.arange(n_kept.max())
-        if coverage.ndim == 1:  # a few ranks, before and behind which order does not matter
-            below = np.floor(ranks_of(n_kept, coverage)).astype(np.int64)
-            places = np.intersect1d(np.concatenate([below - 1, below]), places)
+        below = np.floor(ranks_of(n_kept, coverage)).astype(np.int64)
+        places = np.intersect1d([below - 1, below], np.arange(n_kept.max()))
         pool, n_told = np.empty((horizon, n_kept.max())), np.full(horizon, -1)
         for now in np.unique(elapsed):
             before, n_told = n_told, n_origins_told(now, self.delays, self.spacing)
             changed = np.flatnonzero(n_told != before)
-            pool[changed] = np.partition(self._newest(changed, n_told[changed]), places, axis=1)
+            pool[changed] = _ordered(self._newest(changed, n_told[changed]), places)
             is_now = elapsed == now
             of_now = coverage if coverage.ndim == 1 else coverage[is_now]
             bounds[is_now] = bounds_of(pool, n_kept, of_now)
@@ -103,6 +104,13 @@ class RollingErrors:
         ):
             row[:n] = self.sizes[step, stop - n : stop]
         return pool
+
+
+def _ordered(errors: Floats, places: Integers) -> Floats:
+    """Rows in order, or as far as some places in them need it."""
+    if len(places) > MOST_PARTED:
+        return np.sort(errors, axis=1)
+    return np.partition(errors, places, axis=1)
 
 
 def rolling_errors(
@@ -158,9 +166,10 @@ def _later_paths(
     horizon, kept = calibration.paths.shape[1], calibration.later_forecasts
     stops = forecaster._training_lengths + calibration.spacing * np.arange(n_origins)[:, None]
     is_told = stops + delay <= panel.lengths
-    is_new = is_told & np.array([i not in kept for i in range(n_origins)], dtype=bool)[:, None]
+    is_kept = np.array([i in kept for i in range(n_origins)], dtype=bool)
+    is_new = is_told & ~is_kept[:, None]
     point = np.full((*stops.shape, horizon), np.nan)
-    for i in kept.keys() & range(n_origins):
+    for i in np.flatnonzero(is_kept).tolist():
         point[i] = kept[i]
     if is_new.any():
         series = np.nonzero(is_new)[1]
