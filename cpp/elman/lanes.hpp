@@ -232,7 +232,7 @@ private:
     }
 
     template <class V>
-    static V squashed(Squashing squashing, const V& z) {
+    [[gnu::always_inline]] static V squashed(Squashing squashing, const V& z) {
         return squashing == Squashing::sigmoid ? sigmoid(z)
                : squashing == Squashing::tanh  ? tanh(z)
                                                : z;
