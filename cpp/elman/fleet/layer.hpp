@@ -147,8 +147,9 @@ private:
 
     // Whether a layer alone does so with a mini-batch of so many sequences of one length.
     bool sums_by_sequence(Index n_sequences) const {
-        return (is_small_ && n_sequences >= sequences_side_by_side / 2) ||
-               (is_transposed_ && n_sequences % sequences_side_by_side == 0);
+        if constexpr (Cell::n_phases == 1)
+            if (is_transposed_) return TransposedRecurrenceOf<Cell, T>::fills_lanes(n_sequences);
+        return is_small_ && n_sequences >= sequences_side_by_side / 2;
     }
 
     Index begin() const { return shape_.offsets.W_xh; }
@@ -450,8 +451,8 @@ private:
         make_room(tape.sums, sequences_side_by_side * n);
         std::fill_n(tape.sums.data(), sequences_side_by_side * n, T(0));
         for (Index first = 0; first < sequences_side_by_side; ++first) {
+            T* const sums = tape.sums.data() + first * n - begin() * V::width;
             for_each_run(batch, first, [&](const SomeRows& rows) {
-                T* const sums = tape.sums.data() + first * n - begin() * V::width;
                 add_inputs(rows, x, tape, sums);
                 if constexpr (has_recurrent_weights<Cell>)
                     if (rows.previous >= 0) add_states(rows, tape, sums);
