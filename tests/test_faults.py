@@ -3,6 +3,7 @@
 import copy
 import gc
 import multiprocessing
+import os
 import pickle
 import resource
 import signal
@@ -215,6 +216,55 @@ def test_78_fork_idle_after_fit_and_during_another_threads_fit():
     np.testing.assert_equal(forked(model), expected)
     thread.join()
     np.testing.assert_equal(model.predict(X), expected[0])
+
+
+def test_78_threads_wait_for_the_next_call_and_are_none_when_a_process_forks():
+    code = """
+        def threads():
+            return sorted(map(int, os.listdir("/proc/self/task")))
+        before = threads()
+        model = RNNRegressor(hidden_layer_sizes=(128,), max_iter=2, n_jobs=2, random_state=0)
+        expected = model.fit(X, Y).predict(X)
+        working = threads()
+        model.fit(X, Y).predict(X)
+        assert len(working) == len(before) + 1 and threads() == working, (before, working)
+        child = os.fork()
+        if child == 0:
+            same = np.array_equal(model.predict(X), expected)
+            os._exit(0 if same and len(threads()) == 2 else 1)
+        assert threads() == before
+        assert os.waitpid(child, 0)[1] == 0
+        assert np.array_equal(model.predict(X), expected)
+        assert len(threads()) == len(before) + 1
+    """
+    passed(run_python(code, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}))
+
+
+def test_a_thread_that_waited_goes_where_its_caller_may_and_takes_no_signal():
+    code = """
+        def status(thread, name):
+            with open(f"/proc/self/task/{thread}/status") as lines:
+                return next(line.split()[1] for line in lines if line.startswith(name))
+        model = RNNRegressor(hidden_layer_sizes=(128,), max_iter=2, n_jobs=2, random_state=0)
+        before = set(os.listdir("/proc/self/task"))
+        model.fit(X, Y)
+        (worker,) = set(os.listdir("/proc/self/task")) - before
+        assert int(status(worker, "SigBlk"), 16) >> (signal.SIGINT - 1) & 1
+        network = _core.Network(
+            dtype="float32", cell="simple", activation="tanh", reset_after=True,
+            hidden_layer_sizes=[128], bidirectional=[False], n_channels=2, n_outputs=1, head=True,
+        )
+        predictor = _core.Predictor(network, network.initialize(0), per_step=False, n_threads=2)
+        for processors in ({min(os.sched_getaffinity(0))}, os.sched_getaffinity(0)):
+            os.sched_setaffinity(0, processors)
+            for _ in range(100):  # until the second thread has come before the first is done
+                predictor(np.repeat(X, 4, axis=0).astype("f4"))
+                if os.sched_getaffinity(int(worker)) == processors:
+                    break
+            else:
+                raise AssertionError((os.sched_getaffinity(int(worker)), processors))
+    """
+    passed(run_python(code))
 
 
 class AfterEpoch:

@@ -1,9 +1,10 @@
-// Where a thread begins.
+// Where a thread begins, and where it may go.
 //
-// Linux may put a new thread on the processor of the one that made it, though others idle, and find
-// that out no earlier than at the next tick: after a pause of some milliseconds it nearly always
-// did, and a call of two milliseconds was over before its second thread had come. So a thread is
-// told to begin elsewhere, and once it runs it may go wherever its process may.
+// Linux may put a thread that is made or woken on the processor of the one that did it, though
+// others idle, and find that out no earlier than at the next tick: after a pause of some
+// milliseconds it nearly always did, and a call of two milliseconds was over before its second
+// thread had come. So a thread is told to begin elsewhere, and once it works it may go wherever the
+// thread that called it may.
 #pragma once
 
 #include <thread>
@@ -20,9 +21,13 @@ namespace elman {
 class Processors {
 public:
     // Those that this thread may use.
-    Processors() { are_known_ = sched_getaffinity(0, sizeof all_, &all_) == 0; }
+    static Processors of_this_thread() {
+        Processors processors;
+        processors.are_known_ = sched_getaffinity(0, sizeof processors.all_, &processors.all_) == 0;
+        return processors;
+    }
 
-    // For a thread that has just been made, by the one that made it.
+    // For a thread that has just been made or is about to be woken, by the one that does it.
     void begin_elsewhere(std::thread& thread) const {
         cpu_set_t others = all_;
         const int here = sched_getcpu();
@@ -32,12 +37,12 @@ public:
             pthread_setaffinity_np(thread.native_handle(), sizeof others, &others);
     }
     // For this thread.
-    void use_all() const {
+    void use() const {
         if (are_known_) sched_setaffinity(0, sizeof all_, &all_);
     }
 
 private:
-    cpu_set_t all_;
+    cpu_set_t all_{};
     bool are_known_ = false;
 };
 
@@ -45,8 +50,9 @@ private:
 
 class Processors {
 public:
+    static Processors of_this_thread() { return {}; }
     void begin_elsewhere(std::thread&) const {}
-    void use_all() const {}
+    void use() const {}
 };
 
 #endif

@@ -44,10 +44,10 @@ private:
     std::vector<std::unique_ptr<Workspace>> free_;
 };
 
-// Threads that the work of a whole call is worth: starting one, waiting for it and joining it cost
-// up to 100 microseconds.
+// Threads that the work of a whole call is worth: one that sleeps takes up to 50 microseconds to
+// come.
 inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
-    constexpr Index worth_a_thread = 10000000;
+    constexpr Index worth_a_thread = 500000;
     return std::clamp<Index>(multiply_adds / worth_a_thread, 1, std::max<Index>(n_threads, 1));
 }
 

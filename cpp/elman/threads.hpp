@@ -1,8 +1,7 @@
 // A team of threads for one call, and the way to stop it.
 //
-// Workers are started when a call begins and joined before it returns: nothing runs at import,
-// between calls or at exit, and a fork has no threads to lose. The calling thread works too; it
-// alone asks, every few milliseconds of work, whether the user has interrupted.
+// Its workers are taken when a call begins and given back before it returns. The calling thread
+// works too; it alone asks, every few milliseconds of work, whether the user has interrupted.
 #pragma once
 
 #include <atomic>
@@ -10,13 +9,14 @@
 #include <condition_variable>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "elman/affinity.hpp"
 #include "elman/simd.hpp"
+#include "elman/workers.hpp"
 
 namespace elman {
 
@@ -58,15 +58,12 @@ public:
     Team(Index n_threads, Control::Check check)
         : check_(std::move(check)), control_(stopped_, &check_), n_wanted_(n_threads) {
         if (n_threads <= 1) return;
-        const Processors processors;
+        const Processors processors = Processors::of_this_thread();
         workers_.reserve(std::size_t(n_threads));
         try {
             while (this->n_threads() < n_threads) {
-                workers_.emplace_back([this, processors] {
-                    processors.use_all();
-                    work();
-                });
-                processors.begin_elsewhere(workers_.back());
+                workers_.push_back(Workers::of_process().take(processors));
+                workers_.back()->call([this] { work(); }, processors);
             }
         } catch (const std::exception&) {
             // Fewer threads are slower, not wrong.
@@ -79,7 +76,10 @@ public:
             finished_.store(true);
         }
         wake_.notify_all();
-        for (std::thread& worker : workers_) worker.join();
+        for (std::unique_ptr<Worker>& worker : workers_) {
+            worker->recall();
+            Workers::of_process().give_back(std::move(worker));
+        }
     }
 
     Team(const Team&) = delete;
@@ -160,7 +160,7 @@ private:
     std::atomic<bool> stopped_{false};
     Control control_;
     Index n_wanted_;
-    std::vector<std::thread> workers_;
+    std::vector<std::unique_ptr<Worker>> workers_;
     std::mutex mutex_;
     std::condition_variable wake_;
     std::atomic<bool> finished_{false};
