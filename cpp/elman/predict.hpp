@@ -47,7 +47,7 @@ private:
 // Threads that the work of a whole call is worth: one that sleeps takes up to 50 microseconds to
 // come.
 inline Index worthwhile_threads(Index n_threads, Index multiply_adds) {
-    constexpr Index worth_a_thread = 500000;
+    constexpr Index worth_a_thread = 3500000;
     return std::clamp<Index>(multiply_adds / worth_a_thread, 1, std::max<Index>(n_threads, 1));
 }
 
