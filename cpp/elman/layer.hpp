@@ -177,8 +177,7 @@ public:
         const GateTerms terms{gate_terms(shape_, dz, takes_state),
                               gate_terms(shape_, dz, takes_gated_state),
                               gate_terms(shape_, dz, takes_input)};
-        for (Index s = std::max(shard.begin, batch.n_continuing); s < shard.end; ++s)
-            std::fill_n(tape.recurrent.row(s), shape_.packed_width(), T(0));
+        tape.recurrent.rows().clear(std::max(shard.begin, batch.n_continuing), shard.end);
         if (batch.branch_step > 0) start_branch(shape_, shard, tape);
         Index segment =
             tape.cells.segment(shape_.reverse ? 0 : batch.length[std::size_t(shard.begin)] - 1);

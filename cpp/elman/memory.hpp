@@ -1,6 +1,7 @@
 // Aligned arrays and views of rows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -80,6 +81,10 @@ struct Rows {
     Index width = 0;
 
     T* row(Index r) const { return data + r * stride; }
+    // Rows [first, end), with what lies between them.
+    void clear(Index first, Index end) const {
+        if (first < end) std::fill_n(row(first), (end - first) * stride, T(0));
+    }
     // Rows first + n - 1 down to first.
     Rows reversed(Index first, Index n) const { return {row(first + n - 1), -stride, width}; }
     operator Rows<const T>() const { return {data, stride, width}; }

@@ -92,7 +92,7 @@ public:
 
     // Once both have been resized: whether the layer above reads states side by side.
     void link(const NetworkLayer& above, Workspace<T>& workspace) const {
-        if (hands_on_states(workspace) && is_transposed(workspace) &&
+        if (has_every_step(workspace) && hands_on_states(workspace) && is_transposed(workspace) &&
             above.is_transposed(workspace) && !above.junction_.is_residual())
             direction(0).link(workspace.batch, at(rows_of(workspace).tapes, 0),
                               at(above.rows_of(workspace).tapes, 0));
@@ -126,27 +126,29 @@ public:
                                         at(rows_of(workspace).tapes, d));
     }
 
-    // Whether the outputs are the states at each step, as they are.
+    // Whether the outputs are states as they are: those at each step, or the last ones, which lie
+    // side by side where sequences have one length.
     bool hands_on_states(const Workspace<T>& workspace) const {
-        return !has_dropout(workspace) && junction_.is_plain() && has_every_step(workspace);
+        return !has_dropout(workspace) && junction_.is_plain() &&
+               (has_every_step(workspace) || workspace.batch.is_regular);
     }
     Features<const T> outputs(const Workspace<T>& workspace) const {
-        const LayerRows<T>& rows = rows_of(workspace);
         Features<const T> outputs;
         for (Index p = 0; p < junction_.n_parts(); ++p)
-            outputs.add(hands_on_states(workspace) ? at(rows.tapes, p).h.rows()
-                                                   : at(rows.joined, p).rows());
+            outputs.add(hands_on_states(workspace) ? states_handed_on(workspace, p)
+                                                   : at(rows_of(workspace).joined, p).rows());
         return outputs;
     }
     // The states have moved, and what was made of outputs() has to follow; other parts stay.
     void reconnect(const Workspace<T>& workspace, Features<const T>& read) const {
         if (!hands_on_states(workspace)) return;
         for (Index d = 0; d < n_directions(); ++d)
-            at(read.parts, d) = at(rows_of(workspace).tapes, d).h.rows();
+            at(read.parts, d) = states_handed_on(workspace, d);
     }
     Features<T> output_gradients(const Workspace<T>& workspace) const {
-        const LayerRows<T>& rows = rows_of(workspace);
-        return parts_of(hands_on_states(workspace) ? rows.dh : rows.djoined, junction_.n_parts());
+        return hands_on_states(workspace)
+                   ? state_gradients(workspace)
+                   : parts_of(rows_of(workspace).djoined, junction_.n_parts());
     }
 
     void forward(const Features<const T>& inputs, const std::array<PackedWeights<T>, 2>& weights,
@@ -252,6 +254,20 @@ private:
         for (Index p = 0; p < n; ++p) parts.add(at(matrices, p).rows());
         return parts;
     }
+    Rows<T> states_handed_on(const Workspace<T>& workspace, Index d) const {
+        const Matrix<T>& h = at(rows_of(workspace).tapes, d).h;
+        const Batch& batch = workspace.batch;
+        if (has_every_step(workspace) || batch.n_sequences() == 0) return h.rows();
+        return h.from_row(batch.last_row(0, d == 1));
+    }
+    // Where what flows into them is wanted by backward.
+    Features<T> state_gradients(const Workspace<T>& workspace) const {
+        Features<T> dstates;
+        for (Index d = 0; d < n_directions(); ++d)
+            dstates.add(has_every_step(workspace) ? at(rows_of(workspace).dh, d).rows()
+                                                  : at(rows_of(workspace).tapes, d).dh.rows());
+        return dstates;
+    }
     Features<T> states_of(const Workspace<T>& workspace) const {
         Features<T> states;
         for (Index d = 0; d < n_directions(); ++d)
@@ -303,10 +319,7 @@ private:
         const bool every_step = has_every_step(workspace);
         const Features<T> states = states_of(workspace), masks = masks_of(workspace);
         const Features<T> doutputs = output_gradients(workspace);
-        LayerRows<T>& layer = rows_of(workspace);
-        Features<T> dstates;
-        for (Index d = 0; d < n_directions(); ++d)
-            dstates.add(every_step ? at(layer.dh, d).rows() : at(layer.tapes, d).dh.rows());
+        const Features<T> dstates = state_gradients(workspace);
         for_each_vector(workspace, shard,
                         [&](const JunctionRows& rows, Index s, const std::array<Index, 2>&) {
                             const JunctionRows last{{s, s}, s};
@@ -324,15 +337,14 @@ private:
                         });
     }
 
-    // Nothing flows into the states behind the last step, but for what a junction may put there.
+    // Nothing flows into the states behind the last step, but for what outputs put there.
     void clear_last_gradients(Range shard, Workspace<T>& workspace) const {
+        const Index first = std::max(shard.begin, workspace.batch.n_continuing);
+        const bool are_outputs = hands_on_states(workspace) && !has_every_step(workspace);
         for (Index d = 0; d < n_directions(); ++d) {
             Tape<T>& tape = at(rows_of(workspace).tapes, d);
-            for (Index s = std::max(shard.begin, workspace.batch.n_continuing); s < shard.end;
-                 ++s) {
-                std::fill_n(tape.dh.row(s), n_units_, T(0));
-                if (has_cell_state_) std::fill_n(tape.dc.row(s), n_units_, T(0));
-            }
+            if (!are_outputs) tape.dh.rows().clear(first, shard.end);
+            if (has_cell_state_) tape.dc.rows().clear(first, shard.end);
         }
     }
 

@@ -43,9 +43,17 @@ public:
 
     // Where sequences start: rows of states, or null.
     void set_initial(Workspace<T>& workspace, const T* states) const {
+        const Index n = workspace.batch.n_sequences();
         workspace.decay.starts = states == nullptr;
-        for (Index s = 0; s < workspace.batch.n_sequences(); ++s)
-            set_initial(workspace, s, states == nullptr ? nullptr : row(workspace, states, s));
+        if (states != nullptr || workspace.dropout.recurrent > 0.0) {
+            for (Index s = 0; s < n; ++s)
+                set_initial(workspace, s, states == nullptr ? nullptr : row(workspace, states, s));
+            return;
+        }
+        for_each_recurrent([&](const State& state) {
+            const Tape<T>& tape = tape_of(workspace, state);
+            (state.is_cell_state ? tape.initial_c : tape.initial_h).rows().clear(0, n);
+        });
     }
     // Of sequence s.
     void set_initial(Workspace<T>& workspace, Index s, const T* states) const {

@@ -348,9 +348,8 @@ protected:
                          Index bptt_steps, const Rows<const T>& dy, const Features<T>& dx,
                          bool accumulate, Tape<T>& tape, Control& control) const {
         Lanes<T>& lanes = tape.lanes;
-        for (Index s = std::max(bundle.first, batch.n_continuing); s < bundle.first + bundle.size;
-             ++s)
-            std::fill_n(tape.recurrent.row(s), n_units(), T(0));
+        tape.recurrent.rows().clear(std::max(bundle.first, batch.n_continuing),
+                                    bundle.first + bundle.size);
         read(tape.dh.rows(), 0, bundle, carried(lanes.dh, bundle));
         read(tape.recurrent.rows(), 0, bundle, carried(lanes.recurrent, bundle));
         if constexpr (Cell::has_cell_state)
