@@ -45,9 +45,9 @@ public:
     }
     // Whether mini-batches of so many sequences are; threads take them by as many, whatever the
     // instruction set.
-    static constexpr bool fills_lanes(Index n_sequences) { return n_sequences % least_lanes == 0; }
+    static constexpr bool fills_lanes(Index n_sequences) { return n_sequences % n_sum_lanes == 0; }
 
-    Index sequences_side_by_side() const override { return pays(true) ? least_lanes : 1; }
+    Index sequences_side_by_side() const override { return pays(true) ? n_sum_lanes : 1; }
 
     void pack(const T* parameters, bool training, PackedWeights<T>& weights) const override {
         Base::pack(parameters, training, weights);
@@ -63,7 +63,7 @@ public:
     void resize(Tape<T>& tape, const Batch& batch) const override {
         Base::resize(tape, batch);
         Lanes<T>& lanes = tape.lanes;
-        const Index n = (batch.n_sequences() + least_lanes - 1) / least_lanes * least_lanes;
+        const Index n = (batch.n_sequences() + n_sum_lanes - 1) / n_sum_lanes * n_sum_lanes;
         const bool fills =
             tape.training ? fills_lanes(batch.n_sequences()) : 3 * batch.n_sequences() > 2 * n;
         lanes.active = pays(tape.training) && batch.is_regular && fills && !tape.has_mask &&
@@ -150,15 +150,13 @@ public:
     }
 
 protected:
-    static constexpr Index least_lanes = 16;
-    static_assert(least_lanes == n_sum_lanes);
-
     // Whether one of so many parts of the lanes of a row, or more, is idle.
     static bool leaves_idle(Index n_parts, Index n_units, Index vector_width = V::width) {
         return n_parts * n_units <= (n_parts - 1) * packed_columns(n_units, vector_width);
     }
-    // It costs less than to go from rows to lanes from an eighth of them idle on. What came in rows
-    // is most of the work of few units with many inputs.
+    // Where an eighth of the lanes or more would be idle (of a single gate a quarter), to go from
+    // rows to lanes costs less than they do. Few units with many inputs stay in rows: to turn those
+    // round would be most of the work.
     static bool is_predicted_transposed(const RecurrenceShape& shape) {
         return shape.input_width() <= 4 * shape.n_units &&
                leaves_idle(n_gates > 1 ? 8 : 4, shape.n_units);
