@@ -115,10 +115,13 @@ private:
         for_each_token_part(n_parts, team, [&](Index part, Index) {
             model_.add_token_gradients(part, n_parts, encoded_, decoded_);
         });
-        team.run(model_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
-            model_.gradient(task, n_parts, weights_, encoded_, decoded_, updates_.gradient().data(),
-                            control);
-        });
+        team.run(
+            model_.n_gradient_tasks(n_parts),
+            [&](Index task, Control& control) {
+                model_.gradient(task, n_parts, weights_, encoded_, decoded_,
+                                updates_.gradient().data(), control);
+            },
+            n_parts > 1);
         double loss = 0.0;
         for (const double row : losses_) loss += row;
         return {loss / total_weight_, total_weight_};

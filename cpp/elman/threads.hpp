@@ -91,9 +91,10 @@ public:
     bool is_short() const { return n_threads() < n_wanted_; }
 
     // Calls task(0), ..., task(n_tasks - 1), each once, on any thread; returns when all are done.
-    // It waits for tasks that others have begun, never for a worker that has not come yet.
-    void run(Index n_tasks, const Task& task) {
-        if (workers_.empty() || n_tasks <= 1) {
+    // It waits for tasks that others have begun, never for a worker that has not come yet. Those
+    // that are not worth handing out it does itself, in turn.
+    void run(Index n_tasks, const Task& task, bool hands_out = true) {
+        if (workers_.empty() || n_tasks <= 1 || !hands_out) {
             for (Index i = 0; i < n_tasks; ++i) task(i, control_);
             return;
         }

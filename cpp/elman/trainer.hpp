@@ -254,10 +254,13 @@ private:
             team.run(n_parts, [&](Index part, Control&) {
                 network_.add_token_gradients(part, n_parts, workspace_);
             });
-        team.run(network_.n_gradient_tasks(n_parts), [&](Index task, Control& control) {
-            network_.gradient(task, n_parts, pass, weights_, workspace_, updates_.gradient().data(),
-                              control);
-        });
+        team.run(
+            network_.n_gradient_tasks(n_parts),
+            [&](Index task, Control& control) {
+                network_.gradient(task, n_parts, pass, weights_, workspace_,
+                                  updates_.gradient().data(), control);
+            },
+            n_parts > 1);
     }
 
     template <class Function>
