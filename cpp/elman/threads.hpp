@@ -146,15 +146,14 @@ private:
     // Mini-batches follow one another within microseconds: looks for the next for a while before
     // going to sleep. False when there will be no more.
     bool await_tasks() {
-        const auto has_tasks = [this] { return unclaimed(claims_.load()) != 0; };
-        for (int spin = 0; spin < 4000; ++spin) {
-            if (has_tasks()) return true;
-            if (finished_.load(std::memory_order_relaxed)) return false;
-            if (spin % 64 == 63) std::this_thread::yield();
+        const auto is_wanted = [this] {
+            return unclaimed(claims_.load()) != 0 || finished_.load();
+        };
+        if (!holds_soon(4000, is_wanted)) {
+            std::unique_lock<std::mutex> lock(mutex_);
+            wake_.wait(lock, is_wanted);
         }
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return has_tasks() || finished_.load(); });
-        return has_tasks();
+        return !finished_.load();
     }
 
     Control::Check check_;

@@ -50,6 +50,16 @@ private:
 #endif
 };
 
+// Whether a condition comes to hold while this thread looks for it, so many times.
+template <class Condition>
+bool holds_soon(int n_looks, const Condition& condition) {
+    for (int look = 0; look < n_looks; ++look) {
+        if (condition()) return true;
+        if (look % 64 == 63) std::this_thread::yield();
+    }
+    return false;
+}
+
 // A thread that does one job after the other for the one who holds it.
 class Worker {
 public:
@@ -110,11 +120,8 @@ private:
         constexpr auto patience = std::chrono::microseconds(100);
         const auto is_wanted = [this] { return state_.load() != State::waiting; };
         const auto begin = std::chrono::steady_clock::now();
-        while (std::chrono::steady_clock::now() - begin < patience) {
-            for (int spin = 0; spin < 64; ++spin)
-                if (is_wanted()) return;
-            std::this_thread::yield();
-        }
+        while (std::chrono::steady_clock::now() - begin < patience)
+            if (holds_soon(64, is_wanted)) return;
         std::unique_lock<std::mutex> lock(mutex_);
         is_asleep_.store(true);
         wake_.wait(lock, is_wanted);
