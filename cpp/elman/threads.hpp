@@ -149,7 +149,7 @@ private:
         const auto is_wanted = [this] {
             return unclaimed(claims_.load()) != 0 || finished_.load();
         };
-        if (!holds_soon(4000, is_wanted)) {
+        if (!holds_within(std::chrono::microseconds(1000), is_wanted)) {
             std::unique_lock<std::mutex> lock(mutex_);
             wake_.wait(lock, is_wanted);
         }

@@ -50,13 +50,15 @@ private:
 #endif
 };
 
-// Whether a condition comes to hold while this thread looks for it, so many times.
+// Whether a condition comes to hold while this thread looks for it, so long.
 template <class Condition>
-bool holds_soon(int n_looks, const Condition& condition) {
-    for (int look = 0; look < n_looks; ++look) {
-        if (condition()) return true;
-        if (look % 64 == 63) std::this_thread::yield();
-    }
+bool holds_within(std::chrono::microseconds patience, const Condition& condition) {
+    const auto begin = std::chrono::steady_clock::now();
+    do {
+        for (int look = 0; look < 64; ++look)
+            if (condition()) return true;
+        std::this_thread::yield();
+    } while (std::chrono::steady_clock::now() - begin < patience);
     return false;
 }
 
@@ -117,11 +119,8 @@ private:
     }
 
     void await_call() {
-        constexpr auto patience = std::chrono::microseconds(100);
         const auto is_wanted = [this] { return state_.load() != State::waiting; };
-        const auto begin = std::chrono::steady_clock::now();
-        while (std::chrono::steady_clock::now() - begin < patience)
-            if (holds_soon(64, is_wanted)) return;
+        if (holds_within(std::chrono::microseconds(100), is_wanted)) return;
         std::unique_lock<std::mutex> lock(mutex_);
         is_asleep_.store(true);
         wake_.wait(lock, is_wanted);
