@@ -31,7 +31,7 @@ public:
     // Every weight is loaded again for each register of sequences, and more of them than this took
     // longer than the idle lanes of RecurrenceOf (training of each cell at widths 1 to 4).
     static bool suits(const RecurrenceShape& shape) {
-        constexpr Index max_units = 4, max_weights = 72;
+        constexpr Index max_weights = 72;
         const Index weights = n_gates * shape.n_units * (shape.input_width() + shape.n_units);
         return shape.n_units <= max_units && weights <= max_weights && !shape.may_miss &&
                !shape.layer_norm;
@@ -79,13 +79,9 @@ public:
         if constexpr (Cell::has_cell_state)
             read_rows(shard, tape.initial_c.rows(), 0, lanes.c.data(), lanes.stride);
         const T* const x = inputs_of(batch, inputs, lanes);
-        for_each_register(shard, [&](auto several, Index lane) {
-            using Several = decltype(several);
-            const Index work = Several::width * this->multiply_adds();
-            for (Index i = 0; i < batch.n_steps(); ++i) {
-                forward_step<Several>(i, lane, x, weights.flat.data(), lanes);
-                control.poll(work);
-            }
+        for_each_register(shard, [&](auto several, auto most, Index lane) {
+            forward_steps<decltype(several), most>(batch.n_steps(), lane, x,
+                                                   weights_in(weights.flat.data()), lanes, control);
         });
         for (Index i = tape.every_step ? 0 : batch.n_steps() - 1; i < batch.n_steps(); ++i)
             write_rows(shard, lanes.h.data() + (i + 1) * n_units() * lanes.stride, lanes.stride,
@@ -103,22 +99,26 @@ public:
                                   control);
         Lanes<T>& lanes = tape.lanes;
         if (batch.n_continuing == 0) start_gradients(shard, tape);
-        for_each_register(shard, [&](auto several, Index lane) {
+        const Weights w = weights_in(weights.flat.data());
+        const bool has_dy = dy.data != nullptr;
+        for_each_register(shard, [&](auto several, auto most, Index lane) {
             using Several = decltype(several);
             const Range here{lane, std::min(lane + Several::width, shard.end)};
             const Index work = 2 * Several::width * this->multiply_adds();
+            WayBack<Several, most> way_back(n_units(), lane, w, lanes);
             for (Index i = batch.n_steps() - 1; i >= 0; --i) {
                 const Index t = shape_.step_at(batch, i), row = batch.row(t, 0);
-                if (dy.data != nullptr)
-                    read_rows(here, dy, row, lanes.incoming.data(), lanes.stride);
-                backward_step<Several>(i, lane, weights.flat.data(), dy.data != nullptr, lanes);
+                if (has_dy) read_rows(here, dy, row, lanes.incoming.data(), lanes.stride);
+                way_back.step(i, has_dy);
                 if (bptt_steps > 0 && shape_.steps_to_end(batch, t, 0) % bptt_steps == 0)
-                    truncate<Several>(lane, lanes);
-                if (dx.n_parts > 0)
-                    send_to_inputs<Several>(i, lane, weights.flat.data(), dx.width(), lanes);
-                add_rows(here, lanes.outgoing.data(), lanes.stride, dx, row, accumulate);
+                    way_back.truncate();
+                if (dx.n_parts > 0) {
+                    send_to_inputs<Several>(i, lane, w, dx.width(), lanes);
+                    add_rows(here, lanes.outgoing.data(), lanes.stride, dx, row, accumulate);
+                }
                 control.poll(work);
             }
+            way_back.end(lane, lanes);
         });
         if (batch.first_step == 0) end_gradients(shard, tape);
     }
@@ -154,7 +154,7 @@ public:
     }
 
 private:
-    static constexpr Index n_lanes = 16;
+    static constexpr Index n_lanes = 16, max_units = 4;
     static constexpr std::array<T, n_lanes> ones_{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
     using Base::n_units;
@@ -171,16 +171,24 @@ private:
     }
     Index place_of_bias(int g, Index u) const { return shape_.place_of_bias(Cell::gates[g]) + u; }
 
-    // Calls function(Vecs, first lane) for the lanes of a shard, which begins at whole ones. A step
-    // of a few units is a long chain of operations: several registers go through it side by side.
+    // Calls function(Vecs, most units, first lane) for the lanes of a shard, which begins at whole
+    // ones. A step of a few units is a long chain of operations: several registers go through it
+    // side by side, and where the compiler is told of one unit, it stays in them from step to step.
     template <class Function>
-    static void for_each_register(Range shard, const Function& function) {
+    void for_each_register(Range shard, const Function& function) const {
         constexpr int n_vectors = std::min(2 * int(n_lanes) / V::width, 4);
         const Index end = (shard.end + n_lanes - 1) / n_lanes * n_lanes;
+        constexpr std::integral_constant<int, max_units> any;
         Index lane = shard.begin;
-        for (; lane + n_vectors * V::width <= end; lane += n_vectors * V::width)
-            function(Vecs<T, n_vectors>(), lane);
-        for (; lane < end; lane += V::width) function(Vecs<T, 1>(), lane);
+        const auto side_by_side = [&](auto most) {
+            for (; lane + n_vectors * V::width <= end; lane += n_vectors * V::width)
+                function(Vecs<T, n_vectors>(), most, lane);
+        };
+        if (n_units() == 1)
+            side_by_side(std::integral_constant<int, 1>());
+        else
+            side_by_side(any);
+        for (; lane < end; lane += V::width) function(Vecs<T, 1>(), any, lane);
     }
 
     // Of one channel, rows of a step are lanes already where they fill them.
@@ -238,36 +246,91 @@ private:
                                                : z;
     }
 
-    template <class V>
-    void forward_step(Index i, Index lane, const T* inputs, const T* w, Lanes<T>& lanes) const {
-        const Index H = n_units(), D = shape_.input_width(), S = lanes.stride;
-        const T* const x = inputs + i * D * S + lane;
-        const T* const h_previous = lanes.h.data() + i * H * S + lane;
-        for (Index u = 0; u < H; ++u) {
-            V z[n_gates];
-            for (int g = 0; g < n_gates; ++g) {
-                z[g] = V::broadcast(w + place_of_bias(g, u));
-                if (takes_input(Cell::gates[g].operand))
-                    for (Index d = 0; d < D; ++d)
-                        z[g] = fma(V::load(x + d * S), V::broadcast(w + place_of_input(g, d, u)),
-                                   z[g]);
-                if (takes_state(Cell::gates[g].operand))
-                    for (Index k = 0; k < H; ++k)
-                        z[g] = fma(V::load(h_previous + k * S),
-                                   V::broadcast(w + place_of_state(g, k, u)), z[g]);
-                z[g] = squashed(Cell::gates[g].squashing, z[g]);
+    // Where the gates' weights of unit 0 begin, and how far its next operand's are.
+    struct Weights {
+        std::array<const T*, n_gates> bias, input, state;
+        Index row_stride;
+    };
+    Weights weights_in(const T* flat) const {
+        Weights weights{};
+        for (std::size_t g = 0; g < n_gates; ++g) {
+            weights.bias[g] = flat + place_of_bias(int(g), 0);
+            weights.input[g] = flat + place_of_input(int(g), 0, 0);
+            weights.state[g] = flat + place_of_state(int(g), 0, 0);
+        }
+        weights.row_stride = shape_.row_stride();
+        return weights;
+    }
+
+    // Of each unit a register, or several.
+    template <class V, int most>
+    struct Units {
+        V of_unit[most];
+
+        V& operator[](Index u) { return of_unit[u]; }
+        const V& operator[](Index u) const { return of_unit[u]; }
+        void load(Index n, const T* from, Index stride) {
+            for (Index u = 0; u < n; ++u) of_unit[u] = V::load(from + u * stride);
+        }
+        void store(Index n, T* to, Index stride) const {
+            for (Index u = 0; u < n; ++u) of_unit[u].store(to + u * stride);
+        }
+        void clear() { std::fill_n(of_unit, most, V::zero()); }
+    };
+    // The number of units, which the compiler knows where it is one at most.
+    template <int most>
+    static Index known(Index n_units) {
+        return most == 1 ? 1 : n_units;
+    }
+
+    // Views are taken out of the lanes before the loop: a store might change the lanes themselves,
+    // for all that the compiler knows.
+    template <class V, int most>
+    void forward_steps(Index n_steps, Index lane, const T* inputs, const Weights& weights,
+                       Lanes<T>& lanes, Control& control) const {
+        const Weights w = weights;
+        const Index H = known<most>(n_units()), D = shape_.input_width(), S = lanes.stride;
+        const Index work = V::width * this->multiply_adds();
+        const T* x = inputs + lane;
+        T *h_of_step = lanes.h.data() + lane, *z_of_step = lanes.z.data() + lane,
+          *c_of_step = lanes.c.data() + lane, *memo_of_step = lanes.memo.data() + lane;
+        Units<V, most> h, c;
+        h.load(H, h_of_step, S);
+        if constexpr (Cell::has_cell_state) c.load(H, c_of_step, S);
+        for (Index i = 0; i < n_steps; ++i, x += D * S) {
+            const Units<V, most> h_previous = h;
+            h_of_step += H * S;
+            c_of_step += H * S;
+            for (Index u = 0; u < H; ++u) {
+                V z[n_gates];
+                for (std::size_t g = 0; g < n_gates; ++g) {
+                    z[g] = V::broadcast(w.bias[g] + u);
+                    if (takes_input(Cell::gates[g].operand))
+                        for (Index d = 0; d < D; ++d)
+                            z[g] = fma(V::load(x + d * S),
+                                       V::broadcast(w.input[g] + d * w.row_stride + u), z[g]);
+                    if (takes_state(Cell::gates[g].operand))
+                        for (Index k = 0; k < H; ++k)
+                            z[g] = fma(h_previous[k],
+                                       V::broadcast(w.state[g] + k * w.row_stride + u), z[g]);
+                    z[g] = squashed(Cell::gates[g].squashing, z[g]);
+                }
+                Step<V> step;
+                step.h_previous = step.h_operand = h_previous[u];
+                if constexpr (Cell::has_cell_state) step.c_previous = c[u];
+                Cell::template forward<0>(z, step);
+                for (Index g = 0; g < n_gates; ++g) z[g].store(z_of_step + (g * H + u) * S);
+                h[u] = step.h;
+                h[u].store(h_of_step + u * S);
+                if constexpr (Cell::has_cell_state) {
+                    c[u] = step.c;
+                    c[u].store(c_of_step + u * S);
+                    step.memo.store(memo_of_step + u * S);
+                }
             }
-            Step<V> step;
-            step.h_previous = step.h_operand = V::load(h_previous + u * S);
-            if constexpr (Cell::has_cell_state)
-                step.c_previous = V::load(lanes.c.data() + (i * H + u) * S + lane);
-            Cell::template forward<0>(z, step);
-            for (int g = 0; g < n_gates; ++g) z[g].store(z_of(lanes, i, g, u) + lane);
-            step.h.store(lanes.h.data() + ((i + 1) * H + u) * S + lane);
-            if constexpr (Cell::has_cell_state) {
-                step.c.store(lanes.c.data() + ((i + 1) * H + u) * S + lane);
-                step.memo.store(lanes.memo.data() + (i * H + u) * S + lane);
-            }
+            z_of_step += n_gates * H * S;
+            memo_of_step += H * S;
+            control.poll(work);
         }
     }
 
@@ -297,55 +360,87 @@ private:
             write_rows(shard, lanes.dc.data(), lanes.stride, tape.dc.rows(), 0);
     }
 
-    template <class V>
-    void truncate(Index lane, Lanes<T>& lanes) const {
-        for (Index u = 0; u < n_units(); ++u)
-            for (Array<T>* carried : {&lanes.dh, &lanes.recurrent, &lanes.dc})
-                V::zero().store(carried->data() + u * lanes.stride + lane);
-    }
+    // The way back through a register of sequences or several, step by step: what flows from a step
+    // to the one before it is on its way.
+    template <class V, int most>
+    class WayBack {
+    public:
+        WayBack(Index n_units, Index lane, const Weights& weights, Lanes<T>& lanes)
+            : w_(weights),
+              n_units_(n_units),
+              stride_(lanes.stride),
+              h_(lanes.h.data() + lane),
+              c_(lanes.c.data() + lane),
+              memo_(lanes.memo.data() + lane),
+              incoming_(lanes.incoming.data() + lane),
+              z_(lanes.z.data() + lane) {
+            dh_.load(H(), lanes.dh.data() + lane, stride_);
+            recurrent_.load(H(), lanes.recurrent.data() + lane, stride_);
+            dc_.load(H(), lanes.dc.data() + lane, stride_);
+        }
 
-    template <class V>
-    void backward_step(Index i, Index lane, const T* w, bool has_dy, Lanes<T>& lanes) const {
-        const Index H = n_units(), S = lanes.stride;
-        for (Index u = 0; u < H; ++u) {
-            const Index at = u * S + lane;
-            V z[n_gates];
-            for (int g = 0; g < n_gates; ++g) z[g] = V::load(z_of(lanes, i, g, u) + lane);
-            StepGradient<V> step;
-            step.h_previous = step.h_operand = V::load(lanes.h.data() + i * H * S + at);
-            step.h = V::load(lanes.h.data() + (i + 1) * H * S + at);
-            step.dh = V::load(lanes.dh.data() + at) + V::load(lanes.recurrent.data() + at);
-            if (has_dy) step.dh = V::load(lanes.incoming.data() + at) + step.dh;
-            if constexpr (Cell::has_cell_state) {
-                step.c_previous = V::load(lanes.c.data() + i * H * S + at);
-                step.memo = V::load(lanes.memo.data() + i * H * S + at);
-                step.dc = V::load(lanes.dc.data() + at);
+        [[gnu::always_inline]] void step(Index i, bool has_dy) {
+            const Index H = this->H(), S = stride_;
+            const T *const h_previous = h_ + i * H * S, *const h = h_previous + H * S;
+            T* const z_of_step = z_ + i * n_gates * H * S;
+            V z[most][n_gates];
+            for (Index u = 0; u < H; ++u) {
+                for (Index g = 0; g < n_gates; ++g) z[u][g] = V::load(z_of_step + (g * H + u) * S);
+                StepGradient<V> step;
+                step.h_previous = step.h_operand = V::load(h_previous + u * S);
+                step.h = V::load(h + u * S);
+                step.dh = dh_[u] + recurrent_[u];
+                if (has_dy) step.dh = V::load(incoming_ + u * S) + step.dh;
+                if constexpr (Cell::has_cell_state) {
+                    step.c_previous = V::load(c_ + (i * H + u) * S);
+                    step.memo = V::load(memo_ + (i * H + u) * S);
+                    step.dc = dc_[u];
+                }
+                Cell::template backward<0>(z[u], step);
+                for (Index g = 0; g < n_gates; ++g) z[u][g].store(z_of_step + (g * H + u) * S);
+                dh_[u] = step.dh_previous;
+                if constexpr (Cell::has_cell_state) dc_[u] = step.dc;
             }
-            Cell::template backward<0>(z, step);
-            for (int g = 0; g < n_gates; ++g) z[g].store(z_of(lanes, i, g, u) + lane);
-            step.dh_previous.store(lanes.dh.data() + at);
-            if constexpr (Cell::has_cell_state) step.dc.store(lanes.dc.data() + at);
+            for (Index k = 0; k < H; ++k) {
+                recurrent_[k] = V::zero();
+                for (std::size_t g = 0; g < n_gates; ++g)
+                    if (takes_state(Cell::gates[g].operand))
+                        for (Index u = 0; u < H; ++u)
+                            recurrent_[k] =
+                                fma(z[u][g], V::broadcast(w_.state[g] + k * w_.row_stride + u),
+                                    recurrent_[k]);
+            }
         }
-        for (Index k = 0; k < H; ++k) {
-            V sum = V::zero();
-            for (int g = 0; g < n_gates; ++g)
-                if (takes_state(Cell::gates[g].operand))
-                    for (Index u = 0; u < H; ++u)
-                        sum = fma(V::load(z_of(lanes, i, g, u) + lane),
-                                  V::broadcast(w + place_of_state(g, k, u)), sum);
-            sum.store(lanes.recurrent.data() + k * S + lane);
+        void truncate() {
+            for (Units<V, most>* carried : {&dh_, &recurrent_, &dc_}) carried->clear();
         }
-    }
+        void end(Index lane, Lanes<T>& lanes) const {
+            dh_.store(H(), lanes.dh.data() + lane, stride_);
+            recurrent_.store(H(), lanes.recurrent.data() + lane, stride_);
+            dc_.store(H(), lanes.dc.data() + lane, stride_);
+        }
+
+    private:
+        Index H() const { return known<most>(n_units_); }
+
+        Weights w_;
+        Index n_units_, stride_;
+        const T *h_, *c_, *memo_, *incoming_;
+        T* z_;
+        Units<V, most> dh_, recurrent_, dc_;
+    };
 
     template <class V>
-    void send_to_inputs(Index i, Index lane, const T* w, Index n_inputs, Lanes<T>& lanes) const {
+    void send_to_inputs(Index i, Index lane, const Weights& w, Index n_inputs,
+                        Lanes<T>& lanes) const {
         for (Index d = 0; d < n_inputs; ++d) {
             V sum = V::zero();
             for (int g = 0; g < n_gates; ++g)
                 if (takes_input(Cell::gates[g].operand))
                     for (Index u = 0; u < n_units(); ++u)
-                        sum = fma(V::load(z_of(lanes, i, g, u) + lane),
-                                  V::broadcast(w + place_of_input(g, d, u)), sum);
+                        sum =
+                            fma(V::load(z_of(lanes, i, g, u) + lane),
+                                V::broadcast(w.input[std::size_t(g)] + d * w.row_stride + u), sum);
             sum.store(lanes.outgoing.data() + d * lanes.stride + lane);
         }
     }
@@ -382,16 +477,22 @@ private:
         for (std::size_t k = 0; k < n; ++k)
             for (int v = 0; v < vectors_of_lanes; ++v)
                 sum[k][v] = V::load(sums + Index(k) * n_lanes + v * V::width);
-        const Index dz_step = n_gates * n_units() * lanes.stride;
-        for (Index i = n_steps - 1; i >= 0; --i)
-            for (Index lane = lanes.stride - n_lanes; lane >= 0; lane -= n_lanes)
+        const Index dz_step = n_gates * n_units() * lanes.stride,
+                    last_lane = lanes.stride - n_lanes;
+        for (Index i = n_steps - 1; i >= 0; --i) {
+            std::array<const T*, weights_at_once> operand;
+            for (std::size_t k = 0; k < weights_at_once; ++k)
+                operand[k] = weights[k].operand + i * weights[k].step;
+            const T* const dz_of_step = dz + i * dz_step;
+            for (Index lane = last_lane; lane >= 0; lane -= n_lanes)
                 for (int v = 0; v < vectors_of_lanes; ++v) {
-                    const V of_lane = V::load(dz + i * dz_step + lane + v * V::width);
+                    const V of_lane = V::load(dz_of_step + lane + v * V::width);
                     for (std::size_t k = 0; k < weights_at_once; ++k)
-                        sum[k][v] = fma(V::load(weights[k].operand + i * weights[k].step +
-                                                lane * weights[k].lane_stride + v * V::width),
-                                        of_lane, sum[k][v]);
+                        sum[k][v] =
+                            fma(V::load(operand[k] + lane * weights[k].lane_stride + v * V::width),
+                                of_lane, sum[k][v]);
                 }
+        }
         for (std::size_t k = 0; k < n; ++k)
             for (int v = 0; v < vectors_of_lanes; ++v)
                 sum[k][v].store(sums + Index(k) * n_lanes + v * V::width);

@@ -95,6 +95,29 @@ public:
                             : pointwise(a, y, n, n_known, scale, da);
     }
 
+    // Calls function(row), where row(a, y, scale, da) does what row() does. Of single numbers the
+    // kind of loss is looked up here, once for all rows.
+    template <class Function>
+    void with_row(Index n_outputs, const Function& function) const {
+        if (n_outputs != 1 || !is_pointwise())
+            return function([&](const T* a, const T* y, T scale, T* da) {
+                return row(a, y, n_outputs, scale, da);
+            });
+        with_element([&](const auto& element) {
+            const T parameter = parameters_.front();
+            function([&](const T* a, const T* y, T scale, T* da) {
+                if (!is_known(*y)) {
+                    *da = T(0);
+                    return 0.0;
+                }
+                T gradient;
+                const double loss = element(*a, *y, parameter, gradient);
+                *da = scale * gradient;
+                return loss;
+            });
+        });
+    }
+
 private:
     enum class Kind {
         squared,

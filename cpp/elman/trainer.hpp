@@ -133,10 +133,16 @@ private:
         workspace_.training = ahead_.is_shared = true;
         workspace_.per_step = examples.per_step;
         losses_.resize(std::size_t(examples.per_step ? batch_.n_rows() : batch_.n_sequences()));
-        total_weight_ = 0.0;
+        total_weight_ = sum_of_weights(examples);
+    }
+
+    double sum_of_weights(const Examples<T>& examples) const {
+        if (examples.weights == nullptr) return double(losses_.size());
+        double sum = 0.0;
         for_each_target(
             examples, batch_, {0, batch_.n_sequences()},
-            [&](Index, Index target, Index) { total_weight_ += double(examples.weight(target)); });
+            [&](Index, Index target, Index) { sum += double(examples.weight(target)); });
+        return sum;
     }
 
     Dropout dropout() const {
@@ -273,23 +279,28 @@ private:
 
     // A row of weight zero is left out altogether, whatever its target is.
     void differentiate_loss(const Examples<T>& examples, Range shard) {
-        for_each_target(examples, workspace_.batch, shard,
-                        [&](Index row, Index target, Index whole) {
-                            const T weight = examples.weight(target);
-                            T* const da = workspace_.doutputs.row(row);
-                            losses_[std::size_t(whole)] = 0.0;
-                            if (!(weight > T(0))) {
-                                std::fill_n(da, network_.options().n_outputs, T(0));
-                                return;
-                            }
-                            T* const a = workspace_.outputs.row(row);
-                            const T* const y = examples.targets + target * examples.n_targets;
-                            const T share = T(double(weight) / total_weight_);
-                            if (mixture_) mixture_->forward(a, y + n_targets_);
-                            losses_[std::size_t(whole)] =
-                                double(weight) * loss_.row(a, y, n_outputs_, share, da);
-                            if (mixture_) mixture_->backward(a, y + n_targets_, da);
-                        });
+        const T share_of_one = T(1.0 / total_weight_);
+        loss_.with_row(n_outputs_, [&](const auto& loss_of_row) {
+            for_each_target(
+                examples, workspace_.batch, shard, [&](Index row, Index target, Index whole) {
+                    T* const da = workspace_.doutputs.row(row);
+                    T weight = T(1), share = share_of_one;
+                    if (examples.weights != nullptr) {
+                        weight = examples.weight(target);
+                        share = T(double(weight) / total_weight_);
+                    }
+                    losses_[std::size_t(whole)] = 0.0;
+                    if (!(weight > T(0))) {
+                        std::fill_n(da, network_.options().n_outputs, T(0));
+                        return;
+                    }
+                    T* const a = workspace_.outputs.row(row);
+                    const T* const y = examples.targets + target * examples.n_targets;
+                    if (mixture_) mixture_->forward(a, y + n_targets_);
+                    losses_[std::size_t(whole)] = double(weight) * loss_of_row(a, y, share, da);
+                    if (mixture_) mixture_->backward(a, y + n_targets_, da);
+                });
+        });
     }
 
     const Network<T>& network_;

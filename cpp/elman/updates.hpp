@@ -238,17 +238,30 @@ private:
         });
     }
 
-    // Calls function(piece, index) for every piece, on the team where there are enough of them.
+    // Calls function(first, end) for some pieces at a time, on the team where there are enough.
     template <class Function>
-    void for_each_piece(Team& team, const Function& function) {
-        constexpr Index pieces_a_task = 8;
-        const Index n_pieces = Index(pieces_.size());
-        const auto pieces_of = [&](Index task, Control&) {
-            const Index end = std::min(n_pieces, (task + 1) * pieces_a_task);
-            for (Index p = task * pieces_a_task; p < end; ++p)
-                function(pieces_[std::size_t(p)], std::size_t(p));
-        };
-        team.run((n_pieces + pieces_a_task - 1) / pieces_a_task, pieces_of);
+    void for_each_task(Team& team, const Function& function) {
+        constexpr std::size_t pieces_a_task = 8;
+        const std::size_t n_pieces = pieces_.size();
+        team.run(Index((n_pieces + pieces_a_task - 1) / pieces_a_task), [&](Index task, Control&) {
+            const std::size_t first = std::size_t(task) * pieces_a_task;
+            function(first, std::min(n_pieces, first + pieces_a_task));
+        });
+    }
+    // Calls function(piece) for every piece, those that lie side by side as one unless matrices
+    // differ from others: the end of each is a detour.
+    template <class Function>
+    void for_each_stretch(Team& team, bool matrices_differ, const Function& function) {
+        for_each_task(team, [&](std::size_t p, std::size_t end) {
+            while (p < end) {
+                Piece stretch = pieces_[p++];
+                for (; p < end && pieces_[p].begin == stretch.begin + stretch.size; ++p) {
+                    if (matrices_differ && pieces_[p].is_matrix != stretch.is_matrix) break;
+                    stretch.size += pieces_[p].size;
+                }
+                function(stretch);
+            }
+        });
     }
 
     // One update by the gradient of a mini-batch, number b of its epoch: its loss with the penalty.
@@ -275,16 +288,19 @@ private:
     double penalize(double total_weight, Team& team) {
         const bool is_coupled = options_.alpha > 0.0 && options_.solver.name != "adamw";
         const T factor = T(is_coupled ? options_.alpha / total_weight : 0.0);
-        for_each_piece(team, [&](const Piece& piece, std::size_t p) {
-            T* const g = gradient_.data() + piece.begin;
-            const T* const w = parameters_.data() + piece.begin;
-            PieceSums sums;
-            if (is_coupled && piece.is_matrix) {
-                sums.weights = sum_of_squares(w, piece.size);
-                for (Index i = 0; i < piece.size; ++i) g[i] += factor * w[i];
+        for_each_task(team, [&](std::size_t first, std::size_t end) {
+            for (std::size_t p = first; p < end; ++p) {
+                const Piece& piece = pieces_[p];
+                T* const g = gradient_.data() + piece.begin;
+                const T* const w = parameters_.data() + piece.begin;
+                PieceSums sums;
+                if (is_coupled && piece.is_matrix) {
+                    sums.weights = sum_of_squares(w, piece.size);
+                    for (Index i = 0; i < piece.size; ++i) g[i] += factor * w[i];
+                }
+                sums.gradient = sum_of_squares(g, piece.size);
+                piece_sums_[p] = sums;
             }
-            sums.gradient = sum_of_squares(g, piece.size);
-            piece_sums_[p] = sums;
         });
         double of_weights = 0.0;
         squared_norm_ = 0.0;
@@ -314,7 +330,7 @@ private:
         for (EmbeddingRows& rows : embeddings_)
             for (const Index id : rows.touched) rows.up_to[std::size_t(id)] = deferred_.n_updates();
         with_solver<T>(options_.solver, rate, n_updates_, [&](const auto& solver) {
-            for_each_piece(team, [&](const Piece& piece, std::size_t) {
+            for_each_stretch(team, decay > 0.0, [&](const Piece& piece) {
                 T* const first = moments_.data() + piece.begin;
                 elman::update(solver, piece.size, gradient_.data() + piece.begin, T(scale),
                               T(piece.is_matrix ? 1.0 - decay : 1.0),

@@ -13,7 +13,7 @@ namespace elman {
 
 struct Tanh {
     template <class V>
-    static V value(const V& z) {
+    [[gnu::always_inline]] static V value(const V& z) {
         return tanh(z);
     }
     template <class V>
@@ -24,7 +24,7 @@ struct Tanh {
 
 struct Relu {
     template <class V>
-    static V value(const V& z) {
+    [[gnu::always_inline]] static V value(const V& z) {
         return max(z, V::zero());
     }
     template <class V>
@@ -35,7 +35,7 @@ struct Relu {
 
 struct Identity {
     template <class V>
-    static V value(const V& z) {
+    [[gnu::always_inline]] static V value(const V& z) {
         return z;
     }
     template <class V>
@@ -51,7 +51,7 @@ struct Simple {
     static constexpr Gate gates[n_gates] = {{Operand::input_and_state, 0}};
 
     template <int phase, class V>
-    static void forward(V (&z)[n_gates], Step<V>& step) {
+    [[gnu::always_inline]] static void forward(V (&z)[n_gates], Step<V>& step) {
         step.h = Activation::value(z[0]);
     }
     template <int phase, class V>
