@@ -116,9 +116,10 @@ def check_differences(loss, outputs, targets, **options):
 
 
 @pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("n_targets", [1, 4])
 @pytest.mark.parametrize("loss", N_BLOCKS)
-def test_unknown_targets_add_nothing(loss, per_step):
-    compare(problem_of(loss, per_step=per_step), **OF_LOSS.get(loss, {}))
+def test_unknown_targets_add_nothing(loss, n_targets, per_step):
+    compare(problem_of(loss, n_targets, per_step), **OF_LOSS.get(loss, {}))
 
 
 @pytest.mark.parametrize("loss", N_BLOCKS)

@@ -106,7 +106,7 @@ public:
             const Rows<const T> dy_rows = in_order(dy, row, n, backwards);
             Index first_sum = 0;
             for (Index part = 0; part < h.n_parts; first_sum += h[part].width, ++part) {
-                operand.pack(in_order(h[part], row, n, backwards), n, part + 1 == h.n_parts);
+                operand.assign(in_order(h[part], row, n, backwards), n, part + 1 == h.n_parts);
                 add_products(panels, operand, first_sum, dy_rows, sums.data(), control);
             }
         }
@@ -132,7 +132,7 @@ private:
             const Index width = n_vectors * Vec<T>::width;
             add_outer<T>(operand, n_vectors, 1, {dy.data + column, dy.stride, 0},
                          {sums + first + first_sum * width, width, 0});
-            control.poll(operand.depth * operand.n_columns * width);
+            control.poll(operand.depth() * operand.n_columns() * width);
         });
     }
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "elman/batch.hpp"
 #include "elman/panel.hpp"
 #include "elman/transpose.hpp"
 

@@ -13,6 +13,7 @@
 // layer a matter of copying rows in and out.
 #pragma once
 
+#include "elman/lane_products.hpp"
 #include "elman/narrow.hpp"
 
 namespace elman {
@@ -154,7 +155,7 @@ public:
     }
 
 private:
-    static constexpr Index n_lanes = 16, max_units = 4;
+    static constexpr Index n_lanes = n_sum_lanes, max_units = 4;
     static constexpr std::array<T, n_lanes> ones_{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
     using Base::n_units;

@@ -42,10 +42,10 @@ inline void add_products(const LayerShape<T>& shape, Range blocks, bool (*takes)
             if (takes(shape.gate(group.first).operand)) {
                 const Index first = first_sum < 0 ? n_sums + first_sum : first_sum;
                 add_outer<T>(operand, shape.vectors(block), group.n_alike,
-                             {dz.of(block, group.first) + (row + operand.depth - 1) * stride,
+                             {dz.of(block, group.first) + (row + operand.depth() - 1) * stride,
                               -stride, dz.gate_stride},
                              {sums + first * width, width, n_sums * width});
-                control.poll(operand.depth * operand.n_columns * group.n_alike * width);
+                control.poll(operand.depth() * operand.n_columns() * group.n_alike * width);
             }
             sums += group.n_alike * n_sums * width;
         });
@@ -60,7 +60,7 @@ inline void add_input_products(const LayerShape<T>& shape, Range blocks,
                                Control& control) {
     Index first_sum = 0;
     for (Index part = 0; part < inputs.n_parts; ++part) {
-        operand.pack(inputs[part].reversed(row, n_rows), n_rows, part + 1 == inputs.n_parts);
+        operand.assign(inputs[part].reversed(row, n_rows), n_rows, part + 1 == inputs.n_parts);
         add_products(shape, blocks, takes_input, first_sum, operand, dz, row, tape, control);
         first_sum += inputs[part].width;
     }
@@ -73,10 +73,10 @@ inline void add_state_products(const LayerShape<T>& shape, Range blocks, const R
                            : run.starts ? tape.initial_products_with()
                                         : tape.products_with();
     const GateRows<T> dz = dz_rows(shape, tape);
-    operand.pack(states.reversed(run.operand_row, run.size), run.size, false);
+    operand.assign(states.reversed(run.operand_row, run.size), run.size, false);
     add_products(shape, blocks, takes_state, -shape.n_units, operand, dz, run.row, tape, control);
     if (shape.any_gate(takes_gated_state)) {
-        operand.pack(tape.gated.rows().reversed(run.row, run.size), run.size, false);
+        operand.assign(tape.gated.rows().reversed(run.row, run.size), run.size, false);
         add_products(shape, blocks, takes_gated_state, -shape.n_units, operand, dz, run.row, tape,
                      control);
     }
@@ -125,7 +125,7 @@ inline void weight_gradient(const LayerShape<T>& shape, Range blocks, const Batc
             detail::add_input_products(shape, blocks, inputs, dz_rows(shape, tape), row, n_rows,
                                        operand, tape, control);
         if (shape.any_gate(takes_no_input)) {
-            operand.pack({}, n_rows, true);
+            operand.assign({}, n_rows, true);
             detail::add_products(shape, blocks, takes_no_input, 0, operand, dz_rows(shape, tape),
                                  row, tape, control);
         }

@@ -468,41 +468,58 @@ void multiply_all(const Terms<T>& a, Index n_rows, Index n_columns, const T* pan
     }
 }
 
-// The rows of x, and if asked for a column of ones behind them, transposed for add_outer: by tile
-// of columns, then row by row the columns of that tile.
+// The rows of x, and if asked for a column of ones behind them, as add_outer reads them: by tile of
+// columns, each a Term whose rows are the columns. Tiles are read where x lies, but for the one
+// that ends with the ones, and where the rows lie on more pages than the processor keeps at hand
+// the addresses of: these are copied, row by row the columns of a tile.
 template <class T>
-struct TransposedRows {
-    Array<T> packed;
-    Index n_columns = 0, depth = 0;
-
-    void pack(const Rows<const T>& x, Index n_rows, bool with_ones) {
-        depth = n_rows;
-        n_columns = x.width + (with_ones ? 1 : 0);
-        make_room(packed, depth * n_columns);
-        // Whole registers: what they carry too much is overwritten by what follows, or falls into
-        // the slack behind an array.
-        TileRows(n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
-            const T* from = x.data + column;
-            T* to = packed.data() + column * depth;
-            const Index n_copied = std::min(n, x.width - column);
-            for (Index k = 0; k < depth; ++k, from += x.stride, to += n)
-                for (Index i = 0; i < n_copied; i += Vec<T>::width)
-                    Vec<T>::load(from + i).store(to + i);
+class TransposedRows {
+public:
+    void assign(const Rows<const T>& x, Index n_rows, bool with_ones) {
+        constexpr Index bytes_at_hand = 64 * 4096;
+        const TileRows tiles(x.width + (with_ones ? 1 : 0), max_panel_vectors);
+        const bool is_spread = n_rows * std::abs(x.stride) * Index(sizeof(T)) > bytes_at_hand;
+        x_ = x;
+        depth_ = n_rows;
+        n_columns_ = x.width + (with_ones ? 1 : 0);
+        first_copied_ = is_spread ? 0 : n_columns_ - (with_ones ? tiles.last_size() : 0);
+        make_room(copied_, depth_ * (n_columns_ - first_copied_));
+        tiles.for_each([&](Index column, Index n) {
+            if (column >= first_copied_) copy(column, n);
         });
-        if (!with_ones) return;
-        const Index last = TileRows(n_columns, max_panel_vectors).last_size();
-        T* const ones = packed.data() + (n_columns - last) * depth + last - 1;
-        for (Index k = 0; k < depth; ++k) ones[k * last] = T(1);
     }
+    Index n_columns() const { return n_columns_; }
+    Index depth() const { return depth_; }
+    Term<T> tile(Index column, Index n) const {
+        if (column < first_copied_) return {x_.data + column, 1, x_.stride, depth_};
+        return {copied_.data() + (column - first_copied_) * depth_, 1, n, depth_};
+    }
+
+private:
+    // Whole registers: what they carry too much is overwritten by what follows, or falls into the
+    // slack behind an array.
+    void copy(Index column, Index n) {
+        const Index n_of_x = std::min(n, x_.width - column);
+        const T* from = x_.data + column;
+        T* to = copied_.data() + (column - first_copied_) * depth_;
+        for (Index k = 0; k < depth_; ++k, from += x_.stride, to += n) {
+            for (Index i = 0; i < n_of_x; i += Vec<T>::width) Vec<T>::load(from + i).store(to + i);
+            if (n_of_x < n) to[n - 1] = T(1);
+        }
+    }
+
+    Rows<const T> x_;
+    Index depth_ = 0, n_columns_ = 0, first_copied_ = 0;
+    Array<T> copied_;
 };
 
 // out += x^T dz for n_panels panels of dz.
 template <class T>
 void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const Block<const T>& dz,
                const Block<T>& out) {
-    if (x.depth == 0) return;
-    TileRows(x.n_columns, max_panel_vectors).for_each([&](Index column, Index n) {
-        const Term<T> term{x.packed.data() + column * x.depth, 1, n, x.depth};
+    if (x.depth() == 0) return;
+    TileRows(x.n_columns(), max_panel_vectors).for_each([&](Index column, Index n) {
+        const Term<T> term = x.tile(column, n);
         for (Index p = 0, side_by_side; p < n_panels; p += side_by_side) {
             side_by_side = detail::panels_side_by_side(n, n_panels - p, n_vectors);
             const Block<T> sums{out.data + column * out.row_stride + p * out.panel_stride,
@@ -521,7 +538,7 @@ void add_outer(const TransposedRows<T>& x, int n_vectors, Index n_panels, const 
                  sums,
                  {},
                  reinterpret_cast<const char*>(next),
-                 quotient(bytes + x.depth - 1, x.depth)});
+                 quotient(bytes + x.depth() - 1, x.depth())});
         }
     });
 }
