@@ -56,7 +56,7 @@ BIKE = {
 }
 AIR = {
     "season_length": 12,
-    "candidates": ["last", "seasonal", "seasonal_last", "seasonal_damped"],
+    "candidates": ["last", "seasonal", "seasonal_last", "seasonal_drift", "seasonal_damped"],
     "scale": "difference",
     "hidden_layer_sizes": 16,
 }

@@ -194,14 +194,21 @@ def test_a_forecaster_with_covariates_mixes_similar_seasons():
     assert "seasonal_similar" in names
 
 
+def prior_of(model):
+    """The logits with which the candidates begin, by name, of each group of times."""
+    names = [name for name, _ in model.plan_["candidates"]]
+    groups = np.reshape(model.plan_["prior"], (-1, len(names)))
+    return [dict(zip(names, group, strict=True)) for group in groups]
+
+
 def test_a_few_windows_begin_with_what_candidates_were_worth():
     t = np.arange(96)
     growing = np.exp(0.01 * t + 0.2 * np.sin(2 * np.pi * t / 12))
     growing *= np.exp(0.01 * np.random.default_rng(0).normal(size=96))
     model = RNNForecaster(24, season_length=12, random_state=0).fit(growing[:-24])
-    names = [name for name, _ in model.plan_["candidates"]]
-    weights = dict(zip(names, model.plan_["prior"], strict=True))
-    assert weights["seasonal_drift"] > weights["seasonal"] + 2.0
+    assert len(prior_of(model)) == 4  # two for each year
+    for weights in prior_of(model):
+        assert weights["seasonal_drift"] > weights["seasonal"] + 2.0
     assert model.plan_["window"] == 60
     error = np.abs(np.log(model.predict() / growing[-24:]))
     assert error.mean() < 0.03  # a year of growth is 0.12
@@ -219,7 +226,8 @@ def test_named_candidates_of_a_few_windows_begin_with_their_worth_too():
     assert {**named.plan_, "candidates": ()} == {**model.plan_, "candidates": ()}
     np.testing.assert_array_equal(named.predict(), model.predict())
     fewer = RNNForecaster(12, season_length=12, candidates=names[2:4], random_state=0).fit(y)
-    assert fewer.plan_["prior"] == model.plan_["prior"][2:4]
+    for some, every in zip(prior_of(fewer), prior_of(model), strict=True):
+        assert some == {name: every[name] for name in names[2:4]}
     bare = RNNForecaster(12, season_length=12, candidates=None, **SMALL).fit(y)
     assert bare.plan_["prior"] == ()
     long = RNNForecaster(12, season_length=12, candidates=names, **SMALL).fit(seasonal_series())
@@ -256,8 +264,44 @@ def test_similar_seasons_are_worth_what_their_covariates_tell():
     y = 10.0 - 5.0 * off + 0.01 * rng.normal(size=84)
     candidates = ["seasonal_mean", "seasonal_similar"]
     model = RNNForecaster(7, season_length=7, candidates=candidates, random_state=0)
-    mean, similar = model.fit(y[:77], X[:77]).plan_["prior"]
-    assert similar > mean + 2.0
+    for weights in prior_of(model.fit(y[:77], X[:77])):
+        assert weights["seasonal_similar"] > weights["seasonal_mean"] + 2.0
+
+
+@pytest.mark.parametrize("level", [1.0, 1e4, 1e-4])
+def test_what_candidates_are_worth_does_not_depend_on_the_unit(level):
+    y = 10.0 + 0.01 * np.arange(80) + 0.1 * np.random.default_rng(1).normal(size=80)
+    model = RNNForecaster(6, season_length=12, transform=None, random_state=0)
+    logits = np.reshape(model.fit(y).plan_["prior"], (2, -1))
+    moved = np.reshape(model.fit(level * y).plan_["prior"], (2, -1))
+    np.testing.assert_allclose(*(np.diff(of) for of in (logits, moved)), rtol=1e-6)
+    assert np.ptp(logits, axis=1).min() > 1.0
+
+
+def test_far_times_are_weighed_by_errors_as_far_ahead():
+    """Of what comes back to its mean the last value tells what is next, the mean what is later."""
+    y = np.full(110, 100.0)
+    for t, change in enumerate(np.random.default_rng(3).normal(size=109), 1):
+        y[t] = 100.0 + 0.9 * (y[t - 1] - 100.0) + change
+    names = {"candidates": ["last", "mean"], "transform": None, "random_state": 0}
+    first, *_, last = prior_of(RNNForecaster(24, season_length=12, **names).fit(y))
+    assert first["last"] > first["mean"]
+    assert last["last"] < last["mean"]
+
+
+@pytest.mark.parametrize("n_years", [5, 7])
+def test_weights_are_the_more_alike_the_fewer_futures_tell_them(n_years):
+    """The season before last is off by twice as much as the last one, at all times."""
+    y = np.tile(np.arange(12.0) % 5, n_years) + np.repeat(np.arange(n_years), 12)
+    names = {"candidates": ["seasonal"], "season_length": (12, 24), "transform": None}
+    model = RNNForecaster(12, window=24, random_state=0, **names).fit(y)
+    assert model.plan_["candidates"] == (("seasonal", 12), ("seasonal", 24))
+    near, far = np.reshape(model.plan_["prior"], (2, 2))
+    n_origins = len(y) - (2 * 24 + 1)
+    for group, n_times in ((near, 6), (far, 12)):
+        n_apart = n_origins / n_times
+        ratio = np.log(2) * 8.0 * n_apart / (n_apart + 1.0)
+        assert group[0] - group[1] == pytest.approx(ratio, rel=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["quantile", "gaussian_nll"])

@@ -48,8 +48,9 @@ def plan() -> Kind:
         for name, m in plan.candidates:
             if not fits(name, m, short, plan.window):
                 raise Mismatch("candidates", f"{name!r} of {m}", f"some that fit {plan.window}")
-        if plan.prior:
-            expect("prior", len(plan.prior), len(plan.candidates))
+        n_prior, n_candidates = len(plan.prior), len(plan.candidates)
+        if n_prior not in (0, n_candidates):  # once for all groups in files of before
+            expect("prior", n_prior, plan.n_groups * n_candidates)
         if (plan.loss == "quantile") != bool(levels) or list(levels) != sorted(set(levels)):
             raise Mismatch("levels", abbreviated(levels), f"those of the loss {plan.loss!r}")
         for name in _UNITS:

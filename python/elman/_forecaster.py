@@ -163,8 +163,8 @@ or None, default="auto"
         ago when covariates were as they will be.
         "auto": those of each season that beats the last value on the training data, and of a few
         short series those that grow. Of a few short series the mixture begins with what each
-        candidate was worth so far, named ones too. With one the network corrects it, with None it
-        forecasts from the centre of the window.
+        candidate was worth so far, as far ahead as its weight is for, named ones too. With one the
+        network corrects it, with None it forecasts from the centre of the window.
     calendar : sequence of str, default=None
         What is read of the dates, at past and future times: of "hour", "dayofweek", "day",
         "month", "quarter", "weekofyear", "dayofyear" sine and cosine, "is_weekend".

@@ -143,10 +143,19 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     strong = seasons if is_few else _strong_seasons(series, transform, seasons, horizon)
     covariates, past, static = map(_units, (series.covariates, series.past, series.static))
     chosen = _chosen_candidates(series, settings, (seasons, strong), window, is_few, caller)
+    strategy = settings["strategy"]
+    is_decoding = strategy in ("seq2seq", "parallel")
+    ahead = min(segment, horizon) if strategy == "recursive" else horizon
+    n_groups = 1 if is_decoding or ahead == 1 else 2
     prior: tuple[float, ...] = ()
     if is_few and chosen:
+        is_at_once = ahead == horizon
+        if n_groups > 1 and is_at_once:
+            n_groups = settle.groups_of(horizon, strong)
+        n_judged = n_groups if is_at_once else 1
         history = series.extended(horizon).history(transform)
-        prior = tuple(contest.logits(history, chosen, strong, window, horizon, covariates))
+        weights = contest.logits(history, chosen, strong, window, horizon, covariates, n_judged)
+        prior = tuple(weights) * (n_groups // n_judged)
     # Logarithms differ by shares: of short series they need no other unit.
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
     needs_unit = not (is_short and transform) or bool(prior)
@@ -161,9 +170,6 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     if loss in COUNTS:
         centre, scale = None, "mean_absolute"
         chosen = chosen or (("mean", 1),)
-    strategy = settings["strategy"]
-    is_decoding = strategy in ("seq2seq", "parallel")
-    ahead = min(segment, horizon) if strategy == "recursive" else horizon
     return Plan(
         horizon=ahead,
         window=window,
@@ -174,7 +180,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         scale=scale,
         candidates=tuple(chosen),
         prior=prior,
-        n_groups=1 if is_decoding or ahead == 1 else 2,
+        n_groups=n_groups,
         sharpness=SHARPNESS,
         is_decoding=is_decoding,
         reads_holes=bool(np.isnan(series.values).any() or (lengths < window + horizon).any()),

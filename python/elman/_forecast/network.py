@@ -244,7 +244,7 @@ def start(network: Any, plan: Plan, seed: int) -> Parameters:
     if plan.prior:
         scores = np.array(plan.prior) / plan.sharpness
         named["head.W"][:, : plan.n_blocks * plan.n_values] = 0.0
-        named["head.b"][plan.n_blocks * plan.n_values :] = np.tile(scores, plan.n_groups)
+        named["head.b"][plan.n_blocks * plan.n_values :] = scores
     return parameters
 
 

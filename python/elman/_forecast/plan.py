@@ -32,7 +32,8 @@ class Plan:
     candidates : tuple of (name, season length)
         Simple forecasts that are mixed; empty: the network forecasts from zero.
     prior : tuple of float
-        Logits with which the mixture of the candidates begins; empty: all weigh alike.
+        Logits with which the mixture of the candidates begins, of one group after the other;
+        empty: all weigh alike.
     n_groups : int
         Parts of the outputs of a step that have weights of the mixture of their own.
     sharpness : float

@@ -95,6 +95,11 @@ def long_window_of(lengths: Integers, season_lengths: Sequence[int], unit: int) 
     return min(-(-wanted // unit), int(np.median(lengths)) // unit) * unit
 
 
+def groups_of(horizon: int, season_lengths: Sequence[int]) -> int:
+    """Return two for each whole season of the horizon, and at least two."""
+    return 2 * max(1, horizon // max(season_lengths))
+
+
 def centre_of(horizon: int, season_lengths: Sequence[int]) -> str:
     """Return "last", and "mean" for horizons that are longer than the longest season."""
     return "mean" if season_lengths and horizon > max(season_lengths) else "last"
