@@ -175,6 +175,7 @@ private:
     // Calls function(Vecs, most units, first lane) for the lanes of a shard, which begins at whole
     // ones. A step of a few units is a long chain of operations: several registers go through it
     // side by side, and where the compiler is told of one unit, it stays in them from step to step.
+    // A cell of several gates would gain a tenth by that, for 2 % of a wheel's size.
     template <class Function>
     void for_each_register(Range shard, const Function& function) const {
         constexpr int n_vectors = std::min(2 * int(n_lanes) / V::width, 4);
@@ -185,10 +186,9 @@ private:
             for (; lane + n_vectors * V::width <= end; lane += n_vectors * V::width)
                 function(Vecs<T, n_vectors>(), most, lane);
         };
-        if (n_units() == 1)
-            side_by_side(std::integral_constant<int, 1>());
-        else
-            side_by_side(any);
+        if constexpr (n_gates == 1)
+            if (n_units() == 1) side_by_side(std::integral_constant<int, 1>());
+        side_by_side(any);
         for (; lane < end; lane += V::width) function(Vecs<T, 1>(), any, lane);
     }
 

@@ -81,11 +81,11 @@ def logits(
     forecasts = candidates(windows.u, chosen, season_lengths, horizon, known)
     errors = np.abs(windows.restored(forecasts) - truth)
     ends = [-(-horizon * group // n_groups) for group in range(1, n_groups + 1)]
-    return np.concatenate([_powers(errors[:, :, :end], windows.series) for end in ends])
+    return np.concatenate([_log_weights(errors[:, :, :end], windows.series) for end in ends])
 
 
-def _powers(errors: Floats, series: Integers) -> Floats:
-    """Return log w of errors (n, n_candidates, horizon) from origins of some series."""
+def _log_weights(errors: Floats, series: Integers) -> Floats:
+    """Return log w by errors (n, n_candidates, n_times) at origins of some series."""
     is_known = ~np.isnan(errors)
     sums = np.stack(
         [np.bincount(series, row) for row in np.where(is_known, errors, 0.0).sum(axis=2).T]
@@ -96,6 +96,10 @@ def _powers(errors: Floats, series: Integers) -> Floats:
         return np.zeros(errors.shape[1])
     means = sums[:, told] / counts[told]
     means = np.maximum(means, LEAST_SHARE * means.max(axis=0))
-    n_apart = len(errors) / errors.shape[2]
-    power = POWER * n_apart / (n_apart + 1.0)
+    power = power_of(len(errors) / errors.shape[2])
     return np.asarray(-power * np.log(means).mean(axis=1))
+
+
+def power_of(n_futures: float) -> float:
+    """Return p where so many futures that do not overlap tell errors."""
+    return POWER * n_futures / (n_futures + 1.0)

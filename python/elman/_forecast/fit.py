@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,22 +149,18 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
     n_groups = 1 if is_decoding or ahead == 1 else 2
     prior: tuple[float, ...] = ()
     if is_few and chosen:
-        is_at_once = ahead == horizon
-        if n_groups > 1 and is_at_once:
+        if n_groups > 1 and ahead == horizon:
             n_groups = settle.groups_of(horizon, strong)
-        n_judged = n_groups if is_at_once else 1
         history = series.extended(horizon).history(transform)
+        n_judged = n_groups if ahead == horizon else 1
         weights = contest.logits(history, chosen, strong, window, horizon, covariates, n_judged)
         prior = tuple(weights) * (n_groups // n_judged)
     # Logarithms differ by shares: of short series they need no other unit.
     is_short = bool(strong) and settle.phase_of(lengths, horizon, window, strong) == 1
     needs_unit = not (is_short and transform) or bool(prior)
     centre, scale = settings["centre"], settings["scale"]
-    if centre == "auto" and not chosen:
-        centre = settle.centre_of(horizon, seasons)
-    elif centre == "auto":
-        is_seasonal = any(m > 1 for _, m in chosen)
-        centre = "mean" if is_seasonal and needs_unit and not prior else "last"
+    if centre == "auto":
+        centre = _centre(chosen, horizon, seasons, needs_unit and not prior)
     if scale == "auto":
         scale = "standard" if needs_unit else None
     if loss in COUNTS:
@@ -194,6 +190,15 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         static_mean=static[0],
         static_scale=static[1],
     )
+
+
+def _centre(
+    chosen: Sequence[tuple[str, int]], horizon: int, seasons: Sequence[int], is_moved: bool
+) -> str:
+    """Turn "auto" into the mean or the last value of a window."""
+    if not chosen:
+        return settle.centre_of(horizon, seasons)
+    return "mean" if is_moved and any(m > 1 for _, m in chosen) else "last"
 
 
 def _chosen_candidates(
