@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -477,11 +478,11 @@ class TransposedRows {
 public:
     void assign(const Rows<const T>& x, Index n_rows, bool with_ones) {
         constexpr Index bytes_at_hand = 64 * 4096;
-        const TileRows tiles(x.width + (with_ones ? 1 : 0), max_panel_vectors);
         const bool is_spread = n_rows * std::abs(x.stride) * Index(sizeof(T)) > bytes_at_hand;
         x_ = x;
         depth_ = n_rows;
         n_columns_ = x.width + (with_ones ? 1 : 0);
+        const TileRows tiles(n_columns_, max_panel_vectors);
         first_copied_ = is_spread ? 0 : n_columns_ - (with_ones ? tiles.last_size() : 0);
         make_room(copied_, depth_ * (n_columns_ - first_copied_));
         tiles.for_each([&](Index column, Index n) {
