@@ -119,7 +119,8 @@ void test_interruption(const char* missing) {
             stream.step(x.data(), {}, [] { throw Interrupted(); }, outputs.data());
         } catch (const Interrupted&) {
             was_interrupted = true;
-            CHECK(states_of(stream) == before);
+            const std::vector<float> now = states_of(stream);
+            CHECK(std::memcmp(now.data(), before.data(), before.size() * sizeof(float)) == 0);
         }
     }
     CHECK(was_interrupted);
