@@ -2,13 +2,14 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from elman import LinearForecaster, NaiveForecaster, RNNForecaster, load, save
 from elman._adaptive import rolling_errors
-from elman._conformal import Calibration, bounds_of
+from elman._conformal import Calibration
 from elman._panel import read_panel
 
 DAYS = pd.date_range("2021-01-01", periods=220)
@@ -233,24 +234,63 @@ def test_errors_whose_ages_are_not_known_stay():
 # What is fitted.
 
 
-def test_errors_of_a_few_short_series_are_those_of_a_fit_at_each_origin():
+def quarters():
+    """A walk with seasons, too short for a network to learn much from."""
     y = np.cumsum(np.random.default_rng(4).normal(size=64)) + 3 * np.sin(np.arange(64) * np.pi / 2)
-    y = np.exp(y / 20)
+    return np.exp(y / 20)
+
+
+def test_errors_of_a_few_short_series_are_those_of_a_fit_at_each_origin():
+    """Even at those whose future is known in part."""
+    y = quarters()
     model = RNNForecaster(4, season_length=4, random_state=0).fit(y)
     calibration = model._calibration(4, "")
-    assert calibration.paths.shape == (20, 4)
+    assert calibration.are_few
+    assert calibration.ages.tolist() == list(range(23, 0, -1))
+    assert calibration.n_errors.tolist() == [23, 22, 21, 20]
     panel = read_panel(y, caller="")
     for path, age in zip(calibration.paths, calibration.ages, strict=True):
         stop = 64 - age
-        error = (
-            y[stop : stop + 4]
-            - RNNForecaster(4, season_length=4, random_state=0).fit(y[:stop]).predict()
-        )
+        forecast = RNNForecaster(4, season_length=4, random_state=0).fit(y[:stop]).predict()
+        error = y[stop : stop + 4] - forecast[:age]
         units = calibration.units(panel, np.array([0]), np.array([stop]))[0]
-        np.testing.assert_allclose(path, error / units, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(path[:age], error / units[:age], rtol=1e-9, atol=1e-12)
+        assert np.isnan(path[age:]).all()
     given = RNNForecaster(4, season_length=4, random_state=0, n_updates=3).fit(y)
     assert not given._is_fitted_for_each_error()
+    assert not given._calibration(4, "").are_few
     assert not RNNForecaster(4, season_length=4, **SMALL).fit(np.tile(y, 9)).plan_["prior"]
+
+
+def test_a_few_errors_go_with_the_times_too(tmp_path):
+    """As far as they overlap is allowed for in files and backtests, too."""
+    y, model = quarters(), RNNForecaster(6, season_length=4, random_state=0)
+    table = model.backtest(y, step=1, n_windows=5, coverage=0.9)
+    model.fit(y[:54])
+    before = model.predict_interval()
+    save(model, tmp_path / "model")
+    for other in (model, load(tmp_path / "model")):
+        np.testing.assert_array_equal(other.predict_interval(), before)
+        for stop in range(55, 59):
+            other.update(y[stop - 1 : stop])
+            rows = table.loc[table["cutoff"] == stop - 1, ["lower", "upper"]]
+            np.testing.assert_array_equal(other.predict_interval(), rows)
+    assert model._calibrations[6].are_few
+    plain = replace(model._calibrations[6], are_few=False)
+    assert (plain.errors <= model._calibrations[6].errors).all(where=~np.isnan(plain.errors))
+    model._calibrations[6] = replace(model._calibrations[6], ages=None)
+    save(model, tmp_path / "model")
+    with pytest.raises(ValueError, match="ages"):
+        load(tmp_path / "model")
+
+
+def test_origins_whose_covariates_are_not_all_known_do_not_count():
+    X = pd.DataFrame({"sun": np.random.default_rng(8).random(64)})
+    model = RNNForecaster(6, season_length=4, random_state=0).fit(quarters(), X)
+    calibration = model._calibration(6, "")
+    assert calibration.are_few
+    assert calibration.ages.min() == 6
+    assert (calibration.n_errors == 20).all()
 
 
 def test_series_of_different_length_are_fitted_as_far_back_as_each_goes():
@@ -259,23 +299,4 @@ def test_series_of_different_length_are_fitted_as_far_back_as_each_goes():
     model = RNNForecaster(4, season_length=4, random_state=0).fit(y)
     assert model.plan_["prior"]
     ages = model._calibration(4, "").ages
-    assert [np.sum(ages == age) for age in (4, 16, 17, 23)] == [2, 2, 1, 1]
-
-
-# How many errors there are.
-
-
-@pytest.mark.parametrize("n", [10, 12, 18])
-@pytest.mark.parametrize("draw", ["uniform", "standard_normal", "standard_cauchy"])
-def test_few_errors_cover_on_average_what_is_asked_for(n, draw):
-    """The share that 20,000 sets of errors cover, where the next error covers up to 0.95."""
-    rng = np.random.default_rng(n)
-    errors, next_one = (np.abs(getattr(rng, draw)(size=size)) for size in ((20_000, n), 20_000))
-    ascending, n_errors = np.sort(errors, axis=1), np.full(20_000, n)
-    inside, at_least = (
-        (next_one <= bounds_of(ascending, n_errors, np.array([0.9]), between)[:, 0]).mean()
-        for between in (True, False)
-    )
-    noise = 4 * np.sqrt(0.09 / 20_000)
-    assert 0.9 - noise < inside < 0.92 + noise
-    assert inside < at_least
+    assert [np.sum(ages == age) for age in (1, 4, 16, 17, 23)] == [2, 2, 2, 1, 1]

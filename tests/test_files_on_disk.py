@@ -334,7 +334,7 @@ def test_no_forged_file_does_harm(name):
     rng = fault_loops.random.Random(name)
     good = file_of(model_of(name))
     results = {}
-    for _ in range(150):
+    for _ in range(200):
         result, _ = fault_loops.try_mutant(fault_loops.mutant(good, rng), name)
         results[result] = results.get(result, 0) + 1
     assert results["ModelCorruptError"] > 50

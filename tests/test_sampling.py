@@ -179,6 +179,12 @@ def test_what_is_missing_in_a_path_is_ranked_as_what_is_before_or_next():
     assert Calibration(errors[:, ::-1], 1).ranks.tolist() == [[1, 1], [2, 2], [0, 0]]
 
 
+def test_paths_that_the_data_end_in_are_not_drawn():
+    errors = np.array([[3.0, 1.0], [5.0, 2.0], [1.0, 3.0], [4.0, np.nan]])
+    calibration = Calibration(errors, 1, ages=np.arange(4, 0, -1))
+    assert calibration.ranks.tolist() == [[1, 0], [2, 1], [0, 2]]
+
+
 def test_holes_are_no_obstacle():
     y = WALKS.copy()
     y[rng.random(y.shape) < 0.2] = np.nan

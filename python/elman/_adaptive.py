@@ -33,7 +33,8 @@ import numpy as np
 
 from elman._backtest import actual_values, forecasts_of
 from elman._calendar import Integers
-from elman._conformal import Calibration, bounds_of, ranks_of
+from elman._conformal import Calibration
+from elman._error_bounds import bounds_of, ranks_of
 from elman._panel import Panel
 from elman._panel_rows import Floats
 
@@ -56,14 +57,14 @@ class RollingErrors:
         How many of a step are known when none, one, ... of the origins since the fit has told.
     delays : ndarray of int64 of shape (horizon,)
         Times from an origin until it tells of a step.
-    spacing : int
-        Times from one origin to the next.
+    calibration : Calibration
+        The errors before the fit.
     """
 
     sizes: Floats
     n_known: Integers
     delays: Integers
-    spacing: int
+    calibration: Calibration
 
     def bounds(self, elapsed: Integers, coverage: Floats) -> Floats:
         """How far intervals reach on either side, some times after the fit.
@@ -80,18 +81,20 @@ class RollingErrors:
         bounds : ndarray of shape (n_points, horizon, n_levels)
             In units of the series.
         """
-        horizon, n_kept = len(self.delays), self.n_known[0]
+        horizon, n_kept, calibration = len(self.delays), self.n_known[0], self.calibration
         bounds = np.empty((len(elapsed), horizon, coverage.shape[-1]))
-        below = np.floor(ranks_of(n_kept, coverage)).astype(np.int64)
-        places = np.intersect1d([below - 1, below], np.arange(n_kept.max()))
+        places = np.arange(n_kept.max())
+        if not calibration.are_few:
+            below = np.floor(ranks_of(n_kept, coverage)).astype(np.int64)
+            places = np.intersect1d([below - 1, below], places)
         pool, n_told = np.empty((horizon, n_kept.max())), np.full(horizon, -1)
         for now in np.unique(elapsed):
-            before, n_told = n_told, n_origins_told(now, self.delays, self.spacing)
+            before, n_told = n_told, n_origins_told(now, self.delays, calibration.spacing)
             changed = np.flatnonzero(n_told != before)
             pool[changed] = _ordered(self._newest(changed, n_told[changed]), places)
             is_now = elapsed == now
             of_now = coverage if coverage.ndim == 1 else coverage[is_now]
-            bounds[is_now] = bounds_of(pool, n_kept, of_now)
+            bounds[is_now] = bounds_of(calibration.widened(pool), n_kept, of_now)
         return bounds
 
     def _newest(self, steps: Integers, n_told: Integers) -> Floats:
@@ -148,7 +151,7 @@ def rolling_errors(
     n_known = np.cumsum(is_known, axis=0)[rows - 1]
     order = np.argsort(~is_known, axis=0, kind="stable")
     sizes = np.take_along_axis(np.abs(paths), order, axis=0).T
-    return RollingErrors(np.ascontiguousarray(sizes), n_known, delays, spacing)
+    return RollingErrors(np.ascontiguousarray(sizes), n_known, delays, calibration)
 
 
 def n_origins_told(elapsed: int, delays: Integers, spacing: int) -> Integers:

@@ -15,6 +15,7 @@ from sklearn.base import clone
 from elman._backtest import actual_values, forecasts_of, origins
 from elman._baselines import naive_scale
 from elman._calendar import Integers
+from elman._error_bounds import bounds_of, degrees_of_freedom, widened
 from elman._exceptions import problem
 from elman._fills import Fills
 from elman._panel import Panel
@@ -47,6 +48,8 @@ class Calibration:
     ages : ndarray of int64 of shape (n_origins,) or None
         Times from each origin to the end of the training data. None in files from before, whose
         errors stay what they are when the history goes on.
+    are_few : bool
+        Whether bounds allow for errors of a few short series, whose futures overlap.
     """
 
     paths: Floats
@@ -54,16 +57,29 @@ class Calibration:
     units_of_late: bool = True
     interpolates: bool = True
     ages: Integers | None = None
+    are_few: bool = False
 
     @cached_property
     def errors(self) -> Floats:
-        """How far forecasts had been off, (horizon, n_origins), ascending, what is missing last."""
-        return np.sort(np.abs(self.paths), axis=0).T.copy()
+        """How far intervals reach that end at an error, (horizon, n_origins), ascending.
+
+        That is how far forecasts had been off, what is missing last, and more of a few series.
+        """
+        return self.widened(np.sort(np.abs(self.paths), axis=0).T.copy())
 
     @cached_property
     def n_errors(self) -> Integers:
         """Number of errors of each step."""
         return np.asarray((~np.isnan(self.paths)).sum(axis=0))
+
+    def widened(self, errors: Floats) -> Floats:
+        """Allow for how little a few errors tell, which are ascending and as many as these."""
+        if not self.are_few:
+            return errors
+        assert self.ages is not None
+        n_series = int(np.unique(self.ages, return_counts=True)[1].max())
+        n_independent = degrees_of_freedom(self.n_errors, n_series, self.spacing)
+        return widened(errors, self.n_errors, n_independent)
 
     @property
     def spacing(self) -> int:
@@ -79,12 +95,15 @@ class Calibration:
 
     @cached_property
     def ranks(self) -> Integers:
-        """Rank of each error among those of its step, from 0; without paths that have none.
+        """Rank of each error among those of its step, from 0, of paths that the data do not end in.
 
-        Elsewhere what is missing is ranked as the error before it, or the next one.
+        Nor of those that have none; elsewhere what is missing is ranked as the error before it,
+        or the next one.
         """
-        paths = self.paths[~np.isnan(self.paths).all(axis=1)]
-        n_known = (~np.isnan(paths)).sum(axis=0)
+        horizon = self.paths.shape[1]
+        paths = self.paths if self.ages is None else self.paths[self.ages >= horizon]
+        paths = paths[~np.isnan(paths).all(axis=1)]
+        n_known = np.maximum((~np.isnan(paths)).sum(axis=0), 1)
         shares = np.where(np.isnan(paths), np.nan, (_ranks(paths) + 0.5) / n_known)
         return _ranks(Fills(shares.T, np.array([0, shares.shape[1]])).last.T)
 
@@ -100,13 +119,12 @@ class Calibration:
     ) -> Floats:
         """Put as much of the errors on either side of forecasts as levels ask for.
 
-        Of n errors that are exchangeable with the one to come, that one is at most the k-th
-        smallest with a probability of k / (n + 1). So an interval of coverage c reaches on both
-        sides as far as the error of rank (n + 1) c, between two of them by a straight line, and it
-        always holds its forecast. Where errors are the rarer the larger they are, their
-        distribution function bends downwards, and so does what is covered between two ranks: on
-        average that is c, or a little more (Jensen's inequality). The next error instead, which
-        covers at least c whatever the distribution, covers 0.95 for 0.9 with 18 errors.
+        An interval of coverage c reaches on both sides as far as the error of rank (n + 1) c of
+        the n that are known, so that it always holds its forecast. Where errors are the rarer the
+        larger they are, their distribution function bends downwards, and so does what is covered
+        between two ranks: on average that is c, or a little more (Jensen's inequality). The next
+        error instead, which covers at least c whatever the distribution, covers 0.95 for 0.9 with
+        18 errors.
 
         Parameters
         ----------
@@ -177,44 +195,6 @@ class Calibration:
         return np.clip(levels, np.finfo(np.float64).tiny, np.nextafter(1.0, 0.0))
 
 
-def bounds_of(
-    errors: Floats, n_errors: Integers, coverage: Floats, interpolates: bool = True
-) -> Floats:
-    """Errors of the ranks that coverages ask for; none before the first, the last one at most.
-
-    Parameters
-    ----------
-    errors : ndarray of shape (horizon, n_most)
-        Those of each step, ascending, at least those of the ranks next to `ranks_of`.
-    n_errors : ndarray of int64 of shape (horizon,)
-        How many of each step are known.
-    coverage : ndarray of shape (n_levels,) or (n_points, horizon, n_levels)
-        Coverages of intervals.
-    interpolates : bool, default=True
-        Whether a bound may lie between two errors.
-
-    Returns
-    -------
-    bounds : ndarray of shape (horizon, n_levels) or (n_points, horizon, n_levels)
-        How far intervals reach on either side.
-    """
-    ranks = ranks_of(n_errors, coverage, interpolates)
-    below, steps = np.floor(ranks).astype(np.int64), np.arange(len(errors))[:, None]
-    lower = np.where(below > 0, errors[steps, np.maximum(below, 1) - 1], 0.0)
-    upper = errors[steps, np.minimum(below + 1, n_errors[:, None]) - 1]
-    return np.asarray(lower + (ranks - below) * (upper - lower))
-
-
-def ranks_of(n_errors: Integers, coverage: Floats, interpolates: bool = True) -> Floats:
-    """Ranks of the errors, from 1, that bound intervals; as of `bounds_of`, and of its shape."""
-    ranks = (n_errors[:, None] + 1) * coverage
-    whole = np.rint(ranks)
-    ranks = np.where(np.abs(ranks - whole) < 1e-9, whole, ranks)  # of 1 - 0.1, say
-    if not interpolates:
-        ranks = np.maximum(np.ceil(ranks), 1)
-    return np.minimum(ranks, n_errors[:, None])
-
-
 def _ranks(values: Floats) -> Integers:
     """Rank of each value in its column; NaN comes last."""
     return np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0)
@@ -278,6 +258,35 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         If the series are too short to hold anything back.
     """
     season_length = forecaster._season_lengths(panel.form)[0]
+    are_few = forecaster._is_fitted_for_each_error()
+    held, last, span = _held_back(forecaster, panel, horizon, are_few, caller)
+    phase = forecaster._origin_step()
+    most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
+    every = -(-(span // phase + 1) // most)
+    series, stops = origins(last, span // phase // every + 1, every * phase)
+    back, series = last[series] - stops, held[series]
+    point = np.empty((len(stops), horizon))
+    fits = np.unique(back) if are_few else [span.max()]
+    for farthest in fits:
+        fitted = clone(forecaster)._fit(panel.cut(held, last - np.minimum(farthest, span)), caller)
+        is_own = (back == farthest) | (len(fits) == 1)
+        point[is_own] = forecasts_of(fitted, panel, series[is_own], stops[is_own], horizon)
+    units = _units(panel, series, stops, season_length, horizon)
+    paths = (actual_values(panel, series, stops, horizon) - point) / units
+    if np.isnan(paths).all(axis=0).any():
+        got = "no known value in the last part of the series"
+        raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
+    ages = panel.lengths[series] - stops
+    return Calibration(paths, season_length, ages=ages, are_few=are_few)
+
+
+def _held_back(
+    forecaster: BaseForecaster, panel: Panel, horizon: int, are_few: bool, caller: str
+) -> tuple[Integers, Integers, Integers]:
+    """Series that are long enough, the last origin of each, and the times to the first one.
+
+    Of a few errors even those count whose future is known in part.
+    """
     phase = forecaster._origin_step()
     ahead = -(-horizon // phase) * phase
     spare = panel.lengths - ahead - forecaster._least_training(panel)
@@ -288,21 +297,8 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         expected = f"at least {longest - spare.max()}, of which intervals can be told"
         raise ValueError(problem(caller, "y", got, expected))
     held = np.flatnonzero(span > 0)
-    last, n_steps = panel.lengths[held] - ahead, (span[held] - 1) // phase
-    most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
-    every = -(-(n_steps + 1) // most)
-    series, stops = origins(last, n_steps // every + 1, every * phase)
-    back, series = last[series] - stops, held[series]
-    point = np.empty((len(stops), horizon))
-    fits = np.unique(back) if forecaster._is_fitted_for_each_error() else [n_steps.max() * phase]
-    for farthest in fits:
-        ends = last - np.minimum(farthest, n_steps * phase)
-        fitted = clone(forecaster)._fit(panel.cut(held, ends), caller)
-        is_own = (back == farthest) | (len(fits) == 1)
-        point[is_own] = forecasts_of(fitted, panel, series[is_own], stops[is_own], horizon)
-    units = _units(panel, series, stops, season_length, horizon)
-    paths = (actual_values(panel, series, stops, horizon) - point) / units
-    if np.isnan(paths).all(axis=0).any():
-        got = "no known value in the last part of the series"
-        raise ValueError(problem(caller, "y", got, "some, of which intervals can be told"))
-    return Calibration(paths, season_length, ages=panel.lengths[series] - stops)
+    in_part = 0
+    if are_few and not forecaster._future_columns(panel.form):
+        in_part = (ahead - 1) // phase * phase
+    last, span = panel.lengths[held] - ahead, (span[held] - 1) // phase * phase
+    return held, last + in_part, span + in_part

@@ -226,8 +226,10 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         they were off on the last part of the training data, for each step of the horizon and in
         units of how much each series changed of late: split conformal prediction [1]_. For that a
         clone is fitted to the part before, once; by an `RNNForecaster` of a few short series at
-        each origin of an error. Errors are those of forecasts from origins such as the model
-        learned from: where these are in phase with the end of the series, only those.
+        each origin of an error, up to the last value. The futures of these overlap, so that
+        intervals are wider: by the fewer independent errors that tell as much, and never narrower
+        than a step before. Errors are those of forecasts from origins such as the model learned
+        from: where these are in phase with the end of the series, only those.
 
         Between errors lies a straight line, so that the next error, if it is like them, is within
         an interval with its probability on average, and a little more often where errors are the

@@ -216,7 +216,7 @@ def calibration() -> Kind:
     """Return the kind of errors of forecasts; files from before lack what is optional."""
     from elman._conformal import Calibration
 
-    flags = ("units_of_late", "interpolates")
+    flags = ("units_of_late", "interpolates", "are_few")
 
     def make(values: dict[str, Any]) -> Any:
         paths, ages = values["paths"].values, values.get("ages")
@@ -225,6 +225,8 @@ def calibration() -> Kind:
         if ages is not None and (len(ages) != len(paths) or (ages < 1).any()):
             raise Mismatch("ages", abbreviated(ages), f"{len(paths)} integers of at least 1")
         told = {name: values.get(name, False) for name in flags}
+        if told["are_few"] and ages is None:
+            raise Mismatch("ages", "None", "those of a few errors")
         return Calibration(paths, values["season_length"], **told, ages=ages)
 
     def take(value: Any) -> dict[str, Any]:
