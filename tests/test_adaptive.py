@@ -257,8 +257,8 @@ def test_errors_of_a_few_short_series_are_those_of_a_fit_at_each_origin():
         np.testing.assert_allclose(path[:age], error / units[:age], rtol=1e-9, atol=1e-12)
         assert np.isnan(path[age:]).all()
     given = RNNForecaster(4, season_length=4, random_state=0, n_updates=3).fit(y)
-    assert not given._is_fitted_for_each_error()
-    assert not given._calibration(4, "").are_few
+    assert not given._is_fitted_for_each_error(are_few=True)
+    assert given._calibration(4, "").n_errors.tolist() == [23, 22, 21, 20]
     assert not RNNForecaster(4, season_length=4, **SMALL).fit(np.tile(y, 9)).plan_["prior"]
 
 
@@ -282,6 +282,16 @@ def test_a_few_errors_go_with_the_times_too(tmp_path):
     save(model, tmp_path / "model")
     with pytest.raises(ValueError, match="ages"):
         load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(("n_times", "are_few"), [(120, True), (150, True), (400, False)])
+def test_a_hundred_origins_are_enough(n_times, are_few):
+    """Then only those count whose whole future is known."""
+    y = np.random.default_rng(9).normal(size=n_times).cumsum()
+    calibration = NaiveForecaster(6).fit(y)._calibration(6, "")
+    n_whole = int(0.3 * n_times)
+    assert calibration.are_few is are_few
+    assert calibration.n_errors.tolist() == [n_whole + (5 - i) * are_few for i in range(6)]
 
 
 def test_origins_whose_covariates_are_not_all_known_do_not_count():

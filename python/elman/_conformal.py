@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.3  # of a series, its last part, on which errors are measured
 FEWEST, MOST, MOST_OF_ALL = 20, 200, 20_000  # origins of a series, and of all together
+ENOUGH = 100  # origins, of which it does not count how far their futures overlap
 SEASONS_OF_UNIT, CHANGES_OF_UNIT = 14, 100
 """What a unit looks back on, at least: series move more at some times than at others."""
 LAGS_IN_A_PAST = 8
@@ -258,15 +259,14 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
         If the series are too short to hold anything back.
     """
     season_length = forecaster._season_lengths(panel.form)[0]
-    are_few = forecaster._is_fitted_for_each_error()
-    held, last, span = _held_back(forecaster, panel, horizon, are_few, caller)
+    held, last, span, are_few = _held_back(forecaster, panel, horizon, caller)
     phase = forecaster._origin_step()
     most = min(MOST, max(FEWEST, MOST_OF_ALL // len(held)))
     every = -(-(span // phase + 1) // most)
     series, stops = origins(last, span // phase // every + 1, every * phase)
     back, series = last[series] - stops, held[series]
     point = np.empty((len(stops), horizon))
-    fits = np.unique(back) if are_few else [span.max()]
+    fits = np.unique(back) if forecaster._is_fitted_for_each_error(are_few) else [span.max()]
     for farthest in fits:
         fitted = clone(forecaster)._fit(panel.cut(held, last - np.minimum(farthest, span)), caller)
         is_own = (back == farthest) | (len(fits) == 1)
@@ -281,11 +281,11 @@ def calibrate(forecaster: BaseForecaster, panel: Panel, horizon: int, caller: st
 
 
 def _held_back(
-    forecaster: BaseForecaster, panel: Panel, horizon: int, are_few: bool, caller: str
-) -> tuple[Integers, Integers, Integers]:
-    """Series that are long enough, the last origin of each, and the times to the first one.
+    forecaster: BaseForecaster, panel: Panel, horizon: int, caller: str
+) -> tuple[Integers, Integers, Integers, bool]:
+    """Long enough series, the last origin of each, times to the first one, and if these are few.
 
-    Of a few errors even those count whose future is known in part.
+    Of a few even those count whose future is known in part.
     """
     phase = forecaster._origin_step()
     ahead = -(-horizon // phase) * phase
@@ -297,8 +297,9 @@ def _held_back(
         expected = f"at least {longest - spare.max()}, of which intervals can be told"
         raise ValueError(problem(caller, "y", got, expected))
     held = np.flatnonzero(span > 0)
+    last, span = panel.lengths[held] - ahead, (span[held] - 1) // phase * phase
+    are_few = bool((span // phase + 1).sum() < ENOUGH)
     in_part = 0
     if are_few and not forecaster._future_columns(panel.form):
         in_part = (ahead - 1) // phase * phase
-    last, span = panel.lengths[held] - ahead, (span[held] - 1) // phase * phase
-    return held, last + in_part, span + in_part
+    return held, last + in_part, span + in_part, are_few

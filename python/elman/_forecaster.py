@@ -499,7 +499,7 @@ or None, default="auto"
             origin_step(model.plan, own, settings) for model, own in zip(models, each, strict=True)
         )
 
-    def _is_fitted_for_each_error(self) -> bool:
+    def _is_fitted_for_each_error(self, are_few: bool) -> bool:
         """Of a few short series: they are fitted at once, and a year more tells them much."""
         models: tuple[ForecastModel, ...] = self._models
         is_quick = len(models) == 1 and self.n_updates == "auto" and not self._has_quantiles()

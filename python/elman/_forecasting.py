@@ -123,7 +123,7 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         """Tell how many times lie between the origins from which the fitted model has learned."""
         return 1
 
-    def _is_fitted_for_each_error(self) -> bool:
+    def _is_fitted_for_each_error(self, are_few: bool) -> bool:
         """Whether a clone of the fitted forecaster is fitted at every origin of an error.
 
         Otherwise it is fitted at the first of them, to a shorter past than the one that counts.
@@ -225,10 +225,10 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         A forecaster without quantiles of its own puts as much on either side of its forecasts as
         they were off on the last part of the training data, for each step of the horizon and in
         units of how much each series changed of late: split conformal prediction [1]_. For that a
-        clone is fitted to the part before, once; by an `RNNForecaster` of a few short series at
-        each origin of an error, up to the last value. The futures of these overlap, so that
-        intervals are wider: by the fewer independent errors that tell as much, and never narrower
-        than a step before. Errors are those of forecasts from origins such as the model learned
+        clone is fitted to the part before, once; or at each origin of an error, where short series
+        have few of them and it is quick. The futures of a few errors overlap, so that intervals
+        are wider: by the fewer independent errors that tell as much, and never narrower than a
+        step before. Errors are those of forecasts from origins such as the model learned
         from: where these are in phase with the end of the series, only those.
 
         Between errors lies a straight line, so that the next error, if it is like them, is within

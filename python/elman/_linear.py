@@ -150,6 +150,9 @@ class LinearForecaster(BaseForecaster):
         window = 1 if isinstance(self.window, str) else self.window
         return int(window + self.horizon)
 
+    def _is_fitted_for_each_error(self, are_few: bool) -> bool:
+        return are_few
+
     def _shortest(self) -> int:
         return int(self.window_)
 

@@ -33,7 +33,7 @@ def logits(
     window: int,
     horizon: int,
     units: tuple[Floats, Floats],
-    n_groups: int = 1,
+    n_groups: int,
 ) -> Floats:
     """Return log w of each candidate, up to a constant, for one group of times after the other.
 
