@@ -75,12 +75,14 @@ class Calibration:
 
     def widened(self, errors: Floats) -> Floats:
         """Allow for how little a few errors tell, which are ascending and as many as these."""
-        if not self.are_few:
-            return errors
+        return widened(errors, self.n_errors, self.n_independent) if self.are_few else errors
+
+    @cached_property
+    def n_independent(self) -> Floats:
+        """As many errors of each step would tell as much if their futures did not overlap."""
         assert self.ages is not None
         n_series = int(np.unique(self.ages, return_counts=True)[1].max())
-        n_independent = degrees_of_freedom(self.n_errors, n_series, self.spacing)
-        return widened(errors, self.n_errors, n_independent)
+        return degrees_of_freedom(self.n_errors, n_series, self.spacing)
 
     @property
     def spacing(self) -> int:
