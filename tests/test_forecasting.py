@@ -346,8 +346,8 @@ class Echo(BaseForecaster):
     def _has_quantiles(self):
         return True
 
-    def _context(self):
-        return 3
+    def _context(self, panel, series, stops):
+        return np.full(len(stops), 3)
 
     def _future_columns(self, form):
         return ("known",)

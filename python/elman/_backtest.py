@@ -181,8 +181,9 @@ def forecasts_of(
     forecasts : ndarray of shape (n_points, horizon)
         The forecasts; with levels a pair of them and (n_points, horizon, n_quantiles).
     """
-    context = forecaster._context()
+    context = forecaster._context(panel, series, stops)
     lengths = stops if context is None else np.minimum(stops, context)
+    carried = forecaster._carried(panel)
     n_outputs = horizon * (1 if levels is None else 1 + len(levels))
     block = np.cumsum(lengths + n_outputs) // BLOCK_ELEMENTS
     known, columns = forecaster._future_columns(panel.form), panel.form.covariates
@@ -190,7 +191,7 @@ def forecasts_of(
     points, quantiles = [], []
     has_quantiles = forecaster._has_quantiles()
     for part in np.split(np.arange(len(stops)), np.flatnonzero(np.diff(block)) + 1):
-        pieces = panel.cut(series[part], stops[part], context)
+        pieces = carried.cut(series[part], stops[part], lengths[part])
         future = future_covariates(panel, series[part], stops[part], horizon)
         if future is not None:
             future[..., is_hidden] = np.nan

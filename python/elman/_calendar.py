@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -80,15 +81,18 @@ class Frequency:
             _check_reach(int(steps.max(initial=0)) * step.value)
             return (times + pd.to_timedelta(steps * step.value, unit="ns")).as_unit(times.unit)
         low, high = times.min(), times.max()
-        n_times = len(pd.date_range(low, high, freq=offset)) + int(steps.max(initial=0))
-        grid = pd.date_range(low, periods=n_times, freq=offset)
+        n_times = len(_grid(low, offset, end=high)) + int(steps.max(initial=0))
+        grid = _grid(low, offset, periods=n_times)
         return grid[grid.get_indexer(times) + steps].as_unit(times.unit)
 
     def with_step(self, times: Any) -> Any:
         """Dates in a row, as an index that knows their step."""
         import pandas as pd
 
-        return pd.DatetimeIndex(times, freq=_offset(self.code))
+        index = pd.DatetimeIndex(times)
+        with suppress(ValueError):  # where clocks change at midnight no step leads to a day
+            index.freq = _offset(self.code)
+        return index
 
     def positions(self, times: Any, starts: Any) -> Integers:
         """Count steps from a start to a time, each with its own; OFF_GRID between two steps."""
@@ -101,15 +105,15 @@ class Frequency:
         return np.where(distance % step == 0, distance // step, OFF_GRID)
 
     def _date_positions(self, times: Any, starts: Any) -> Integers:
-        import pandas as pd
-
         offset = _offset(self.code)
         if _is_fixed(offset):
+            import pandas as pd
+
             step = pd.Timedelta(offset)
             distance = times - starts
             on_grid = np.asarray(distance % step == pd.Timedelta(0))
             return np.where(on_grid, np.asarray(distance // step), OFF_GRID).astype(np.int64)
-        grid = pd.date_range(min(starts.min(), times.min()), times.max(), freq=offset)
+        grid = _grid(min(starts.min(), times.min()), offset, end=times.max())
         places, first = grid.get_indexer(times), grid.get_indexer(starts)
         on_grid = (places >= 0) & (first >= 0)
         return np.where(on_grid, places - first, OFF_GRID).astype(np.int64)
@@ -171,6 +175,22 @@ class Frequency:
 
     def __str__(self) -> str:
         return f"a step of {self.code}" if self.kind == "integer" else f"frequency {self.code!r}"
+
+
+def _grid(start: Any, offset: Any, *, end: Any = None, periods: int | None = None) -> Any:
+    """Dates in a row as clocks show them.
+
+    Of an hour that is left out its end, and of one that is there twice the first: where clocks
+    change at midnight, it is there that a day begins.
+    """
+    import pandas as pd
+
+    end = None if end is None else end.tz_localize(None)
+    wall = pd.date_range(start.tz_localize(None), end, periods=periods, freq=offset)
+    if start.tz is None:
+        return wall
+    is_first = np.ones(len(wall), dtype=bool)
+    return wall.tz_localize(start.tz, nonexistent="shift_forward", ambiguous=is_first)
 
 
 @lru_cache(maxsize=64)

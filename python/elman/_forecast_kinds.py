@@ -80,6 +80,7 @@ def plan() -> Kind:
         n_identities=integer(0),
         loss=one_of("quantile", *DISTRIBUTIONS),
         levels=tuple_of(number(0, 1, "()")),
+        scale_of_zeros=number(0, brackets="()"),
         **units,
     )
 
@@ -214,6 +215,7 @@ def scaling() -> Kind:
         center=array("float64"),
         scale=array("float64"),
         n_categories=tuple_of(integer(0)),
+        scale_of_constants=number(0, brackets="()"),
     )
 
 

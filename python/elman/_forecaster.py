@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -13,9 +14,12 @@ from elman import _core
 from elman._calendar import CALENDAR_FEATURES, Integers
 from elman._callbacks import progress
 from elman._estimator import LARGEST_SEED, generator
+from elman._exceptions import problem
 from elman._forecast.candidates import CANDIDATES
 from elman._forecast.fit import LOSSES, check_values, fit_models, origin_step
+from elman._forecast.history import neighbours
 from elman._forecast.model import ForecastModel
+from elman._forecast.plan import Plan
 from elman._forecast.series import SeriesReader
 from elman._forecast.window import CENTRES, SCALES
 from elman._forecasting import FORECASTER_RULES, BaseForecaster, check_long_enough, check_quantiles
@@ -145,7 +149,8 @@ class RNNForecaster(BaseForecaster):
     segment_length : int or "auto", default="auto"
         Values that the network reads at one step. "auto": a season, or part of a long one.
     transform : {"auto", "log", "log1p"} or None, default="auto"
-        What is done to values first. "auto": "log" where all are positive and vary by half.
+        What is done to values first. "auto": "log" where all are positive and vary by half; to
+        it a value that comes later and is not positive is missing.
     centre : {"auto", "mean", "median", "season", "last"} or None, default="auto"
         What is taken off a window: its mean or median, the mean of its last season, or its last
         value. "auto": the mean where candidates know the season, except for a few short series,
@@ -171,7 +176,7 @@ or None, default="auto"
     known_covariates, past_covariates, static_covariates : sequence of str, default=None
         Columns of X that are known for the times to forecast (those that are not named elsewhere),
         that are known for past times only, and whose first value holds for a series at any time.
-        Columns that came without names are called by their numbers.
+        Columns that came without names are called x0, x1 and so on.
     series_identity : bool, default=False
         Whether the network is told which series it reads.
     strategy_panel : {"global", "local"}, default="global"
@@ -203,7 +208,8 @@ or None, default="auto"
     huber_delta : float, default=1.0
         Where the loss "huber" turns from squares to absolute values.
     quantiles : sequence of float, default=(0.05, 0.25, 0.5, 0.75, 0.95)
-        Levels of the loss "quantile".
+        Levels of the loss "quantile". The outermost ones stand in for what lies beyond them, in
+        intervals and in the paths of `sample`.
     n_estimators : int, default=3
         Networks whose median is the forecast, each from a start of its own.
     n_updates : int or "auto", default="auto"
@@ -432,6 +438,13 @@ or None, default="auto"
     def _forecast_quantiles(
         self, panel: Panel, horizon: int, future: Floats | None, levels: Floats
     ) -> tuple[Floats, Floats]:
+        known = self._models[0].plan.levels
+        beyond = known and max(known[0] - levels.min(), levels.max() - known[-1]) > 1e-9
+        if levels.ndim == 1 and beyond:
+            caller = f"{type(self).__name__}.predict_quantiles"
+            got = f"levels from {levels.min():g} to {levels.max():g}"
+            expected = f"some from {known[0]:g} to {known[-1]:g}, as in the fit: these stand in"
+            warnings.warn(problem(caller, "quantiles", got, expected), UserWarning, stacklevel=7)
         point, quantiles = self._of_networks(panel, horizon, future, levels)
         assert quantiles is not None
         return point, quantiles
@@ -446,8 +459,7 @@ or None, default="auto"
         reader: SeriesReader = self._reader_of_fit
         if len(models) == 1:
             plan = models[0].plan
-            check_values(panel.values, plan.transform, plan.loss, caller)
-            series = reader.read(panel, horizon, future)
+            series = reader.read(self._transformable(panel, plan, caller), horizon, future)
             return models[0].forecast(series, horizon, levels, n_threads)
         point = np.empty((len(panel), horizon))
         quantiles = None if levels is None else np.empty((*point.shape, levels.shape[-1]))
@@ -455,7 +467,7 @@ or None, default="auto"
             which = np.flatnonzero(panel.series == i)
             model = models[int(np.searchsorted(self._panel.series, i))]  # of fit, maybe not all
             part, plan = panel.cut(which, panel.lengths[which]), model.plan
-            check_values(part.values, plan.transform, plan.loss, caller)
+            part = self._transformable(part, plan, caller)
             ahead = None if future is None else future[which]
             of_part = levels if levels is None or levels.ndim == 1 else levels[which]
             series = reader.read(part, horizon, ahead)
@@ -463,6 +475,13 @@ or None, default="auto"
             if quantiles is not None and of_levels is not None:
                 quantiles[which] = of_levels
         return point, quantiles
+
+    def _transformable(self, panel: Panel, plan: Plan, caller: str) -> Panel:
+        """Check values; those that a logarithm of our own choice cannot take are missing to it."""
+        if self.transform == "auto" and plan.transform == "log":
+            panel = replace(panel, values=np.where(panel.values > 0.0, panel.values, np.nan))
+        check_values(panel.values, plan.transform, plan.loss, caller)
+        return panel
 
     def _has_quantiles(self) -> bool:
         return bool(self._models[0].plan.distribution.has_quantiles)
@@ -505,19 +524,40 @@ or None, default="auto"
         is_quick = len(models) == 1 and self.n_updates == "auto" and not self._has_quantiles()
         return is_quick and bool(models[0].plan.prior)
 
-    def _context(self) -> int | None:
+    def _longest_window(self) -> int:
         models: tuple[ForecastModel, ...] = self._models
         return max(model.plan.window for model in models)
 
+    def _context(self, panel: Panel, series: Integers, stops: Integers) -> Integers:
+        """Return the longest window, and more where the last value that is known is before it."""
+        before, _ = neighbours(panel.values)
+        last = before[panel.offsets[series] + stops - 1]
+        age = np.where(last < panel.offsets[series], 0, panel.offsets[series] + stops - last)
+        return np.maximum(age, self._longest_window())
+
     def _tail(self, panel: Panel) -> Panel:
-        tail, reader = super()._tail(panel), self._reader_of_fit
-        if tail.covariates is not None and panel.covariates is not None and reader.static:
-            # What holds at all times is read at the first one.
-            assert panel.form.covariates is not None
-            columns = np.array([panel.form.covariates.names.index(name) for name in reader.static])
-            first = panel.covariates[np.ix_(panel.offsets[:-1], columns)]
-            tail.covariates[np.ix_(tail.offsets[:-1], columns)] = first
+        tail, n_kept = super()._tail(panel), self._longest_window() + 1
+        is_longer = tail.lengths > max(n_kept, self._shortest())
+        if not is_longer.any():
+            return tail
+        # Of what is before a window nothing counts but the last value, if that knows none.
+        last = tail.values[tail.offsets[:-1][is_longer]]
+        lengths = np.where(is_longer, n_kept, tail.lengths)
+        tail = tail.cut(np.arange(len(tail)), tail.lengths, lengths)
+        tail.values[tail.offsets[:-1][is_longer]] = last
         return tail
+
+    def _carried(self, panel: Panel) -> Panel:
+        static = self._reader_of_fit.static
+        if panel.covariates is None or not static:
+            return panel
+        # What holds at all times is read at the first one.
+        assert panel.form.covariates is not None
+        columns = np.array([panel.form.covariates.names.index(name) for name in static])
+        first = panel.covariates[np.ix_(panel.offsets[:-1], columns)]
+        covariates = panel.covariates.copy()
+        covariates[:, columns] = np.repeat(first, panel.lengths, axis=0)
+        return replace(panel, covariates=covariates)
 
     def summary(self) -> str:
         """Tell the size of a network.

@@ -130,16 +130,21 @@ class BaseForecaster(CheckedPickleMixin, BaseEstimator):
         """
         return False
 
-    def _context(self) -> int | None:
-        """Values before the end of a series that a forecast depends on; None is all of them."""
+    def _context(self, panel: Panel, series: Integers, stops: Integers) -> Integers | None:
+        """Values before some points of series that a forecast depends on; None is all of them."""
         return None
+
+    def _carried(self, panel: Panel) -> Panel:
+        """Tell within series what forecasts read of the times before their context."""
+        return panel
 
     def _tail(self, panel: Panel) -> Panel:
         """Cut off what the forecasts of series do not depend on, however they go on."""
-        context = self._context()
+        every = np.arange(len(panel))
+        context = self._context(panel, every, panel.lengths)
         if context is None:
             return panel
-        return panel.cut(np.arange(len(panel)), panel.lengths, max(context, self._shortest()))
+        return self._carried(panel).cut(every, panel.lengths, np.maximum(context, self._shortest()))
 
     def _longest_horizon(self) -> int | None:
         """Tell how many steps the fitted model can forecast; None is any number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -115,17 +115,20 @@ class LinearForecaster(BaseForecaster):
             expected = f"a window of {window} and a horizon of {self.horizon}, known, somewhere"
             raise ValueError(problem(caller, "y", got, expected))
         series, stops = series[is_complete], stops[is_complete]
-        inputs, last, scale = _windows(panel, series, stops, window, self._season(panel))
+        windows = _windows(panel, series, stops, window, self._season(panel))
+        unit = _unit(windows)
+        inputs, last, scale = _standardised(windows, unit)
         targets = np.clip((targets[is_complete] - last) / scale, -LARGEST, LARGEST)
         future = future_covariates(panel, series, stops, self.horizon)
-        scaling = _scaling(future, panel.form.covariates)
+        scaling = replace(_scaling(future, panel.form.covariates), scale_of_constants=unit)
         regressors = _regressors(future, scaling)
         coef, intercept = _solve(inputs, regressors, targets, self.alpha)
         return {"window_": window, "coef_": coef, "intercept_": intercept, "_scaling": scaling}
 
     def _forecast(self, panel: Panel, horizon: int, future: Floats | None) -> Floats:
         every, window = np.arange(len(panel)), self.window_
-        inputs, last, scale = _windows(panel, every, panel.lengths, window, self._season(panel))
+        windows = _windows(panel, every, panel.lengths, window, self._season(panel))
+        inputs, last, scale = _standardised(windows, self._scaling.scale_of_constants)
         coef = self.coef_[:horizon]
         # Not a product of matrices, whose rounding depends on how many rows there are.
         outputs = np.einsum("nf,hf->nh", inputs, coef[:, :window]) + self.intercept_[:horizon]
@@ -156,9 +159,11 @@ class LinearForecaster(BaseForecaster):
     def _shortest(self) -> int:
         return int(self.window_)
 
-    def _context(self) -> int:
-        # A season more, from which values missing in the window are filled.
-        return int(self.window_ + max(self.season_lengths_))
+    def _context(self, panel: Panel, series: Integers, stops: Integers) -> Integers:
+        return np.full(len(stops), self.window_)
+
+    def _carried(self, panel: Panel) -> Panel:
+        return replace(panel, values=filled(panel, self._season(panel)))
 
     def _tail(self, panel: Panel) -> Panel:
         return with_same_fills(panel, self.window_, self._season(panel))
@@ -175,19 +180,32 @@ def _training_origins(panel: Panel, window: int, horizon: int) -> tuple[Integers
     return series[:: max(thinning, 1)], stops[:: max(thinning, 1)]
 
 
-def _windows(
-    panel: Panel, series: Integers, stops: Integers, window: int, season: int
-) -> tuple[Floats, Floats, Floats]:
-    """Cut windows, with their last value taken off, in units of their standard deviation.
-
-    Returned are the windows, the last values and the standard deviations, both as columns.
-    """
+def _windows(panel: Panel, series: Integers, stops: Integers, window: int, season: int) -> Floats:
+    """Cut windows (n, window), without holes."""
     values = filled(panel, season)
-    rows = sliding_window_view(values, window)[panel.offsets[series] + stops - window]
-    last = rows[:, -1:]
-    scale = rows.std(axis=1, keepdims=True)
-    scale[scale <= 1e-9 * np.abs(last)] = 1.0  # constant, but for rounding
-    return (rows - last) / scale, last, scale
+    return np.asarray(sliding_window_view(values, window)[panel.offsets[series] + stops - window])
+
+
+def _spread(windows: Floats) -> Floats:
+    """Return standard deviations as a column; zero of what is constant but for rounding."""
+    spread = windows.std(axis=1, keepdims=True)
+    return np.where(spread <= 1e-9 * np.abs(windows[:, -1:]), 0.0, spread)
+
+
+def _unit(windows: Floats) -> float:
+    """Return the mean of the standard deviations that are not zero; 1 without any."""
+    spread = _spread(windows)
+    return float(np.mean(spread[spread > 0.0])) if (spread > 0.0).any() else 1.0
+
+
+def _standardised(windows: Floats, unit: float) -> tuple[Floats, Floats, Floats]:
+    """Take off the last value and divide by the standard deviation, or a unit where that is zero.
+
+    Returned are the windows, the last values and what they are divided by, both as columns.
+    """
+    last, spread = windows[:, -1:], _spread(windows)
+    scale = np.where(spread == 0.0, unit, spread)
+    return (windows - last) / scale, last, scale
 
 
 def _solve(
@@ -218,11 +236,14 @@ class Scaling:
         Of numbers.
     n_categories : tuple of int
         Of each column; 0 of numbers.
+    scale_of_constants : float, default=1.0
+        The standard deviation that windows are taken to have that are constant.
     """
 
     center: Floats
     scale: Floats
     n_categories: tuple[int, ...]
+    scale_of_constants: float = 1.0
 
     @property
     def n_regressors(self) -> int:

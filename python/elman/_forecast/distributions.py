@@ -73,7 +73,7 @@ class NegativeBinomial(Distribution):
 
     def point(self, outputs: Array) -> Array:
         """Return the mean."""
-        return np.exp(outputs[:, 0])
+        return np.exp(outputs[:, 0].astype(np.float64))
 
     def quantiles(self, outputs: Array, levels: Array) -> Array:
         """Return quantiles."""
@@ -89,7 +89,7 @@ class Poisson(Distribution):
 
     def point(self, outputs: Array) -> Array:
         """Return the mean."""
-        return np.exp(outputs[:, 0])
+        return np.exp(outputs[:, 0].astype(np.float64))
 
     def quantiles(self, outputs: Array, levels: Array) -> Array:
         """Return quantiles."""

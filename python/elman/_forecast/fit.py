@@ -189,6 +189,7 @@ def settle_plan(series: Series, settings: Mapping[str, Any], caller: str) -> Pla
         past_scale=past[1],
         static_mean=static[0],
         static_scale=static[1],
+        scale_of_zeros=settle.unit_of(transformed(series.values, transform)),
     )
 
 

@@ -88,15 +88,18 @@ class History:
         self.values[rows] = values
         self.before[rows] = self.after[rows] = rows
 
-    def filled(self, rows: Integers) -> Floats:
+    def filled(self, rows: Integers, starts: Integers) -> Floats:
         """Values at rows of times, a hole with the last value before it within its row.
 
-        A hole at the start of a row has the first value after it; a row of holes is zero.
+        A hole at the start of a row has the first value after it; a row of holes has the last value
+        before it, or is zero if there is none since ``starts``, where its series begins.
         """
         place = self.before[rows]
         place = np.where(place >= rows[:, :1], place, self.after[rows])
-        is_within = place <= rows[:, -1:]
-        return np.where(is_within, self.values[np.where(is_within, place, rows)], 0.0)
+        is_empty = place[:, 0] > rows[:, -1]
+        place[is_empty] = self.before[rows[is_empty, :1]]
+        is_known = place >= starts[:, None]
+        return np.where(is_known, self.values[np.where(is_known, place, rows)], 0.0)
 
 
 def neighbours(values: Floats) -> tuple[Integers, Integers]:

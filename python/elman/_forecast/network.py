@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from elman import _core
 from elman._estimator import LARGEST_SEED
 from elman._exceptions import diverged
+from elman._forecast.distributions import COUNTS
 from elman._forecast.history import History, Integers
 from elman._forecast.origins import Origins
 from elman._forecast.plan import Plan
@@ -233,7 +234,10 @@ def errors_of(
     times = window.rows[:, plan.window : plan.window + plan.horizon]
     truth = window.standardised(history.values[times])
     outputs = forward(network, parameters, plan, history, window, n_threads)
-    return np.asarray(np.abs(plan.distribution.point(outputs) - truth))
+    point = plan.distribution.point(outputs)
+    if plan.loss in COUNTS:
+        point = window.standardised(point)
+    return np.asarray(np.abs(point - truth))
 
 
 def start(network: Any, plan: Plan, seed: int) -> Parameters:

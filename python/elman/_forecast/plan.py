@@ -51,6 +51,8 @@ class Plan:
         Of the quantiles that are put out with the loss "quantile".
     covariate_mean, covariate_scale, past_mean, past_scale, static_mean, static_scale : ndarray
         Units of the covariates.
+    scale_of_zeros : float
+        The scale of windows that are zero throughout; 1 in files from before.
     """
 
     horizon: int
@@ -75,6 +77,7 @@ class Plan:
     past_scale: Floats
     static_mean: Floats
     static_scale: Floats
+    scale_of_zeros: float = 1.0
 
     @property
     def least_length(self) -> int:
@@ -148,10 +151,12 @@ class Plan:
             series,
             origins,
             length=self.window,
-            horizon=self.n_written * self.segment_length,
+            horizon=self.horizon,
+            n_ahead=self.n_written * self.segment_length,
             centre=self.centre,
             scale=self.scale,
             season_length=self.season_lengths[0] if self.season_lengths else 1,
+            unit=self.scale_of_zeros,
         )
 
     def inputs(self, history: History, window: Window) -> NDArray[np.float32]:

@@ -33,6 +33,12 @@ def transform_of(values: Floats, offsets: Integers) -> str | None:
     return "log" if np.median(largest / least) > LEAST_RATIO_FOR_LOG else None
 
 
+def unit_of(values: Floats) -> float:
+    """Return the mean size of values; 1 if they are all zero, or missing."""
+    known = values[~np.isnan(values)]
+    return float(np.mean(np.abs(known))) or 1.0 if known.size else 1.0
+
+
 def seasons_in(lengths: Integers, season_lengths: Sequence[int]) -> tuple[int, ...]:
     """Seasons of which a typical series holds two, the shortest first."""
     typical = np.median(lengths)

@@ -31,7 +31,8 @@ class Window:
         Where `u` is not a filling.
     rows : ndarray of int64 of shape (n, window + horizon)
         Times of the window and of the horizon in the history; those before a series' first one
-        are its first one, those behind its last one that.
+        are its first one, those behind its last one that. Where the network reads whole segments
+        there are more rows, which are those of the horizon's last time.
     series : ndarray of int64 of shape (n,)
         Which series each row is of.
     centre, scale : ndarray of shape (n,)
@@ -69,6 +70,8 @@ def cut(
     centre: str | None,
     scale: str | None,
     season_length: int,
+    n_ahead: int | None = None,
+    unit: float = 1.0,
 ) -> Window:
     """Cut the windows that end before some origins.
 
@@ -86,16 +89,22 @@ def cut(
         What is divided by.
     season_length : int
         Of "seasonal_difference".
+    n_ahead : int, default=None
+        Times behind the window that have rows; those behind the horizon are its last one. None
+        is the horizon.
+    unit : float, default=1.0
+        The scale of windows that are zero throughout.
     """
     starts = history.starts[series]
-    times = origins[:, None] + np.arange(-length, horizon)
+    ahead = np.arange(-length, horizon if n_ahead is None else n_ahead)
+    times = origins[:, None] + np.minimum(ahead, horizon - 1)
     rows = np.clip(times, starts[:, None], history.ends[series][:, None] - 1)
     is_known = (times >= starts[:, None])[:, :length] & ~np.isnan(history.values[rows[:, :length]])
-    z = history.filled(rows[:, :length])
+    z = history.filled(rows[:, :length], starts)
     middle = _CENTRES[centre](z, season_length)
     least = LEAST_RELATIVE_SCALE * np.mean(np.abs(z), axis=1)
     size = np.maximum(_SCALES[scale](z, season_length), least)
-    size[size == 0.0] = 1.0
+    size[size == 0.0] = unit
     u = (z - middle[:, None]) / size[:, None]
     return Window(u, is_known, rows, series, middle, size)
 
