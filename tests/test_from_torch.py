@@ -96,7 +96,11 @@ def test_modules_of_classes_of_their_own(kind, bidirectional, batch_first, use, 
     expected = outputs(module, X, batch_first)
     if finish == "logits":
         assert_close(model.predict(X), expected, 1e-6)
-        assert isinstance(from_torch(module, classes=[1, 2, 3]), RNNClassifier)
+        classifier = from_torch(module, classes=[1, 2, 3])
+        assert isinstance(classifier, RNNClassifier)
+        labels = expected.argmax(axis=-1) + 1
+        np.testing.assert_array_equal(classifier.predict(X), labels)
+        np.testing.assert_array_equal(elman.compile(classifier)(X), labels)
     else:
         method = model.predict_log_proba if finish == "log_softmax" else model.predict_proba
         assert_close(method(X), expected, 1e-6)

@@ -417,3 +417,14 @@ def test_pictures_that_cannot_be():
         ImputationDisplay.from_estimator(imputer, FRAME, sample=1)
     with pytest.raises(ValueError, match="sample got 12, expected a number from 0 to 11"):
         ImputationDisplay.from_estimator(imputer, SEQUENCES, sample=12)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_nested_list_is_the_series_that_an_array_is(n_channels):
+    rng = np.random.default_rng(4)
+    x = np.arange(60.0)[:, None] + rng.normal(size=(60, n_channels))
+    x[30:33] = np.nan
+    imputer = RNNImputer(layout="series", hidden_layer_sizes=4, max_iter=5, random_state=0)
+    expected = imputer.fit_transform(x)
+    np.testing.assert_array_equal(imputer.transform(x.tolist()), expected)
+    np.testing.assert_array_equal(clone(imputer).fit_transform(x.tolist()), expected)

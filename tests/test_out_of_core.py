@@ -451,8 +451,8 @@ def test_means_do_not_depend_on_the_parts(is_weighted):
     expected = np.average(rows, axis=0, weights=weights)
     np.testing.assert_allclose(mean(parts), expected, rtol=1e-12)
     holes = np.where(rng.uniform(size=rows.shape) < 0.1, np.nan, rows)
-    found = channel_means((holes[i:j] for i, j in itertools.pairwise(cuts)), "fit")
-    np.testing.assert_array_equal(found, channel_means([holes], "fit"))
+    found = channel_means(((holes[i:j], None) for i, j in itertools.pairwise(cuts)), "fit")
+    np.testing.assert_array_equal(found, channel_means([(holes, None)], "fit"))
     np.testing.assert_allclose(found, np.nanmean(holes, axis=0), rtol=1e-12)
 
 

@@ -254,3 +254,19 @@ def test_what_the_encoder_refuses(parameters, sequences, y, message):
     with pytest.raises(ValueError, match=rf"^CountRatioEncoder\.fit_transform: {message}"):
         encoder.fit_transform(sequences, y)
     assert not hasattr(encoder, "classes_")
+
+
+def test_the_unknown_token_is_number_0_in_any_vocabulary():
+    for vocabulary in (["the", "cat", "<unk>"], {"<pad>": 0, "<unk>": 1, "cat": 2}):
+        with pytest.raises(
+            ValueError, match="vocabulary got '<unk>', the unknown token, as number"
+        ):
+            TokenSequencer(vocabulary=vocabulary).fit([])
+    for vocabulary in (["<unk>", "cat"], {"cat", "0", "<unk>"}, ["cat"]):
+        for end in (None, "</s>"):
+            model = TokenSequencer(vocabulary=vocabulary, end_token=end).fit([])
+            assert model.vocabulary_["<unk>"] == 0
+            assert model.transform(["dog"])[0][0] == 0
+    learned = TokenSequencer(token_pattern=r"\S+").fit(["a <unk> b b"])
+    assert learned.vocabulary_["<unk>"] == 0
+    assert sorted(learned.vocabulary_.values()) == list(range(len(learned.vocabulary_)))

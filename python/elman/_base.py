@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.metaestimators import available_if
 
-from elman._arrays import Array
+from elman._arrays import Array, is_finite
 from elman._callbacks import FitObserver, exclusively
 from elman._data import INPUT_OF_LAYOUT, Data, FactorsOf, Reader
 from elman._estimator import (
@@ -37,7 +37,7 @@ from elman._tokens import (
     known_n_tokens,
     token_dropout,
 )
-from elman._training import Training, TrainingState
+from elman._training import Training, TrainingState, fresh
 
 if TYPE_CHECKING:
     from elman._blocks import AnyData
@@ -236,6 +236,9 @@ class BaseRNN(BaseNetworkEstimator):
         sequences = self._read_X(model, caller, X, n_timesteps)
         n_threads = effective_n_threads(self.n_jobs, caller)
         outputs, states = model.forward(sequences, caller, initial_state, n_threads)
+        if not is_finite(outputs):
+            got = "sequences on which the network overflows"
+            raise ValueError(problem(caller, "X", got, "outputs that are finite"))
         return outputs, sequences, states
 
     def _read_X(
@@ -270,6 +273,9 @@ class BaseRNN(BaseNetworkEstimator):
         settings = settings_of(model)
         check_source(X, y, sample_weight, settings, caller)
         data = self._reader(settings, caller, model).read(X, y, sample_weight)
+        if data.targets.n_outputs != model.targets.n_outputs:
+            got, expected = f"{data.targets.n_outputs} columns", f"{model.targets.n_outputs}"
+            raise ValueError(problem(caller, "y", got, f"{expected}, as in fit"))
         return _scorer(model, data, effective_n_threads(self.n_jobs, caller), caller)(None)
 
 
@@ -360,8 +366,9 @@ def _start(
         check_architecture(arguments, before.architecture, caller)
         training = replace(before.continued(), random_state=rng)
         if not is_partial:
-            training = replace(training, n_no_change=0, solver_state=None, learning_rate=None)
-        return replace(before, training=training)
+            training = fresh(training)
+        n_timesteps = max(before.n_timesteps, data.n_timesteps)
+        return replace(before, task=task, training=training, n_timesteps=n_timesteps)
     network = build(arguments, caller)
     seed = int(rng.randint(LARGEST_SEED))
     parameters = network.initialize(seed)

@@ -127,9 +127,10 @@ class BlockData(Parts):
         """Rows of y of these samples, as ``read`` reads them, and weights; as often as wanted."""
         return _TargetParts(self.take(samples), read)
 
-    def value_parts(self, samples: Samples) -> Iterator[Array]:
-        """Time steps of these samples."""
-        return (part.sequences.values for part in self.take(samples).parts())
+    def value_parts(self, samples: Samples) -> Iterator[tuple[Array, Any]]:
+        """Time steps of these samples, and their weights."""
+        for part in self.take(samples).parts():
+            yield part.sequences.values, part.step_weights
 
     def split(
         self,

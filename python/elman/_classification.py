@@ -59,6 +59,9 @@ class ClassificationTask:
                 got = f"{rows.shape[1]} labels"
                 raise ValueError(problem(caller, argument, got, f"{len(self.classes)}, as in fit"))
             return np.ascontiguousarray(rows, dtype=dtype)
+        if rows.shape[1] != 1:
+            got = f"{rows.shape[1]} columns"
+            raise ValueError(problem(caller, argument, got, "one column of labels, as in fit"))
         labels = rows[:, 0]
         check_finite(labels, caller, argument)
         if (

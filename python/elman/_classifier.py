@@ -97,7 +97,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
         The optimizer; "lbfgs" minimises the loss of all samples at once.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weight matrices; divided by the number of samples of a
-        mini-batch. With "adamw" it is the decoupled weight decay.
+        mini-batch, or of steps where each has a target, a sample of weight two counting as two.
+        With "adamw" it is the decoupled weight decay.
     batch_size : int or "auto", default="auto"
         Sequences in a mini-batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -145,7 +146,8 @@ class RNNClassifier(ClassifierMixin, BaseRNN):
     clip_norm : float or None, default=None
         Largest norm of the gradient; None does not clip.
     dropout : float, default=0.0
-        Share of a layer's inputs that is dropped between layers.
+        Share of a layer's inputs that is dropped between layers. With "lbfgs", which compares
+        losses of the same network, nothing is dropped, of states and embeddings neither.
     recurrent_dropout : float, default=0.0
         Share of the state that is dropped, the same one at each step of a sequence.
     bptt_steps : int or None, default=None

@@ -44,8 +44,8 @@ class Parts(ABC):
         """Rows of y of these samples, as ``read`` reads them, and weights; as often as wanted."""
 
     @abstractmethod
-    def value_parts(self, samples: Samples) -> Iterable[Array]:
-        """Time steps of these samples."""
+    def value_parts(self, samples: Samples) -> Iterable[tuple[Array, Any]]:
+        """Time steps of these samples, and their weights."""
 
     def mean_target(self, samples: Samples, caller: str) -> Array:
         """Weighted mean of the targets of these samples."""
@@ -136,10 +136,17 @@ class Data(Parts):
         weights = None if self.weights is None else self.weights[rows]
         return [(read(self.rows)[rows], weights)]
 
-    def value_parts(self, samples: Samples) -> Iterable[Array]:
-        """Time steps of these samples."""
-        is_all = len(samples) == len(self)
-        return (self.sequences.values if is_all else self.sequences.take(samples).values,)
+    def value_parts(self, samples: Samples) -> Iterable[tuple[Array, Any]]:
+        """Time steps of these samples, and their weights."""
+        part = self if len(samples) == len(self) else self.take(samples)
+        return [(part.sequences.values, part.step_weights)]
+
+    @property
+    def step_weights(self) -> Any:
+        """Weights of all time steps, or None."""
+        if self.weights is None or self.targets.per_step:
+            return self.weights
+        return np.repeat(self.weights, self.sequences.lengths)
 
     def split(
         self,

@@ -200,7 +200,7 @@ def read_gappy(
     series : GappySeries
         The series.
     """
-    is_sequence_list = form is not None and form.layout == "sequences"
+    is_sequence_list = form is not None and form.layout == layout == "sequences"
     items = list_items(X, caller, "X", is_sequence_list=is_sequence_list)
     is_series = items is None and layout == "series" and np.ndim(X) in (1, 2)
     if items is not None:

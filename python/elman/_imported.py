@@ -128,7 +128,7 @@ def _model(imported: Imported, task: Any, settings: dict[str, Any], caller: str)
     training = TrainingState(task.unfold(network, parameters), np.random.RandomState(0), 0)
     n_outputs = _n_columns(task)
     has_axis = imported.has_output_axis
-    if has_axis is None:
+    if has_axis is None or isinstance(task, ClassificationTask):
         has_axis = not isinstance(task, ClassificationTask) or task.kind == "multilabel"
     targets = TargetForm(imported.per_step, False, has_axis or n_outputs > 1, n_outputs)
     parameters.flags.writeable = False

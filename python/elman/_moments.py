@@ -123,14 +123,23 @@ class _Shared:
                 yield rows[shares > 0], shares[shares > 0]
 
 
-def channel_means(parts: Iterable[Array], caller: str) -> Floats:
-    """Means of what is not NaN, from which missing values fade; ValueError where nothing is."""
+def channel_means(parts: Iterable[Part], caller: str) -> Floats:
+    """Weighted means of what is not NaN, from which missing values fade.
+
+    ValueError where there is nothing in a channel, or nothing that has a weight.
+    """
     total: Any = 0.0
     count: Any = 0
-    for values, _ in pieces((values, None) for values in parts):
+    for values, weights in pieces(parts):
         is_there = ~np.isnan(values)
-        total = total + np.where(is_there, values, 0).sum(axis=0, dtype=np.float64)
-        count = count + np.count_nonzero(is_there, axis=0)
+        known = np.where(is_there, values, 0)
+        if weights is None:
+            total = total + known.sum(axis=0, dtype=np.float64)
+            count = count + np.count_nonzero(is_there, axis=0)
+        else:
+            is_there = is_there & (weights[:, None] > 0)
+            total = total + np.where(is_there, known * weights[:, None], 0).sum(axis=0)
+            count = count + (is_there * weights[:, None]).sum(axis=0)
     empty = np.flatnonzero(count == 0)
     if len(empty):
         got = f"no value at all in the channels {abbreviated(empty.tolist())}"

@@ -197,8 +197,9 @@ def state_rows(
         if array.shape != (n_samples, width):
             got = f"shape {array.shape}"
             raise ValueError(problem(caller, label, got, f"shape {(n_samples, width)}"))
-        check_finite(array, caller, label, ("sample", "unit"))
-        rows[:, offset : offset + width] = array
+        with np.errstate(over="ignore"):
+            rows[:, offset : offset + width] = array
+        check_finite(rows[:, offset : offset + width], caller, label, ("sample", "unit"))
     return rows
 
 

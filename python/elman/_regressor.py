@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         The optimizer; "lbfgs" minimises the loss of all samples at once.
     alpha : float, default=1e-4
         Strength of the L2 penalty on weight matrices; divided by the number of samples of a
-        mini-batch. With "adamw" it is the decoupled weight decay.
+        mini-batch, or of steps where each has a target, a sample of weight two counting as two.
+        With "adamw" it is the decoupled weight decay.
     batch_size : int or "auto", default="auto"
         Sequences in a mini-batch; "auto" is min(200, n_samples).
     learning_rate : {"constant", "invscaling", "adaptive", "cosine"}, default="constant"
@@ -148,7 +150,8 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
     clip_norm : float or None, default=None
         Largest norm of the gradient; None does not clip.
     dropout : float, default=0.0
-        Share of a layer's inputs that is dropped between layers.
+        Share of a layer's inputs that is dropped between layers. With "lbfgs", which compares
+        losses of the same network, nothing is dropped, of states and embeddings neither.
     recurrent_dropout : float, default=0.0
         Share of the state that is dropped, the same one at each step of a sequence.
     bptt_steps : int or None, default=None
@@ -554,5 +557,17 @@ class RNNRegressor(MultiOutputMixin, RegressorMixin, BaseRNN):
         if settings["scale_targets"] and settings["head"] is not None and name != "poisson":
             numbers = data.target_parts(training, lambda rows: read_numbers(rows, caller, "y"))
             mean, scale = standard_units(numbers)
-        parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(name)
-        return RegressionTask(name, settings[parameter] if parameter else 1.0, mean, scale)
+        return RegressionTask(name, _loss_parameter(settings), mean, scale)
+
+    def _continue_task(self, task: Any, caller: str, classes: Any) -> Any:
+        settings = self.get_params(deep=False)
+        name = settings["loss"]
+        if name != task.name and {name, task.name} & {"poisson", "gaussian_nll"}:
+            expected = f"{task.name!r}, as before: outputs of the other mean something else"
+            raise ValueError(problem(caller, "loss", repr(name), expected))
+        return replace(task, name=name, loss_parameter=_loss_parameter(settings))
+
+
+def _loss_parameter(settings: dict[str, Any]) -> float:
+    parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(settings["loss"])
+    return float(settings[parameter]) if parameter else 1.0

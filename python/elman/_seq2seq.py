@@ -39,7 +39,7 @@ from elman._parameters import (
 from elman._split import Samples, validation_split
 from elman._threads import effective_n_threads
 from elman._tokens import EMBEDDING_DIM
-from elman._training import Examples, Training, TrainingState
+from elman._training import Examples, Training, TrainingState, fresh
 from elman._weights import read_weights, representable
 
 _SHARED = [
@@ -252,7 +252,7 @@ class BaseSeq2Seq(BaseNetworkEstimator):
                 if before
                 else self._make_task(vocabularies, pairs.take(training), settings)
             )
-            model = _start(pairs, task, settings, caller, before, rng)
+            model = _start(pairs, training, task, settings, caller, before, rng)
             run = self._training(pairs, training, held_out, model, settings, caller)
             if checkpoint is not None:
                 checkpoint.attach(run, held_out)
@@ -448,6 +448,7 @@ def weighted(pairs: Pairs, sample_weight: Any, caller: str, argument: str) -> Pa
 
 def _start(
     pairs: Pairs,
+    samples: NDArray[np.int64],
     task: Any,
     settings: Mapping[str, Any],
     caller: str,
@@ -459,18 +460,13 @@ def _start(
     arguments = _architecture(settings, inputs, task)
     if before is not None:
         check_architecture(arguments, before.architecture, caller)
-        training = replace(
-            before.continued(),
-            random_state=rng,
-            n_no_change=0,
-            solver_state=None,
-            learning_rate=None,
-        )
-        return replace(before, training=training)
+        training = fresh(replace(before.continued(), random_state=rng))
+        longest = max(before.n_timesteps, int(pairs.outputs.lengths.max()))
+        return replace(before, training=training, n_timesteps=longest)
     network = build_seq2seq(arguments, network_of, caller)
     parameters = network.initialize(int(rng.randint(LARGEST_SEED)))
     if inputs.layout != "tokens" and settings["missing"] == "decay":
-        parameters = _with_means(network, parameters, pairs, caller)
+        parameters = _with_means(network, parameters, pairs.take(samples), caller)
     training = TrainingState(parameters, rng, int(rng.randint(LARGEST_SEED)))
     longest = int(pairs.outputs.lengths.max())
     return Seq2SeqModel(arguments, parameters, inputs, pairs.outputs.form, task, training, longest)
@@ -480,7 +476,8 @@ def _with_means(network: Any, parameters: Array, pairs: Pairs, caller: str) -> A
     """Let values fade towards the means of their channels."""
     parameters = parameters.copy()
     means = named_parameters(network, parameters)["encoder.decay.mean"]
-    means[...] = channel_means([pairs.sources.values], caller)
+    weights = None if pairs.weights is None else np.repeat(pairs.weights, pairs.sources.lengths)
+    means[...] = channel_means([(pairs.sources.values, weights)], caller)
     return parameters
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from elman._arrays import Array
+from elman._arrays import Array, is_finite
 from elman._callbacks import with_callbacks
 from elman._exceptions import problem
 from elman._model import Model
@@ -438,6 +438,9 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         sources = self._read_sources(X, caller, model)
         n_threads = effective_n_threads(self.n_jobs, caller)
         values, lengths = self._generate(model, sources, n_threads, caller)
+        if not is_finite(values):
+            got = "sources on which the network overflows"
+            raise ValueError(problem(caller, "X", got, "outputs that are finite"))
         return restore_values(values, lengths, model.targets, is_ragged=model.task.may_stop)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

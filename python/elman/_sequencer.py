@@ -334,8 +334,14 @@ class TokenSequencer(
             names = self._learn(documents, caller)
         else:
             names = _in_order(self.vocabulary, caller)
-        specials = [name for name in self._specials if name not in names]
-        self.vocabulary_ = {name: i for i, name in enumerate([*specials, *names])}
+        unknown = None if self._has_features else self.unknown_token
+        is_numbered = not isinstance(self.vocabulary, (set, frozenset, type(None)))
+        if is_numbered and unknown in names[1:]:
+            got = f"{unknown!r}, the unknown token, as number {names.index(unknown)}"
+            raise ValueError(problem(caller, "vocabulary", got, "it as number 0, or left out"))
+        specials = [name for name in self._specials if name not in names or name == unknown]
+        names = [*specials, *(name for name in names if name not in specials)]
+        self.vocabulary_ = {name: i for i, name in enumerate(names)}
         return documents
 
     def _tokens_of(self, raw_documents: Iterable[Any], method: str) -> list[Tokens]:

@@ -157,8 +157,9 @@ class Training:
         """
         trainer = self._trainer()
         state, epoch, is_over = self.state, self.n_done, self.is_over
-        if self.validate is not None and state.validation_scores and epoch == 0:
+        if self.validate is not None and state.loss_curve and epoch == 0:
             self.best_parameters = state.parameters
+            state = replace(state, best_score=self.validate(state.parameters))
         n_epochs = 1 if self.is_partial else self.settings["max_iter"]
         while epoch < n_epochs and not is_over:
             epoch += 1
@@ -202,12 +203,14 @@ class Training:
     def _solver_options(self) -> dict[str, Any]:
         """Arguments that trainers of every kind share."""
         options = self.settings
-        schedule = options["learning_rate"]
+        schedule, learning_rate = options["learning_rate"], options["learning_rate_init"]
+        if schedule == "adaptive" and self.state.learning_rate is not None:
+            learning_rate = self.state.learning_rate
         total_steps = max(1, options["max_iter"] * self._n_batches)
         return {
             "loss": self.task.loss,
             "solver": "sgd" if options["solver"] == "lbfgs" else options["solver"],
-            "learning_rate": self.state.learning_rate or options["learning_rate_init"],
+            "learning_rate": learning_rate,
             "schedule": "constant" if schedule == "adaptive" else schedule,
             "power_t": options["power_t"],
             "warmup_steps": int(options["warmup"] * total_steps),
@@ -219,12 +222,15 @@ class Training:
             "beta_1": options["beta_1"],
             "beta_2": options["beta_2"],
             "epsilon": options["epsilon"],
-            "dropout": options["dropout"],
-            "recurrent_dropout": options["recurrent_dropout"],
-            "embedding_dropout": options.get("embedding_dropout", 0.0),
+            **self._dropout_options(),
             "seed": self.state.dropout_seed,
             "n_threads": self.n_threads,
         }
+
+    def _dropout_options(self) -> dict[str, float]:
+        names = ("dropout", "recurrent_dropout", "embedding_dropout")
+        is_dropped = self.settings["solver"] != "lbfgs"
+        return {name: self.settings.get(name, 0.0) if is_dropped else 0.0 for name in names}
 
     @property
     def _batch_size(self) -> int:
@@ -390,6 +396,23 @@ class Training:
             best_loss=min(loss, state.best_loss),
             loss_curve=state.loss_curve or (loss,),
         )
+
+
+def fresh(state: TrainingState) -> TrainingState:
+    """Return the state in which a new fit goes on from these parameters.
+
+    Its dropout masks are others, and it is compared with nothing that was seen before.
+    """
+    seed = np.random.RandomState(state.dropout_seed).randint(np.iinfo(np.int32).max)
+    return replace(
+        state,
+        dropout_seed=int(seed),
+        solver_state=None,
+        learning_rate=None,
+        best_loss=math.inf,
+        best_score=-math.inf,
+        n_no_change=0,
+    )
 
 
 def _with_solver(state: TrainingState, trainer: Any) -> TrainingState:
