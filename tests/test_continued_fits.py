@@ -149,3 +149,12 @@ def test_nothing_is_dropped_by_lbfgs():
     options = {"hidden_layer_sizes": 4, "random_state": 0, "solver": "lbfgs", "max_iter": 5}
     models = [RNNRegressor(dropout=p, recurrent_dropout=p, **options).fit(X, Y) for p in (0.0, 0.5)]
     np.testing.assert_array_equal(models[0].predict(X), models[1].predict(X))
+
+
+@pytest.mark.parametrize(("before", "after"), [("adam", "sgd"), ("rmsprop", "nadam")])
+def test_a_solver_that_is_set_begins_without_moments(before, after):
+    model = RNNRegressor(solver=before, **SMALL).partial_fit(X, Y)
+    start = model.weights_["head.W"].copy()
+    model.set_params(solver=after, learning_rate_init=1e-9).partial_fit(X, Y)
+    np.testing.assert_allclose(model.weights_["head.W"], start, atol=1e-6)
+    assert len(model._model.training.solver_state["moments"]) == (1 if after == "sgd" else 2)

@@ -333,7 +333,10 @@ def test_nonfinite_weights_need_permission(path):
     path.write_bytes(parts.join())
     with pytest.raises(ModelCorruptError, match="allow_nonfinite=True"):
         load(path)
-    assert np.isnan(load(path, allow_nonfinite=True).predict(X.astype("f4"))).all()
+    damaged = load(path, allow_nonfinite=True)
+    assert np.isnan(damaged.weights_["head.b"]).all()
+    with pytest.raises(ValueError, match="expected outputs that are finite"):
+        damaged.predict(X.astype("f4"))
 
 
 def _with_model(model, fitted):

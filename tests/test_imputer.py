@@ -428,3 +428,20 @@ def test_a_nested_list_is_the_series_that_an_array_is(n_channels):
     expected = imputer.fit_transform(x)
     np.testing.assert_array_equal(imputer.transform(x.tolist()), expected)
     np.testing.assert_array_equal(clone(imputer).fit_transform(x.tolist()), expected)
+
+
+def test_times_are_told_from_those_of_fit():
+    y = np.sin(np.arange(60) / 3)
+    y[20:23] = np.nan
+    imputer = RNNImputer(layout="series", hidden_layer_sizes=4, max_iter=5, random_state=0)
+    imputer.fit(pd.Series(y, pd.period_range("2010-01", periods=60, freq="M")))
+    for frequency in ("D", "Q", "2M"):
+        other = pd.Series(y, pd.period_range("2010-01", periods=60, freq=frequency))
+        with pytest.raises(ValueError, match=r"the index of X got periods of .*'M' as in fit"):
+            imputer.transform(other)
+    # What comes before them is counted back from them.
+    days = pd.date_range("2020-01-05", periods=100, freq="W")
+    long = pd.Series(np.r_[y, y[:40]], days)
+    imputer.fit(long[50:])
+    whole = imputer.transform(long)
+    np.testing.assert_array_equal(imputer.transform(long[:40])[:10], whole[:10])

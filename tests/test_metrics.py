@@ -234,3 +234,11 @@ def test_a_report_of_nothing_is_refused():
     table = NaiveForecaster().backtest(np.ones(10), n_windows=2).assign(y=np.nan)
     with pytest.raises(ValueError, match="backtest_report: table got no known value"):
         backtest_report(table)
+
+
+def test_numbers_of_a_value_are_the_last_axis():
+    y = np.arange(6.0)[:, None] + [0, 10, 20]
+    interval = np.stack([y - 1, y + 1], axis=-1)
+    assert interval_coverage(y, interval) == interval_coverage(y, interval.reshape(6, 6)) == 1
+    with pytest.raises(ValueError, match=r"y_pred got shape \(6, 2, 3\), expected \(6, 3, 2\)"):
+        interval_coverage(y, interval.swapaxes(1, 2))

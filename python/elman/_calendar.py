@@ -113,10 +113,11 @@ class Frequency:
             distance = times - starts
             on_grid = np.asarray(distance % step == pd.Timedelta(0))
             return np.where(on_grid, np.asarray(distance // step), OFF_GRID).astype(np.int64)
-        grid = _grid(min(starts.min(), times.min()), offset, end=times.max())
-        places, first = grid.get_indexer(times), grid.get_indexer(starts)
-        on_grid = (places >= 0) & (first >= 0)
-        return np.where(on_grid, places - first, OFF_GRID).astype(np.int64)
+        first, last = min(starts.min(), times.min()), max(starts.max(), times.max())
+        grid = _grid(first, offset, end=last)
+        places, begins = grid.get_indexer(times), grid.get_indexer(starts)
+        on_grid = (places >= 0) & (begins >= 0)
+        return np.where(on_grid, places - begins, OFF_GRID).astype(np.int64)
 
     @property
     def offset(self) -> Any:

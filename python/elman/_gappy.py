@@ -63,6 +63,9 @@ class Calendar:
             got, expected = type(times).__name__, f"a {kind.__name__} as in fit"
             raise ValueError(problem(caller, "the index of X", f"a {got}", expected))
         origin = self.first()
+        if kind is pd.PeriodIndex and times.freqstr != origin.freqstr:
+            got, expected = f"periods of {times.freqstr!r}", f"{origin.freqstr!r} as in fit"
+            raise ValueError(problem(caller, "the index of X", got, expected))
         if self.frequency.kind == "date":
             origin = origin.as_unit(times.unit)
             if (origin.tz is None) != (times.tz is None):

@@ -196,8 +196,10 @@ class Training:
 
     def _ready(self, trainer: Any) -> Any:
         """Put a trainer where the state stands."""
-        if self.state.solver_state is not None:
-            trainer.solver_state = self.state.solver_state
+        kept = self.state.solver_state
+        # Another number of moments is that of another solver, which was set since: this one begins.
+        if kept is not None and len(kept["moments"]) == len(trainer.solver_state["moments"]):
+            trainer.solver_state = kept
         return trainer
 
     def _solver_options(self) -> dict[str, Any]:

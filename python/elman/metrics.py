@@ -411,7 +411,9 @@ def _with_last_axis(y_true: Any, y_pred: Any, n_last: int, caller: str) -> tuple
     forecast = _numbers(y_pred, caller, "y_pred")
     _check_truth(truth, caller)
     shape = (*truth.shape, n_last)
-    if forecast.size != np.prod(shape) or len(forecast) != len(truth):
+    # A frame has the numbers of a series beside each other; in an array they are the last axis.
+    is_frame = forecast.ndim < 3 and forecast.size == np.prod(shape)
+    if forecast.shape != shape and not (is_frame and len(forecast) == len(truth)):
         got, expected = f"shape {forecast.shape}", f"{shape}, with y_true of shape {truth.shape}"
         raise ValueError(problem(caller, "y_pred", got, expected))
     forecast = forecast.reshape(shape)
