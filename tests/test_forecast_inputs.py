@@ -150,6 +150,15 @@ def test_a_logarithm_of_our_choice_does_not_refuse_what_comes_later():
     assert model.plan_["transform"] == "log"
     expected = model.predict(y=[*y[:200], np.nan, 3.0])
     np.testing.assert_array_equal(model.update([0.0, 3.0]).predict(), expected)
+    stream = RNNForecaster(2, window=8, **SMALL).fit(y[:200]).stream()
+    for n in range(1, 13):  # until no window knows more than zeros
+        zeros = [*y[:200], *np.zeros(n)]
+        np.testing.assert_array_equal(stream.step(0.0), model.predict(y=zeros))
+        assert (model.predict(y=zeros) > 0.5).all()
+    table = model.backtest([*y[:200], *np.zeros(14)], step=1, n_windows=13)
+    for n in range(13):
+        rows = table.loc[table["cutoff"] == 199 + n, "y_pred"]
+        np.testing.assert_array_equal(rows, model.predict(y=[*y[:200], *np.zeros(n)]))
     asked = RNNForecaster(2, window=8, transform="log", **SMALL).fit(y[:200])
     with pytest.raises(ValueError, match="expected positive values with transform='log'"):
         asked.update([0.0]).predict()

@@ -479,7 +479,7 @@ or None, default="auto"
     def _transformable(self, panel: Panel, plan: Plan, caller: str) -> Panel:
         """Check values; those that a logarithm of our own choice cannot take are missing to it."""
         if self.transform == "auto" and plan.transform == "log":
-            panel = replace(panel, values=np.where(panel.values > 0.0, panel.values, np.nan))
+            panel = replace(panel, values=_positive(panel.values))
         check_values(panel.values, plan.transform, plan.loss, caller)
         return panel
 
@@ -530,7 +530,9 @@ or None, default="auto"
 
     def _context(self, panel: Panel, series: Integers, stops: Integers) -> Integers:
         """Return the longest window, and more where the last value that is known is before it."""
-        before, _ = neighbours(panel.values)
+        models: tuple[ForecastModel, ...] = self._models
+        may_miss = self.transform == "auto" and any(m.plan.transform == "log" for m in models)
+        before, _ = neighbours(_positive(panel.values) if may_miss else panel.values)
         last = before[panel.offsets[series] + stops - 1]
         age = np.where(last < panel.offsets[series], 0, panel.offsets[series] + stops - last)
         return np.maximum(age, self._longest_window())
@@ -569,3 +571,8 @@ or None, default="auto"
         """
         self._fitted_panel(f"{type(self).__name__}.summary")
         return summary(_core.Network(**self._models[0].architecture))
+
+
+def _positive(values: Floats) -> Floats:
+    """Values that have a logarithm; the others are missing."""
+    return np.where(values > 0.0, values, np.nan)
