@@ -139,6 +139,53 @@ def test_parquet_in_and_out(run):
     assert out["ds"].dt.day.tolist() == [1, 2, 1, 2]
 
 
+def test_parquet_ids_stay_in_their_rows(run):
+    """Of frames that were sorted or cut, whose numbers of rows are others."""
+    shops = two_shops()
+    shops["y"] = np.where(shops["unique_id"] == "north", 1.0, 3.0)
+    newest_first = shops.sort_values("unique_id", ascending=False, kind="stable")
+    for frame, names in ((newest_first, ["south", "north"]), (shops[60:], ["south"])):
+        frame.to_parquet("shops.parquet")
+        options = ("--horizon", 1, "--model", "naive", "--quantiles", 0.5)
+        code, out, err = run("forecast", "shops.parquet", *options)
+        assert (code, err) == (0, "")
+        values = dict(line.split(",")[::2] for line in out.splitlines()[1:])
+        assert values == {name: {"north": "1.0", "south": "3.0"}[name] for name in names}
+
+
+@pytest.mark.parametrize("index", [DAYS, DAYS.to_period("D")], ids=["dates", "periods"])
+def test_an_index_of_times_is_read(run, imputer, index):
+    sold = np.where(STEPS == 5, np.nan, SALES)
+    pd.DataFrame({"sold": sold}, index=index).to_parquet("sales.parquet")
+    lines = run("info", "sales.parquet")[1].splitlines()
+    assert "times: ds (frequency 'D')" in lines
+    assert "first, last: 2020-01-01, 2020-02-29" in lines
+    assert run("impute", "sales.parquet", "--out", "out.parquet") == (0, "", "")
+    written = pd.read_parquet("out.parquet")
+    assert written.columns.tolist() == ["ds", "sold"]
+    assert written["ds"].astype(str).tolist() == DAYS.astype(str).tolist()
+
+
+def test_an_index_of_ids_and_times_is_read(run):
+    shops = two_shops().set_axis(["shop", "day", "sold"], axis=1)
+    shops.set_index(["shop", "day"]).to_parquet("sales.parquet")
+    lines = run("info", "sales.parquet", "--id", "shop")[1].splitlines()
+    assert "times: day (frequency 'D')" in lines
+    assert "series: 2 (north, south)" in lines
+    shops.set_index("shop").to_parquet("sales.parquet")
+    assert run("info", "sales.parquet", "--id", "shop")[1].splitlines() == [
+        line for line in lines if not line.startswith("index")
+    ]
+
+
+def test_what_is_yes_or_no_is_no_series(run):
+    sales = one_shop().assign(day=DAYS, open=STEPS % 7 > 0, waited=pd.to_timedelta(STEPS**2))
+    sales.to_parquet("sales.parquet")
+    lines = run("info", "sales.parquet")[1].splitlines()
+    assert "series: 1 (sold)" in lines
+    assert "left out: 'open', 'waited'" in lines
+
+
 def test_a_series_too_short_for_intervals_has_none(run):
     name = write(one_shop()[:8])
     options = ("forecast", name, "--horizon", 5, "--model", "naive")

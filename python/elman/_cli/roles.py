@@ -74,7 +74,7 @@ def _targets(table: Table, taken: list[str]) -> list[str]:
     if TARGET in table.names and TARGET not in taken:
         return [TARGET]
     others = [name for name in table.names if name not in taken]
-    names = [name for name in others if table.is_numeric(name)]
+    names = [name for name in others if table.is_measured(name)]
     if not names:
         for name in others:
             table.check_most_are_numbers(name)

@@ -23,10 +23,12 @@ from elman._cli.dialect import (
     tell_separator,
 )
 from elman._cli.errors import DATA, USAGE, CommandError, shown
+from elman._panel_form import COLUMNS
 
 MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "-", "?", "."]
 )
+TIME = COLUMNS[1]
 MOST_COLUMNS = 10_000
 MOST_CHARACTERS = 2**20  # of a cell
 DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})(?:[-/.]\d{4}|[/.]\d{2})\b"  # in whichever order
@@ -111,7 +113,7 @@ class Table:
     def is_dates(self, name: str) -> bool:
         """Whether a column is all dates."""
         if self.lines is None:
-            return bool(self.frame[name].dtype.kind == "M")
+            return self._kind(name) in ("datetime64", "datetime", "date", "period")
         if self._is_missing(name).any() or self.is_numeric(name):
             return False
         if self.frame[name].str.strip().str.match(DAY_AND_MONTH).all():
@@ -121,6 +123,17 @@ class Table:
         except CommandError:
             return False
         return True
+
+    def is_measured(self, name: str) -> bool:
+        """Whether a column is numbers that are neither dates nor yes and no."""
+        is_number = self._kind(name) not in ("boolean", "timedelta", "timedelta64")
+        return is_number and self.is_numeric(name) and not self.is_dates(name)
+
+    def _kind(self, name: str) -> str:
+        """Return what pandas takes the cells of a column for."""
+        import pandas as pd
+
+        return str(pd.api.types.infer_dtype(self.frame[name], skipna=True))
 
     def times(self, name: str) -> Any:
         """Return a column as integers or dates; CommandError at a bad cell."""
@@ -335,8 +348,24 @@ def _read_parquet(path: str, contents: bytes) -> Table:
         raise CommandError(message, USAGE) from error
     except (OSError, ValueError) as error:
         raise CommandError(f"{shown(path)}: not Parquet: {error}", DATA) from error
-    if frame.index.name is not None:
-        frame = frame.reset_index()
+    frame = _index_in_columns(frame)
     if not len(frame):
         raise CommandError(f"{shown(path)}: no rows", DATA)
     return Table(path, frame.set_axis([str(name) for name in frame.columns], axis=1), None)
+
+
+def _index_in_columns(frame: Any) -> Any:
+    """Make columns of what the index of a frame says, and number its rows."""
+    import pandas as pd
+
+    index = frame.index
+    if index.nlevels == 1 and index.name is None and index.dtype.kind in "iuf":
+        # Numbers of rows, in whatever order sorting and choosing has left them.
+        return frame.reset_index(drop=True)
+    levels = [index.get_level_values(i) for i in range(index.nlevels)]
+    are_times = [isinstance(level, (pd.DatetimeIndex, pd.PeriodIndex)) for level in levels]
+    names = [
+        TIME if name is None and is_time and TIME not in frame.columns else name
+        for name, is_time in zip(index.names, are_times, strict=True)
+    ]
+    return frame.set_axis(index.set_names(names), axis=0).reset_index()
