@@ -468,6 +468,40 @@ USAGE_CASES = {
     ),
     "a wrong covariate": ((*FORECAST, "--covariates", "z"), "--covariates: no column 'z'"),
     "a column in two roles": ((*FORECAST, "--time", "y", "--target", "y"), "'y' in two roles"),
+    "a covariate with the name of the target": (
+        ("forecast", "odd.csv", "--horizon", "2", "--target", "sold", "--covariates", "price,y"),
+        "--covariates: 'y', expected a column of another name",
+    ),
+    "a covariate with the name of times": (
+        (
+            "forecast",
+            "odd.csv",
+            "--horizon",
+            "2",
+            "--time",
+            "day",
+            "--target",
+            "sold",
+            "--past",
+            "ds",
+        ),
+        "--past: 'ds', expected a column of another name",
+    ),
+    "a covariate with the name of ids": (
+        (
+            "evaluate",
+            "odd.csv",
+            "--horizon",
+            "2",
+            "--id",
+            "shop",
+            "--target",
+            "sold",
+            "--covariates",
+            "unique_id",
+        ),
+        "--covariates: 'unique_id', expected a column of another name",
+    ),
     "a wrong model": (("forecast", "in.csv", "--horizon", "2", "--model", "arima"), "'arima'"),
     "a wrong coverage": ((*FORECAST, "--coverage", "90"), "'90' is no number between 0 and 1"),
     "wrong quantiles": ((*FORECAST, "--quantiles", "0.9,0.1"), "'0.9,0.1' does not ascend"),
@@ -495,6 +529,7 @@ def test_a_wrong_call(run, what):
     arguments, message = USAGE_CASES[what]
     with open("in.csv", "w") as file:
         file.write(GOOD)
+    two_shops().assign(shop="a", day=DAYS[0], sold=1, price=2).to_csv("odd.csv", index=False)
     code, err = complaint(run, *arguments)
     assert code == 2
     assert message in err

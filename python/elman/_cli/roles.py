@@ -53,6 +53,12 @@ def tell_roles(table: Table, options: argparse.Namespace) -> Roles:
     twice += [name for name in options.target or [] if name in taken]
     if twice:
         raise CommandError(f"column {twice[0]!r} in two roles", USAGE)
+    for option in ("--covariates", "--past"):
+        for name in getattr(options, option.removeprefix("--"), []):
+            if name in COLUMNS:
+                what = f"{name!r}, expected a column of another name"
+                why = f"{', '.join(COLUMNS)} are those of the forecast series"
+                raise CommandError(f"{option}: {what}: {why}", USAGE)
     return Roles(time, identity, options.target or _targets(table, taken))
 
 
