@@ -324,6 +324,32 @@ def test_only_missing_cells_change(run, imputer):
         assert imputer.options["season_length"] == expected
 
 
+def test_only_missing_cells_of_parquet_change(run, imputer):
+    sales = pd.DataFrame(
+        {
+            "ds": DAYS,
+            "sold": np.where(STEPS == 5, np.nan, SALES).astype(np.float32),
+            "stock": 2**60 + STEPS**2,
+            "visits": pd.array([None if i == 3 else i**2 for i in STEPS], dtype="Int16"),
+            "serial": pd.array([None if i == 4 else 2**60 + i**2 for i in STEPS], dtype="Int64"),
+            "text": [None if i == 6 else f"{i}.50" for i in STEPS],
+            "open": STEPS % 7 > 0,
+        }
+    )
+    sales.to_parquet("gaps.parquet")
+    assert run("impute", "gaps.parquet", "--out", "out.parquet") == (0, "", "")
+    filled = pd.read_parquet("out.parquet")
+    expected = sales.astype({"visits": "Float64"}).astype({"visits": float})
+    for column, row, value in (
+        ("sold", 5, 100),
+        ("visits", 3, 102),
+        ("serial", 4, 103),
+        ("text", 6, "104.0"),
+    ):
+        expected.loc[row, column] = value
+    pd.testing.assert_frame_equal(filled, expected)
+
+
 def test_absent_times_are_gaps_too(run, imputer):
     frame = one_shop().drop(index=[10, 11])
     frame.loc[20, "sold"] = np.nan

@@ -6,12 +6,15 @@ import argparse
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import elman
 from elman._calendar import OFF_GRID, Integers, read_times, tell_frequency
 from elman._cli.errors import DATA, CommandError, shown
 from elman._cli.roles import Roles, rows_in_time
 from elman._cli.table import Table
+
+EXACT = 2**53  # up to which floats are every integer
 
 
 def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbose: bool) -> Any:
@@ -64,15 +67,30 @@ def fill_table(table: Table, roles: Roles, options: argparse.Namespace, *, verbo
     ):
         values[rows] = np.where(is_missing[rows], grid[places], values[rows])
     for i, name in enumerate(roles.targets):
-        column, numbers = frame[name], values[:, i]
-        if table.lines is None:
-            frame[name] = numbers.astype(column.dtype if column.dtype.kind == "f" else np.float64)
-        else:
-            cells = column.to_numpy(dtype=object).copy()
-            texts = [repr(float(number)) for number in numbers[is_missing[:, i]]]
-            cells[is_missing[:, i]] = [text.replace(".", table.decimal(name)) for text in texts]
+        rows = np.flatnonzero(is_missing[:, i])
+        if not len(rows):
+            continue
+        if table.is_text(name):
+            cells = frame[name].to_numpy(dtype=object).copy()
+            texts = [repr(float(number)) for number in values[rows, i]]
+            cells[rows] = [text.replace(".", table.decimal(name)) for text in texts]
             frame[name] = cells
+        else:
+            frame[name] = _filled(frame[name], values[:, i], rows)
     return frame
+
+
+def _filled(column: Any, numbers: NDArray[np.float64], rows: Any) -> Any:
+    """Return a column of Parquet with some rows of its numbers, or all where it takes no floats."""
+    import pandas as pd
+
+    if column.dtype.kind in "iu" and not column.dropna().between(-EXACT, EXACT).all():
+        numbers = np.rint(numbers)  # floats would cost the other cells digits
+    elif column.dtype.kind != "f":
+        return numbers
+    column = column.copy()
+    column.iloc[rows] = pd.Series(numbers[rows]).astype(column.dtype).array
+    return column
 
 
 def _rows_of_series(table: Table, roles: Roles) -> list[Integers]:

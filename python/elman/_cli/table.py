@@ -124,6 +124,10 @@ class Table:
             return False
         return True
 
+    def is_text(self, name: str) -> bool:
+        """Whether the cells of a column are text."""
+        return self.lines is not None or self._kind(name) == "string"
+
     def is_measured(self, name: str) -> bool:
         """Whether a column is numbers that are neither dates nor yes and no."""
         is_number = self._kind(name) not in ("boolean", "timedelta", "timedelta64")
