@@ -461,6 +461,35 @@ def test_filled_cells_are_written_like_the_others(run, imputer):
     assert filled[8] == "08.01.2020;100,0"
 
 
+def test_a_zero_begins_no_thousands(run):
+    cells = [f'"0,{125 + i}"' for i in range(4)]
+    rows = [f"2020-01-0{i + 1},{cell}" for i, cell in enumerate(cells)]
+    with open("in.csv", "w") as file:
+        file.write("\n".join(["ds,y", *rows]))
+    code, err = complaint(run, *FORECAST)
+    assert code == 3
+    assert "in.csv:2:2: '0,125' in column 'y' is not a number" in err
+    with open("in.csv", "w") as file:
+        file.write("\n".join(["ds;z;y", *(f"2020-01-0{i};{i},5;0.{i}25" for i in range(1, 6))]))
+    assert run(*FORECAST, "--target", "y")[1].splitlines()[1] == "y;2020-01-06;0,525;0,525"
+
+
+def test_what_was_written_can_be_read(run):
+    """Small numbers, which have an exponent, with decimal commas."""
+    numbers = ["0,000005", "0,0000055", "4,249e-06", "1e-05", "-1,5E-6"]
+    rows = [f"2020-01-0{i};{number}" for i, number in enumerate(numbers, 1)]
+    with open("in.csv", "w") as file:
+        file.write("\n".join(["ds;y", *rows]))
+    code, out, err = run(*FORECAST, "--out", "out.csv")
+    assert (code, out, err) == (0, "", "")
+    with open("out.csv") as file:
+        assert file.read().splitlines()[1:] == [
+            f"y;2020-01-0{day};-1,5e-06;-1,5e-06" for day in (6, 7)
+        ]
+    lines = run("info", "out.csv", "--target", "y_pred")[1].splitlines()
+    assert "missing: 0 of 2 values" in lines
+
+
 def test_a_date_that_has_two_meanings_is_refused(run):
     months = pd.DataFrame({"day": [f"01/{m:02}/2024" for m in range(1, 13)], "sold": range(12)})
     code, err = complaint(run, "info", write(months))

@@ -13,8 +13,9 @@ from typing import Any
 SEPARATORS = (",", ";", "\t", "|")
 N_SAMPLED = 20  # rows that tell the separator
 SPACES = " '\u00a0\u202f\u2019"  # between thousands
-POINT = re.compile(rf"[+-]?\d{{1,3}}([,{SPACES}]\d{{3}})+(\.\d+)?")
-COMMA = re.compile(rf"[+-]?(\d{{1,3}}([.{SPACES}]\d{{3}})+|\d+)(,\d+)?")
+# The first thousands are no zeros: 0,125 is less than one.
+POINT = re.compile(rf"[+-]?[1-9]\d{{0,2}}([,{SPACES}]\d{{3}})+(\.\d+)?")
+COMMA = re.compile(rf"[+-]?([1-9]\d{{0,2}}([.{SPACES}]\d{{3}})+(,\d+)?|\d+(,\d+)?([eE][+-]?\d+)?)")
 
 
 @dataclass(frozen=True)
