@@ -450,6 +450,17 @@ def test_tables_of_spreadsheets(run, separator, decimal, thousands):
     assert out.replace(decimal, ".").replace(separator, ",") == expected
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_comma_in_the_header_separates_nothing(run, separator):
+    rows = [f"{day:%Y-%m-%d}{separator}{n:.2f}" for day, n in zip(DAYS, SALES, strict=True)]
+    text = "\n".join([f"Tag{separator}Temperatur, °C", *rows]).replace(".", ",")
+    with open("in.csv", "w", encoding="utf-8") as file:
+        file.write(text)
+    lines = run("info", "in.csv")[1].splitlines()
+    assert "times: Tag (frequency 'D')" in lines
+    assert "series: 1 (Temperatur, °C)" in lines
+
+
 def test_filled_cells_are_written_like_the_others(run, imputer):
     text = spreadsheet(";", ",", ".")
     with open("in.csv", "w", encoding="utf-8", newline="") as file:

@@ -41,11 +41,15 @@ def decoded(contents: bytes) -> str:
 
 
 def tell_separator(text: str) -> str:
-    """Return what separates the header and splits the rows below it as often; else a comma."""
+    """Return what separates the header and splits the rows below it as often; else a comma.
+
+    Of several it is what splits most often, and of two that split as often not the comma, which
+    numbers and names of columns may have.
+    """
     cells = {separator: _numbers_of_cells(text, separator) for separator in SEPARATORS}
     splits = [separator for separator in SEPARATORS if cells[separator][0] > 1]
     even = [separator for separator in splits if len(set(cells[separator])) == 1]
-    return (even or splits or [","])[0]
+    return max(even or splits or [","], key=lambda mark: (cells[mark][0], mark != ","))
 
 
 def _numbers_of_cells(text: str, separator: str) -> list[int]:
