@@ -508,6 +508,14 @@ def test_a_date_that_has_two_meanings_is_refused(run):
     assert "sales.csv:3:1: '01/02/2024' in column 'day' is a day of a month or" in err
 
 
+def test_hours_of_few_days_do_not_tell_months_from_days(run):
+    hours = pd.date_range("2024-05-01", periods=240, freq="h")
+    sales = pd.DataFrame({"hour": hours.strftime("%d/%m/%Y %H:%M"), "sold": np.sin(range(240))})
+    code, err = complaint(run, "info", write(sales))
+    assert code == 3
+    assert "sales.csv:2:1: '01/05/2024 00:00' in column 'hour' is a day of a month or" in err
+
+
 def test_info_without_a_file_tells_versions(run):
     assert run("info")[1].startswith(f"elman: {elman.__version__}")
 

@@ -186,7 +186,8 @@ class Table:
         if column.str.contains(r"^\d+\.").all():
             return True  # nobody writes 12.31.2024
         day_first, month_first = (numbers > 12).any()
-        if not day_first and not month_first and len(column) > MONTHS:
+        n_dates = column.str.extract(f"^({DAY_AND_MONTH})")[0].nunique()
+        if not day_first and not month_first and n_dates > MONTHS:
             # Of dates a month apart, what stays the same is the day.
             day_first, month_first = numbers.nunique() == 1
         if day_first == month_first:
