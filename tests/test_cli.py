@@ -516,6 +516,41 @@ def test_hours_of_few_days_do_not_tell_months_from_days(run):
     assert "sales.csv:2:1: '01/05/2024 00:00' in column 'hour' is a day of a month or" in err
 
 
+@pytest.mark.parametrize("written", ["%b-%y", "%d-%m-%y", "%y-%m-%d", "%H:%M", "%d/%m"])
+def test_dates_without_a_year_are_refused(run, written):
+    times = pd.date_range("2011-05-01", periods=20, freq="h" if "H" in written else "MS")
+    sales = pd.DataFrame({"time": times.strftime(written), "sold": SALES[:20]})
+    for options in ((), ("--time", "time")):
+        code, err = complaint(run, "info", write(sales), *options)
+        assert code == 3
+        assert f"sales.csv:2:1: {times[0].strftime(written)!r} in column 'time' is" in err
+        assert "write it as 2024-12-31" in err
+
+
+@pytest.mark.parametrize("written", ["%d-%b-%y", "%d %B %Y", "%Y/%m", "%Y%m%dT%H%M"])
+def test_dates_that_name_their_month_or_year_are_read(run, written):
+    months = pd.date_range("2011-05-01", periods=20, freq="MS")
+    sales = pd.DataFrame({"time": months.strftime(written), "sold": SALES[:20]})
+    lines = run("info", write(sales))[1].splitlines()
+    assert "times: time (frequency 'MS')" in lines
+    assert "first, last: 2011-05-01, 2012-12-01" in lines
+
+
+def test_names_that_pandas_takes_for_dates_are_none(run):
+    sales = one_shop().assign(machine="M1", month="May")[["machine", "month", "day", "sold"]]
+    lines = run("info", write(sales))[1].splitlines()
+    assert "times: day (frequency 'D')" in lines
+    lines = run("info", write(sales.drop(columns="day")))[1].splitlines()
+    assert "times: rows, one after another" in lines
+
+
+def test_parquet_dates_in_text_are_read_as_in_csv(run):
+    for written in ("%Y-%m-%d", "%d.%m.%Y"):
+        one_shop().assign(day=DAYS.strftime(written)).to_parquet("sales.parquet")
+        lines = run("info", "sales.parquet")[1].splitlines()
+        assert "first, last: 2020-01-01, 2020-02-29" in lines
+
+
 def test_info_without_a_file_tells_versions(run):
     assert run("info")[1].startswith(f"elman: {elman.__version__}")
 

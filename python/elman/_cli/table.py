@@ -32,6 +32,12 @@ TIME = COLUMNS[1]
 MOST_COLUMNS = 10_000
 MOST_CHARACTERS = 2**20  # of a cell
 DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})(?:[-/.]\d{4}|[/.]\d{2})\b"  # in whichever order
+FIRST_YEAR = 1000  # what is before it has been made of a day or an hour
+DAY_AND_NAME = r"(0?[1-9]|[12]\d|3[01])[- ][^\W\d]{3,}[- ]\d{2}\b"  # 31-Dec-24
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_DAY = rf"(?:\d{{1,2}}|{_MONTH})[-/. ]+(?:\d{{1,2}}|{_MONTH})(?:[-/. ]+\d{{1,2}})?"
+_HOUR = r"\d{1,2}:\d\d\S*"
+NO_YEAR = rf"(?i){_DAY}(?:\s+{_HOUR})?|{_HOUR}"  # May-24, 31-12-24, 12:00
 MONTHS = 12  # of a year
 MOSTLY = 0.9  # share of a column's cells that are dates, from which on the others are mistakes
 
@@ -112,7 +118,7 @@ class Table:
 
     def is_dates(self, name: str) -> bool:
         """Whether a column is all dates."""
-        if self.lines is None:
+        if not self.is_text(name):
             return self._kind(name) in ("datetime64", "datetime", "date", "period")
         if self._is_missing(name).any() or self.is_numeric(name):
             return False
@@ -146,7 +152,7 @@ class Table:
         column, missing = self.frame[name], np.flatnonzero(self._is_missing(name))
         if len(missing):
             self.fail(int(missing[0]), name, "not a time")
-        if column.dtype.kind in "iuM" or self.lines is None:
+        if not self.is_text(name):
             return column
         column = column.str.strip()
         if column.str.fullmatch(r"[+-]?\d{1,15}").all():
@@ -155,16 +161,30 @@ class Table:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # of a format that has no name
-                return pd.to_datetime(column, dayfirst=day_first)
+                dates = pd.to_datetime(column, dayfirst=day_first)
         except (ValueError, TypeError) as error:
             bad = self._not_dates(name)
+            self._check_years(name, column.str.fullmatch(NO_YEAR) & ~_say_day(column))
             if len(bad):
                 self.fail(int(bad[0]), name, "not a time like those before it")
             raise CommandError(f"{shown(self.path)}: column {name!r}: {error}", DATA) from error
+        self._check_years(name, _are_guessed(column, dates))
+        return dates
+
+    def _check_years(self, name: str, are_guessed: Any) -> None:
+        """Raise CommandError about the first cell of which the year would be a guess."""
+        rows = np.flatnonzero(are_guessed)
+        if len(rows):
+            self.fail(int(rows[0]), name, "without a year of four digits; write it as 2024-12-31")
 
     def check_most_are_dates(self, name: str) -> None:
-        """Raise CommandError about the first cell that is no date if nearly all others are."""
-        if self.lines is not None and not self.is_numeric(name):
+        """Raise CommandError about the first cell that is no date if nearly all others are.
+
+        Also about a column of dates that `times` refuses.
+        """
+        if self.is_text(name) and not self.is_numeric(name):
+            if self.frame[name].str.strip().str.fullmatch(NO_YEAR, na=False).all():
+                self.times(name)
             bad = self._not_dates(name)
             if 0 < len(bad) <= (1 - MOSTLY) * len(self.frame):
                 self.fail(int(bad[0]), name, "not a date like the others")
@@ -228,6 +248,21 @@ class Table:
                 listed = ", ".join(self.names[:10]) + (", …" if len(self.names) > 10 else "")
                 message = f"{option}: no column {name!r} in {shown(self.path)}, which has {listed}"
                 raise CommandError(message, USAGE)
+
+
+def _are_guessed(cells: Any, dates: Any) -> NDArray[np.bool_]:
+    """Tell which dates pandas made of cells that say no year, or not which number is the year."""
+    if dates.dtype.kind != "M":
+        return np.zeros(len(cells), dtype=bool)  # of several time zones, which are refused later
+    years = dates.dt.year.fillna(0).astype(int)
+    says_year = np.array([str(y) in cell for y, cell in zip(years, cells, strict=True)])
+    return np.asarray((years < FIRST_YEAR) | ~(says_year | _say_day(cells)), dtype=bool)
+
+
+def _say_day(cells: Any) -> NDArray[np.bool_]:
+    """Tell which cells say a day by numbers whose order is told, or by a name."""
+    says_day = cells.str.match(DAY_AND_MONTH) | cells.str.match(DAY_AND_NAME)
+    return np.asarray(says_day, dtype=bool)
 
 
 def read_table(path: str) -> Table:
