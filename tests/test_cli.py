@@ -410,6 +410,19 @@ def test_months_are_told_from_days_by_what_stays_the_same(run, written):
     assert "first, last: 2020-01-01, 2021-03-01" in out.splitlines()
 
 
+@pytest.mark.parametrize("name", ["ds", "day"])
+def test_dates_of_eight_digits(run, name):
+    shop = one_shop()[:31].rename(columns={"day": name})
+    expected = run("forecast", write(shop), *FORECAST[2:])[1]
+    assert "2020-02-01" in expected
+    shop[name] = DAYS[:31].strftime("%Y%m%d").astype(int)
+    assert run("forecast", write(shop), *FORECAST[2:]) == (0, expected, "")
+    shop.to_parquet("sales.parquet")
+    assert run("forecast", "sales.parquet", *FORECAST[2:]) == (0, expected, "")
+    shop.loc[3, name] = 20200132
+    assert "times: " + name + " (frequency" not in run("info", write(shop))[1]
+
+
 def test_a_column_that_counts_is_time_and_no_series(run):
     years = pd.DataFrame({"year": range(1960, 2020), "sold": SALES})
     assert (

@@ -34,6 +34,7 @@ MOST_CHARACTERS = 2**20  # of a cell
 DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})(?:[-/.]\d{4}|[/.]\d{2})\b"  # in whichever order
 FIRST_YEAR = 1000  # what is before it has been made of a day or an hour
 DAY_AND_NAME = r"(0?[1-9]|[12]\d|3[01])[- ][^\W\d]{3,}[- ]\d{2}\b"  # 31-Dec-24
+EIGHT_DIGITS = r"(19|20)\d{6}|2100\d{4}"  # a year, a month and a day
 _MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 _DAY = rf"(?:\d{{1,2}}|{_MONTH})[-/. ]+(?:\d{{1,2}}|{_MONTH})(?:[-/. ]+\d{{1,2}})?"
 _HOUR = r"\d{1,2}:\d\d\S*"
@@ -118,6 +119,8 @@ class Table:
 
     def is_dates(self, name: str) -> bool:
         """Whether a column is all dates."""
+        if self._dates_of_digits(name) is not None:
+            return True
         if not self.is_text(name):
             return self._kind(name) in ("datetime64", "datetime", "date", "period")
         if self._is_missing(name).any() or self.is_numeric(name):
@@ -152,6 +155,9 @@ class Table:
         column, missing = self.frame[name], np.flatnonzero(self._is_missing(name))
         if len(missing):
             self.fail(int(missing[0]), name, "not a time")
+        dates = self._dates_of_digits(name)
+        if dates is not None:
+            return dates
         if not self.is_text(name):
             return column
         column = column.str.strip()
@@ -176,6 +182,18 @@ class Table:
         rows = np.flatnonzero(are_guessed)
         if len(rows):
             self.fail(int(rows[0]), name, "without a year of four digits; write it as 2024-12-31")
+
+    def _dates_of_digits(self, name: str) -> Any:
+        """Return the dates of a column if each cell is one as 20240131 is; else None."""
+        import pandas as pd
+
+        if not self.is_text(name) and self.frame[name].dtype.kind not in "iu":
+            return None
+        digits = self.frame[name].astype(str).str.strip()
+        if not digits.str.fullmatch(EIGHT_DIGITS).all():
+            return None
+        dates = pd.to_datetime(digits, format="%Y%m%d", errors="coerce")
+        return None if dates.isna().any() else dates
 
     def check_most_are_dates(self, name: str) -> None:
         """Raise CommandError about the first cell that is no date if nearly all others are.
