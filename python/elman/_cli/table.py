@@ -29,6 +29,7 @@ MISSING = frozenset(
     ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "-", "?", "."]
 )
 TIME = COLUMNS[1]
+DATES = ("datetime64", "datetime", "date", "period")  # as pandas calls their kinds
 MOST_COLUMNS = 10_000
 MOST_CHARACTERS = 2**20  # of a cell
 DAY_AND_MONTH = r"(\d{1,2})[-/.](\d{1,2})(?:[-/.]\d{4}|[/.]\d{2})\b"  # in whichever order
@@ -122,7 +123,7 @@ class Table:
         if self._dates_of_digits(name) is not None:
             return True
         if not self.is_text(name):
-            return self._kind(name) in ("datetime64", "datetime", "date", "period")
+            return self._kind(name) in DATES
         if self._is_missing(name).any() or self.is_numeric(name):
             return False
         if self.frame[name].str.strip().str.match(DAY_AND_MONTH).all():
@@ -139,8 +140,8 @@ class Table:
 
     def is_measured(self, name: str) -> bool:
         """Whether a column is numbers that are neither dates nor yes and no."""
-        is_number = self._kind(name) not in ("boolean", "timedelta", "timedelta64")
-        return is_number and self.is_numeric(name) and not self.is_dates(name)
+        is_other = self._kind(name) in (*DATES, "boolean", "timedelta", "timedelta64")
+        return not is_other and self.is_numeric(name) and self._dates_of_digits(name) is None
 
     def _kind(self, name: str) -> str:
         """Return what pandas takes the cells of a column for."""
@@ -189,7 +190,10 @@ class Table:
 
         if not self.is_text(name) and self.frame[name].dtype.kind not in "iu":
             return None
-        digits = self.frame[name].astype(str).str.strip()
+        digits = self.frame[name]
+        if not re.fullmatch(EIGHT_DIGITS, str(digits.iloc[0]).strip()):
+            return None  # in less time than all cells take
+        digits = digits.astype(str).str.strip()
         if not digits.str.fullmatch(EIGHT_DIGITS).all():
             return None
         dates = pd.to_datetime(digits, format="%Y%m%d", errors="coerce")
