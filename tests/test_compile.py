@@ -2,13 +2,14 @@
 
 import pickle
 import threading
+import warnings
 
 import elman
 import numpy as np
 import pytest
 from elman import RNNClassifier, RNNRegressor
 from problems import CELLS
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -269,3 +270,23 @@ def test_weights_that_cannot_be_stored(X):
     with pytest.raises(ValueError, match=r"weights got 'float16', .* with the weight 100000"):
         elman.compile(model, weights="float16")
     assert elman.compile(model, weights="int8").weights == "int8"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.ma.masked_greater(np.ones((5, 2)), 0.5), "10 masked values"),
+        (np.ones((5, 2)) + 1j, "Complex data not supported"),
+        (np.full((5, 2), "a"), "dtype <U1"),
+    ],
+    ids=["masked", "complex", "text"],
+)
+def test_what_the_estimator_refuses_is_refused(wrong, message):
+    rng = np.random.default_rng(0)
+    model = RNNRegressor(hidden_layer_sizes=3, max_iter=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(rng.normal(size=(20, 5, 2)), rng.normal(size=20))
+    for ask in (elman.compile(model), lambda x: model.predict(x[None])):
+        with pytest.raises((ValueError, TypeError), match=message):
+            ask(wrong)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from elman._arrays import Array
+from elman._arrays import Array, as_array
 from elman._base import BaseRNN
 from elman._exceptions import abbreviated, problem
 from elman._model import Model
@@ -58,12 +58,14 @@ class CompiledModel:
         -------
         y : ndarray, or a scalar
             For several sequences what the estimator's method returns, with weights as they are
-            equal to the bit; for one sequence its entry of that.
+            equal to the bit; for one sequence its entry of that. Where the model knows missing
+            values, steps of NaN at the end of a sequence are steps like others, and do not end it.
 
         Raises
         ------
         ValueError
-            If X has another shape, NaN or infinity, or a token out of range.
+            If X has another shape, NaN or infinity, masked or complex values, or a token out of
+            range.
         """
         X = self._converted(X)
         rows = self._finish(self._outputs(X))
@@ -74,8 +76,7 @@ class CompiledModel:
         return rows.reshape(*X.shape[:2], *rows.shape[1:]) if self._per_step else rows
 
     def _converted(self, X: Any) -> Array:
-        if self._has_tokens:
-            X = _tokens(X)
+        X = _tokens(X) if self._has_tokens else as_array(X, CALLER, "X")
         array: Array = np.ascontiguousarray(X, dtype=self.dtype)
         if array.ndim == 1 and self.n_channels == 1 and not self._has_tokens:
             return array[:, None]
