@@ -277,15 +277,22 @@ def stretches(values: np.ndarray, m: int, generator: np.random.RandomState) -> l
     return found
 
 
-def origins(n_times: int, m: int, horizon: int) -> list[int]:
-    """Ends of what is known: three seasons and more."""
-    every = [n_times - horizon - number * (m // 2) for number in range(MOST_ORIGINS)]
-    return [origin for origin in every if origin > 3 * m]
+def origins(values: np.ndarray, m: int, horizon: int) -> list[int]:
+    """Ends of what is known: three seasons and more, not all of them alike.
+
+    Where every season was like the one before there is no unit of errors.
+    """
+    every = [len(values) - horizon - number * (m // 2) for number in range(MOST_ORIGINS)]
+    return [o for o in every if o > 3 * m and np.any(values[m:o] != values[: o - m])]
+
+
+def fitted(changes: dict[str, Any], y: np.ndarray, horizon: int, m: int) -> RNNForecaster:
+    settings = {"season_length": m, **SETTINGS, **changes}
+    return RNNForecaster(horizon, **settings).fit(y)
 
 
 def forecast(changes: dict[str, Any], y: np.ndarray, horizon: int, m: int) -> np.ndarray:
-    settings = {"season_length": m, **SETTINGS, **changes}
-    return RNNForecaster(horizon, **settings).fit(y).predict()
+    return fitted(changes, y, horizon, m).predict()
 
 
 def forecast_naive(y: np.ndarray, horizon: int, m: int) -> np.ndarray:
@@ -325,11 +332,8 @@ def log_ratio(pair: Sequence[Forecast], parts: list[np.ndarray], m: int, horizon
     """Mean over the stretches of a series of log MASE of the first over that of the second."""
     found = []
     for part in parts:
-        # Where every season was like the one before there is no unit of errors.
         errors = [
-            errors_from(origin, pair, part, m, horizon)
-            for origin in origins(len(part), m, horizon)
-            if np.any(part[m:origin] != part[: origin - m])
+            errors_from(origin, pair, part, m, horizon) for origin in origins(part, m, horizon)
         ]
         if errors:
             first, second = np.log(np.maximum(np.mean(errors, axis=0), LEAST_ERROR))
@@ -355,7 +359,7 @@ def intervals_from(
 ) -> tuple[float, float] | None:
     """What is covered and the interval score; None where too little is known for intervals."""
     y, truth = values[:origin], values[origin : origin + horizon]
-    model = RNNForecaster(horizon, season_length=m, **SETTINGS, **changes).fit(y)
+    model = fitted(changes, y, horizon, m)
     try:
         interval = model.predict_interval(COVERAGE)
     except ValueError:
@@ -377,8 +381,7 @@ def tell_coverage(
         each = [
             intervals_from(origin, changes, part, m, n_seasons * m)
             for part in parts
-            for origin in origins(len(part), m, n_seasons * m)
-            if np.any(part[m:origin] != part[: origin - m])
+            for origin in origins(part, m, n_seasons * m)
         ]
         told = [one for one in each if one is not None]
         if told:

@@ -84,7 +84,7 @@ class Calibration:
         n_series = int(np.unique(self.ages, return_counts=True)[1].max())
         return degrees_of_freedom(self.n_errors, n_series, self.spacing)
 
-    @property
+    @cached_property
     def spacing(self) -> int:
         """Times from one origin to the next, or to the end where a series has but one."""
         assert self.ages is not None

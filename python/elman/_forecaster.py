@@ -478,10 +478,15 @@ or None, default="auto"
 
     def _transformable(self, panel: Panel, plan: Plan, caller: str) -> Panel:
         """Check values; those that a logarithm of our own choice cannot take are missing to it."""
-        if self.transform == "auto" and plan.transform == "log":
-            panel = replace(panel, values=_positive(panel.values))
+        panel = replace(panel, values=self._known_to((plan,), panel.values))
         check_values(panel.values, plan.transform, plan.loss, caller)
         return panel
+
+    def _known_to(self, plans: Sequence[Plan], values: Floats) -> Floats:
+        """Values, without those that a logarithm of our own choice in any of the plans lacks."""
+        if self.transform == "auto" and any(plan.transform == "log" for plan in plans):
+            return np.where(values > 0.0, values, np.nan)
+        return values
 
     def _has_quantiles(self) -> bool:
         return bool(self._models[0].plan.distribution.has_quantiles)
@@ -531,8 +536,7 @@ or None, default="auto"
     def _context(self, panel: Panel, series: Integers, stops: Integers) -> Integers:
         """Return the longest window, and more where the last value that is known is before it."""
         models: tuple[ForecastModel, ...] = self._models
-        may_miss = self.transform == "auto" and any(m.plan.transform == "log" for m in models)
-        before, _ = neighbours(_positive(panel.values) if may_miss else panel.values)
+        before, _ = neighbours(self._known_to([model.plan for model in models], panel.values))
         last = before[panel.offsets[series] + stops - 1]
         age = np.where(last < panel.offsets[series], 0, panel.offsets[series] + stops - last)
         return np.maximum(age, self._longest_window())
@@ -571,8 +575,3 @@ or None, default="auto"
         """
         self._fitted_panel(f"{type(self).__name__}.summary")
         return summary(_core.Network(**self._models[0].architecture))
-
-
-def _positive(values: Floats) -> Floats:
-    """Values that have a logarithm; the others are missing."""
-    return np.where(values > 0.0, values, np.nan)

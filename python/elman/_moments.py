@@ -137,8 +137,7 @@ def channel_means(parts: Iterable[Part], caller: str) -> Floats:
             total = total + known.sum(axis=0, dtype=np.float64)
             count = count + np.count_nonzero(is_there, axis=0)
         else:
-            is_there = is_there & (weights[:, None] > 0)
-            total = total + np.where(is_there, known * weights[:, None], 0).sum(axis=0)
+            total = total + (known * weights[:, None]).sum(axis=0)
             count = count + (is_there * weights[:, None]).sum(axis=0)
     empty = np.flatnonzero(count == 0)
     if len(empty):

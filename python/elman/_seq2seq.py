@@ -441,6 +441,14 @@ def _check_max_length(pairs: Pairs, max_length: int | None, caller: str) -> None
         raise ValueError(problem(caller, "y", got, f"at most max_length={max_length}"))
 
 
+def refuse_overflow(outputs: Array, caller: str) -> None:
+    """Raise ValueError where the outputs of a sample are not finite."""
+    is_finite = np.isfinite(outputs).all(axis=tuple(range(1, outputs.ndim)))
+    if not is_finite.all():
+        got = f"a source on which the network overflows (sample {np.argmin(is_finite)})"
+        raise ValueError(problem(caller, "X", got, "outputs that are finite"))
+
+
 def weighted(pairs: Pairs, sample_weight: Any, caller: str, argument: str) -> Pairs:
     weights = read_weights(sample_weight, pairs.sources, caller, per_step=False, argument=argument)
     return replace(pairs, weights=weights)

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from elman._arrays import Array, is_finite
+from elman._arrays import Array
 from elman._callbacks import with_callbacks
 from elman._exceptions import problem
 from elman._model import Model
 from elman._pairs import DecoderSteps, Outputs, Pairs, read_values, restore_values
 from elman._parameters import BOOLEAN, Rule, one_of
 from elman._regression import standard_units
-from elman._seq2seq import SEQ2SEQ_RULES, BaseSeq2Seq, weighted
+from elman._seq2seq import SEQ2SEQ_RULES, BaseSeq2Seq, refuse_overflow, weighted
 from elman._threads import effective_n_threads
 
 
@@ -438,9 +438,7 @@ class Seq2SeqRegressor(RegressorMixin, BaseSeq2Seq):
         sources = self._read_sources(X, caller, model)
         n_threads = effective_n_threads(self.n_jobs, caller)
         values, lengths = self._generate(model, sources, n_threads, caller)
-        if not is_finite(values):
-            got = "sources on which the network overflows"
-            raise ValueError(problem(caller, "X", got, "outputs that are finite"))
+        refuse_overflow(values, caller)
         return restore_values(values, lengths, model.targets, is_ragged=model.task.may_stop)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -16,7 +16,7 @@ from elman._exceptions import problem
 from elman._model import Model
 from elman._pairs import DecoderSteps, Outputs, Pairs
 from elman._parameters import COUNT, RULES, Rule, number, one_of
-from elman._seq2seq import SEQ2SEQ_RULES, BaseSeq2Seq, weighted
+from elman._seq2seq import SEQ2SEQ_RULES, BaseSeq2Seq, refuse_overflow, weighted
 from elman._sequences import InputForm, Sequences, shape_text
 from elman._targets import TargetForm
 from elman._threads import effective_n_threads
@@ -494,7 +494,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
         pairs, _ = self._read(X, y, caller, self._settings_of(model), model)
         n_threads = effective_n_threads(self.n_jobs, caller)
         log_p, _ = self._evaluate(model, pairs, n_threads, caller)
-        _refuse_overflow(log_p, caller)
+        refuse_overflow(log_p, caller)
         return log_p
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -628,7 +628,7 @@ class Seq2SeqTranslator(BaseSeq2Seq):
             length_penalty=float(self.length_penalty),
             n_threads=effective_n_threads(self.n_jobs, caller),
         )
-        _refuse_overflow(scores, caller)
+        refuse_overflow(scores, caller)
         return numbers, offsets
 
     def _validation_score(self, model: Model, pairs: Pairs, n_threads: int, caller: str) -> float:
@@ -671,13 +671,6 @@ def _read_outputs(y: Any, n_samples: int, caller: str, argument: str) -> TokenLi
         got = f"{len(lists)} samples"
         raise ValueError(problem(caller, argument, got, f"{n_samples}, as in X"))
     return lists
-
-
-def _refuse_overflow(log_p: NDArray[np.float64], caller: str) -> None:
-    overflowing = np.flatnonzero(~np.isfinite(log_p))
-    if len(overflowing):
-        got = f"a source on which the network overflows (sample {overflowing[0]})"
-        raise ValueError(problem(caller, "X", got, "outputs that are finite"))
 
 
 def _known_outputs(lists: TokenLists, target: Vocabulary, caller: str, argument: str) -> Outputs:

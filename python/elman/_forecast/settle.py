@@ -35,8 +35,8 @@ def transform_of(values: Floats, offsets: Integers) -> str | None:
 
 def unit_of(values: Floats) -> float:
     """Return the mean size of values; 1 if they are all zero, or missing."""
-    known = values[~np.isnan(values)]
-    return float(np.mean(np.abs(known))) or 1.0 if known.size else 1.0
+    sizes = np.abs(values[~np.isnan(values)])
+    return float(sizes.mean()) if sizes.any() else 1.0
 
 
 def seasons_in(lengths: Integers, season_lengths: Sequence[int]) -> tuple[int, ...]:
